@@ -1,0 +1,64 @@
+# Every command of the house, spelled once: laptop, hook and CI call these.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.setup-done
+BENCH_PYTHON ?= $(if $(wildcard .bench-venv/bin/python),.bench-venv/bin/python,$(BIN)/python)
+JOBS   ?= 2
+
+export HF_HUB_OFFLINE = 1
+export TRANSFORMERS_OFFLINE = 1
+export TOKENIZERS_PARALLELISM = false
+export PYTHONUNBUFFERED = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow lint format types arch docs bench clean
+
+help: ## list the commands
+	@echo "residuum: make COMMAND"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: $(STAMP) ## create .venv with the package (editable) and the test tools
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "residuum needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) -V 2>&1)"; \
+	  echo "  mend: install one and run make PYTHON=python3.12 setup"; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch setuptools
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e '.[dev]'
+	@touch $@
+
+demo: setup ## investigate a behaviour of the embedded model; leaves a report in demo-report/
+	$(BIN)/residuum investigate --model microworld --task ioi --budget quick --out demo-report
+	@echo "the report:"; ls -1 "$(CURDIR)"/demo-report/*.html "$(CURDIR)"/demo-report/finding*.json
+
+test: setup lint types arch ## lint, types, import contract, then every test but the slow ones
+	$(BIN)/python -m pytest -m "not slow" -n $(JOBS)
+
+test-slow: setup ## the slow tests
+	$(BIN)/python -m pytest -m slow --timeout 3600
+
+lint: setup ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: setup ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: setup ## pyright
+	$(BIN)/pyright
+
+arch: setup ## the import contract: who may know whom
+	$(BIN)/lint-imports --no-cache
+
+docs: setup ## execute what the documentation shows: doctests and examples
+	$(BIN)/python -m pytest src tests/test_examples.py -n $(JOBS)
+
+bench: setup ## run the benchmarks (in .bench-venv where there is one, with the tools compared)
+	@for each in benchmarks/*.py; do echo "== $$each"; $(BENCH_PYTHON) $$each || exit 1; done
+
+clean: ## remove .venv and what the tools leave behind
+	rm -rf $(VENV) build dist src/*.egg-info .ruff_cache .pytest_cache .hypothesis demo-report
