@@ -1,0 +1,60 @@
+"""The HTML frame around one figure: title, picture, data, caption, buttons."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from residuum.figures import markup, record
+
+
+class Captioned(Protocol):
+    """What the frame needs of a figure."""
+
+    @property
+    def title(self) -> str: ...
+    @property
+    def caption(self) -> str: ...
+    @property
+    def does_not_show(self) -> str: ...
+
+
+def frame(
+    figure: Captioned,
+    kind: str,
+    *,
+    data: Any = None,
+    body: str = "",
+    describe: str = "",
+    compact: bool = False,
+) -> str:
+    """Return ``<figure>`` with its title, its picture and its caption.
+
+    Args:
+        figure: where title and caption come from.
+        kind: what the script draws here.
+        data: JSON data for the script, if it draws something.
+        body: HTML of the figure itself, already escaped, where there is no script needed.
+        describe: one sentence for readers who cannot see the picture.
+        compact: a thumbnail: the caption is left out.
+    """
+    title = f'<div class="rz-title">{markup.escape(figure.title)}</div>' if figure.title else ""
+    block = markup.data_block(record.pack(data)) if data is not None else ""
+    size = " rz-compact" if compact else ""
+    label = markup.escape(" ".join(part for part in (figure.title, describe) if part))
+    return (
+        f'<figure class="rz-fig rz-{kind}{size}" data-kind="{kind}" aria-label="{label}">'
+        f'<div class="rz-top">{title}<div class="rz-tools"></div></div>'
+        f'<div class="rz-body">{body}</div>{block}'
+        f"{'' if compact else caption_html(figure)}</figure>"
+    )
+
+
+def caption_html(figure: Captioned) -> str:
+    """Return the caption, or nothing where there is none."""
+    shows = f"<p>{markup.inline(figure.caption)}</p>" if figure.caption else ""
+    not_shows = (
+        f'<p class="rz-not"><b>Does not show:</b> {markup.inline(figure.does_not_show)}</p>'
+        if figure.does_not_show
+        else ""
+    )
+    return f"<figcaption>{shows}{not_shows}</figcaption>" if shows or not_shows else ""

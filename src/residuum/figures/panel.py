@@ -1,0 +1,116 @@
+"""Panels: small multiples under one heading, such as all attention heads as thumbnails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from residuum.core.errors import OptionError, ShapeError
+from residuum.figures import paper, record
+from residuum.figures.bars import Bars
+from residuum.figures.figure import Figure
+from residuum.figures.frame import frame
+from residuum.figures.heatmap import HeatMap
+from residuum.figures.lines import Lines
+from residuum.figures.table import Table
+from residuum.figures.tokens import TokenStrip
+
+if TYPE_CHECKING:
+    from matplotlib.figure import SubFigure
+
+SINGLE: dict[str, type[Figure]] = {
+    cls.kind: cls for cls in (HeatMap, Lines, Bars, TokenStrip, Table)
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Panel(Figure):
+    """A grid of figures under one heading.
+
+    Each figure keeps its own colour limits: give the heat maps the same ``limits`` where
+    they are to be compared.
+
+    Args:
+        figures: the figures, row by row; no panels inside panels.
+        columns: figures per row.
+        thumbnails: draw small and without axes; on a page a click opens one in full.
+
+    >>> Panel([HeatMap([[1.0]], title="L0H0")], columns=4, title="Heads").columns
+    4
+    """
+
+    kind: ClassVar[str] = "panel"
+    figures: Sequence[Figure]
+    columns: int = 4
+    thumbnails: bool = True
+
+    def __post_init__(self) -> None:
+        figures = tuple(_read(item) for item in self.figures)
+        if not figures:
+            raise ShapeError("Panel has no figures", mend="pass at least one figure")
+        if int(self.columns) < 1:
+            raise OptionError(
+                f"Panel.columns must be at least 1, got {self.columns}", mend="pass 1 or more"
+            )
+        record.settle(self, figures=figures, columns=int(self.columns))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON data, each figure with its kind."""
+        own = {
+            key: getattr(self, key)
+            for key in ("title", "caption", "does_not_show", "columns", "thumbnails")
+        }
+        return {"kind": self.kind, **own, "figures": [f.to_json() for f in self.figures]}
+
+    def fragment(self, *, compact: bool = False) -> str:
+        """Return the figure's HTML without style sheet and script."""
+        small = self.thumbnails
+        cells = "".join(figure.fragment(compact=small) for figure in self.figures)
+        shape = "rz-grid rz-thumbs" if small else "rz-grid"
+        body = f'<div class="{shape}" style="--columns:{self.columns}">{cells}</div>'
+        describe = f"Panel of {len(self.figures)} figures."
+        return frame(self, "panel", body=body, describe=describe, compact=compact)
+
+    def paper_inches(self) -> tuple[float, float]:
+        """Return width and height on paper."""
+        rows = -(-len(self.figures) // self.columns)
+        if self.thumbnails:
+            width = min(max(self.columns * 1.05, 3.5), 11.0)
+            height = rows * (width / self.columns + 0.12) + 0.2
+        else:
+            sizes = [figure.paper_inches() for figure in self.figures]
+            width = max(size[0] for size in sizes) * self.columns
+            height = max(size[1] for size in sizes) * rows
+        extra = paper.caption_inches(self.title, self.caption, self.does_not_show, width)
+        return width, height + extra
+
+    def paint(self, area: SubFigure, *, compact: bool = False) -> None:
+        """Draw onto a Matplotlib figure area."""
+        rows = -(-len(self.figures) // self.columns)
+        cells = area.subfigures(rows, self.columns, squeeze=False)
+        for figure, cell in zip(self.figures, cells.flat, strict=False):
+            figure.paint(cell, compact=self.thumbnails)
+        width = self.paper_inches()[0]
+        paper.caption(area, self.title, self.caption, self.does_not_show, width)
+
+
+def _read(item: Any) -> Figure:
+    if isinstance(item, Mapping):
+        return single_from_json(item)
+    if not isinstance(item, Figure) or item.kind not in SINGLE:
+        raise OptionError(
+            f"a panel cannot hold {type(item).__name__}",
+            mend=f"pass {', '.join(cls.__name__ for cls in SINGLE.values())}",
+        )
+    return item
+
+
+def single_from_json(data: Mapping[str, Any]) -> Figure:
+    """Read a figure of any kind but a panel."""
+    kind = data.get("kind")
+    if kind not in SINGLE:
+        raise OptionError(
+            f"unknown kind of figure {kind!r}", mend=f"use one of {', '.join(SINGLE)}"
+        )
+    return SINGLE[kind].from_json(data)
