@@ -1,0 +1,1 @@
+"""Worlds: generators of text and contrast pairs, without torch."""
