@@ -35,12 +35,13 @@ from residuum.core.pairs import ContrastPair
 from residuum.core.progress import SILENT, Progress, Silent, track
 from residuum.core.provenance import Provenance, content_hash, package_version
 from residuum.core.sites import ALIASES, ATTENTION_DOOR, SITES, Site, dims_of, translate_alias
-from residuum.core.tensors import TensorRef, tensor_ref
+from residuum.core.tensors import DTYPES, TensorRef, tensor_hash, tensor_ref
 
 __all__ = [
     "ALIASES",
     "ATTENTION_DOOR",
     "AXES",
+    "DTYPES",
     "EDITS",
     "PART_LETTERS",
     "SILENT",
@@ -80,6 +81,7 @@ __all__ = [
     "dims_of",
     "edit_from_json",
     "package_version",
+    "tensor_hash",
     "tensor_ref",
     "track",
     "translate_alias",

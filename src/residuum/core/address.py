@@ -20,7 +20,7 @@ _PATTERN = re.compile(
     r"(?P<name>[a-z0-9_*?]+)"
     r"(?:/(?P<dictionary>[A-Za-z0-9_.\-]+))?"
     r"(?:\[(?P<letter>[HNEF])(?P<index>\d+|\*)\])?"
-    r"(?:@(?P<pos>-?\d+|-?\d*:-?\d*))?$"
+    r"(?:@(?P<pos>-?\d+|(?:-?\d+)?:(?:-?\d+)?))?$"
 )
 
 
@@ -78,7 +78,11 @@ class Address:
         if isinstance(text, Address):
             return text
         if isinstance(text, tuple):
-            return replace(Address.parse(text[0]), layer=_layer_number(text))
+            return _from_pair(text)
+        if not isinstance(text, str):
+            raise AddressError(
+                f"an address is text, got {type(text).__name__}", mend='write it as "L9.z[H6]"'
+            )
         match = _PATTERN.match(translate_alias(text) or text)
         if match is None:
             raise AddressError(
@@ -136,6 +140,8 @@ class Address:
     def _covers(self, other: Address, n_layers: int) -> bool:
         if not fnmatchcase(other.name, self.name):
             return False
+        if self.part is not None and not self.dictionary and other.site.part_letter is None:
+            return False
         if self.layer is None or self.layer == "*":
             return self.layer is None or other.layer is not None
         if isinstance(self.layer, Span):
@@ -151,18 +157,24 @@ class Address:
     def _part_text(self) -> str:
         if self.part is None:
             return ""
-        site = SITES.get(self.name)
-        letter = "F" if self.dictionary else ((site.part_letter if site else None) or "H")
+        letter = min(_letters(self.name, self.dictionary), default="H")
         return f"[{letter}{self.part}]"
 
 
-def _layer_number(pair: tuple[str, int]) -> int:
-    name, layer = pair
-    if isinstance(layer, bool) or not isinstance(layer, int) or layer < 0:
+def _from_pair(pair: tuple[str, int]) -> Address:
+    name, layer = pair if len(pair) == 2 else (None, None)
+    if not isinstance(name, str) or type(layer) is not int or layer < 0:
         raise AddressError(
-            f"cannot read the address {pair!r}", mend=f"write ({name!r}, layer) with layer >= 0"
+            f"cannot read the address {pair!r}", mend='write ("z", layer) with a layer from 0'
         )
-    return layer
+    address = Address.parse(name)
+    if address.layer is not None:
+        raise AddressError(
+            f"the address {pair!r} gives its layer twice", mend=f"write {name!r} alone"
+        )
+    address = replace(address, layer=layer)
+    _check_layered(address)
+    return address
 
 
 def _number(text: str | None) -> int | str | Span | None:
@@ -190,32 +202,48 @@ def _check_name(address: Address, text: str) -> None:
     if "*" in address.name or "?" in address.name:
         if not any(fnmatchcase(name, address.name) for name in SITES):
             raise AddressError(
-                f"no site matches {text!r}", mend=f"sites are: {', '.join(SITES)}", where=str(text)
+                f"no site matches {text!r}", mend=f"sites are: {', '.join(SITES)}", where=text
             )
+        _check_part(address, text)
         return
     site = SITES.get(address.name)
     if site is None:
         raise AddressError(
             f"there is no site named {address.name!r}",
             mend=f"sites are: {', '.join(SITES)}",
-            where=str(text),
+            where=text,
         )
-    if not site.layered and address.layer is not None:
+    _check_layered(address)
+    _check_part(address, text)
+
+
+def _check_layered(address: Address) -> None:
+    site = SITES.get(address.name)
+    if site is not None and not site.layered and address.layer is not None:
         raise AddressError(
             f"{address.name} is not a site of a layer", mend=f"write {address.name!r} alone"
         )
-    _check_part(address, site, text)
 
 
-def _check_part(address: Address, site: Site, text: str) -> None:
+def _letters(name: str, dictionary: str | None) -> set[str]:
+    """Letters of the parts that sites of this name, or of this pattern, have."""
+    if dictionary:
+        return {"F"}
+    sites = (site for each, site in SITES.items() if fnmatchcase(each, name))
+    return {site.part_letter for site in sites if site.part_letter}
+
+
+def _check_part(address: Address, text: str) -> None:
     if address.part is None:
         return
-    given = re.search(r"\[([HNEF])", translate_alias(text) or text)
-    letter = "F" if address.dictionary else site.part_letter
-    if given is None or letter is None or given[1] != letter:
-        wanted = f"index it as [{letter}0]" if letter else "address the whole site"
+    given = re.search(r"\[([HNEF])", text)
+    letters = _letters(address.name, address.dictionary)
+    if given is None or letters != {given[1]}:
+        wanted = {0: "address the whole site", 1: f"index it as [{min(letters, default='')}0]"}.get(
+            len(letters), "name the site, so that it is clear what the number counts"
+        )
         raise AddressError(
-            f"{address.name} has no part {text[text.index('[') :]}", mend=wanted, where=str(text)
+            f"{address.name} has no part {text[text.index('[') :]}", mend=wanted, where=text
         )
 
 

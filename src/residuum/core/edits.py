@@ -7,7 +7,9 @@ True
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+import math
+from dataclasses import dataclass, field, fields, replace
+from inspect import Parameter, signature
 from typing import Any, ClassVar
 
 from residuum.core.address import Address
@@ -51,10 +53,30 @@ class Edit:
         return {name: value for name, value in values.items() if isinstance(value, TensorRef)}
 
     def _adopt(self, name: str) -> None:
-        """Turn the live tensor in a field into a reference to it."""
+        """Turn the live tensor, or the run, in a field into a reference to the tensor."""
         value = getattr(self, name)
+        if hasattr(value, "site_value"):
+            value = value.site_value(self.at)
         if value is not None:
             object.__setattr__(self, name, tensor_ref(value, where=f"{self.kind} at {self.at}"))
+
+    def _need(self, name: str) -> None:
+        if getattr(self, name) is None:
+            raise EditError(
+                f"{self.kind} at {self.at} has no {name}", mend="give a tensor, an array or a run"
+            )
+
+    def _finite(self, name: str, number: float) -> float:
+        """The number as a float, or an error if it is none or not finite."""
+        try:
+            value = float(number)
+        except (TypeError, ValueError):
+            value = math.nan
+        if not math.isfinite(value):
+            raise EditError(
+                f"{self.kind} at {self.at} has {name} {number!r}", mend="give a finite number"
+            )
+        return value
 
 
 @dataclass(frozen=True, init=False)
@@ -80,8 +102,8 @@ class Scale(Edit):
     factor: float = 1.0
 
     def __init__(self, at: str | tuple[str, int] | Address, factor: float) -> None:
-        object.__setattr__(self, "factor", float(factor))
         Edit.__init__(self, at)
+        object.__setattr__(self, "factor", self._finite("factor", factor))
 
 
 @dataclass(frozen=True)
@@ -92,12 +114,7 @@ class _Valued(Edit):
     def __init__(self, at: str | tuple[str, int] | Address, value: Any) -> None:
         object.__setattr__(self, "value", value)
         Edit.__init__(self, at)
-        if value is None:
-            raise EditError(
-                f"{self.kind} at {self.at} has no value", mend="give a tensor, an array or a run"
-            )
-        if hasattr(value, "site_value"):
-            object.__setattr__(self, "value", value.site_value(self.at))
+        self._need("value")
         self._adopt("value")
 
 
@@ -133,8 +150,9 @@ class Add(Edit):
 
     def __init__(self, at: str | tuple[str, int] | Address, value: Any, scale: float = 1.0) -> None:
         object.__setattr__(self, "value", value)
-        object.__setattr__(self, "scale", float(scale))
         Edit.__init__(self, at)
+        object.__setattr__(self, "scale", self._finite("scale", scale))
+        self._need("value")
         self._adopt("value")
 
 
@@ -158,8 +176,6 @@ class Resample(Edit):
         object.__setattr__(self, "seed", int(seed))
         object.__setattr__(self, "value", value)
         Edit.__init__(self, at)
-        if hasattr(value, "site_value"):
-            object.__setattr__(self, "value", value.site_value(self.at))
         self._adopt("value")
 
 
@@ -238,23 +254,30 @@ def edit_from_json(data: dict[str, Any], tensors: dict[str, Any] | None = None) 
             numbers are resolved from a store later.
 
     Raises:
-        EditError: unknown kind or unknown field.
+        EditError: unknown kind, unknown field, or a field that is missing.
     """
     kind = data.get("kind")
     cls = EDITS.get(kind) if isinstance(kind, str) else None
     if cls is None:
         raise EditError(f"unknown kind of edit {kind!r}", mend=f"kinds are: {', '.join(EDITS)}")
-    known = {each.name for each in fields(cls)}
     given = {key: value for key, value in data.items() if key != "kind"}
-    if set(given) - known or "at" not in given:
-        wrong = ", ".join(sorted(set(given) ^ (known & set(given)))) or "no 'at'"
-        raise EditError(
-            f"{kind} edit has fields it should not, or lacks one: {wrong}",
-            mend=f"fields of {kind} are: {', '.join(sorted(known))}",
-        )
+    _check_fields(cls, given)
     for key, value in given.items():
         if isinstance(value, dict):
             ref = TensorRef.from_json(value)
-            payload = (tensors or {}).get(ref.hash)
-            given[key] = TensorRef(ref.hash, ref.shape, ref.dtype, payload)
+            given[key] = replace(ref, payload=(tensors or {}).get(ref.hash))
     return cls(**given)
+
+
+def _check_fields(cls: type[Edit], given: dict[str, Any]) -> None:
+    known = {each.name for each in fields(cls)}
+    needed = {
+        name for name, each in signature(cls).parameters.items() if each.default is Parameter.empty
+    }
+    wrong = [f"unknown {name!r}" for name in sorted(set(given) - known)]
+    wrong += [f"no {name!r}" for name in sorted(needed - set(given))]
+    if wrong:
+        raise EditError(
+            f"{cls.kind} edit cannot be read: {', '.join(wrong)}",
+            mend=f"fields of {cls.kind} are: {', '.join(sorted(known))}",
+        )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
+
+from residuum.core.errors import StoreError
 
 
 def package_version() -> str:
@@ -49,7 +51,18 @@ class Provenance:
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> Provenance:
-        """Read what :meth:`to_json` wrote."""
+        """Read what :meth:`to_json` wrote.
+
+        Raises:
+            StoreError: a field is unknown, or there is no ``model_id``.
+        """
+        known = {each.name for each in fields(Provenance)}
+        wrong = sorted(set(data) - known) or sorted({"model_id"} - set(data))
+        if wrong:
+            raise StoreError(
+                f"provenance has an unknown field or lacks one: {', '.join(wrong)}",
+                mend=f"fields are: {', '.join(sorted(known))}; was another version at work?",
+            )
         return Provenance(**data)
 
 

@@ -8,6 +8,12 @@ from typing import Any
 
 from residuum.core.errors import ShapeError
 
+DTYPES = (
+    "float32", "float16", "bfloat16", "float64",
+    "int64", "int32", "int16", "int8", "uint8", "bool",
+)  # fmt: skip
+"""Dtypes that a reference can have."""
+
 
 @dataclass(frozen=True)
 class TensorRef:
@@ -32,7 +38,16 @@ class TensorRef:
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> TensorRef:
-        """Read what :meth:`to_json` wrote; the payload comes from a store."""
+        """Read what :meth:`to_json` wrote; the payload comes from a store.
+
+        Raises:
+            ShapeError: it has other keys than hash, shape and dtype.
+        """
+        if set(data) != {"hash", "shape", "dtype"}:
+            raise ShapeError(
+                f"not a reference to a tensor: its keys are {', '.join(sorted(data)) or 'none'}",
+                mend='write {"hash": ..., "shape": [...], "dtype": ...}',
+            )
         return TensorRef(data["hash"], tuple(data["shape"]), data["dtype"])
 
 
@@ -51,6 +66,12 @@ def tensor_ref(value: Any, *, where: str = "") -> TensorRef:
     tensor = hasattr(value, "detach")
     copy = value.detach().clone() if tensor else _array(value, where)
     dtype = str(copy.dtype).removeprefix("torch.")
+    if dtype not in DTYPES:
+        raise ShapeError(
+            f"tensors of dtype {dtype} cannot be referred to",
+            mend=f"convert it to one of: {', '.join(DTYPES)}",
+            where=where,
+        )
     plain = copy.cpu().float().numpy() if dtype == "bfloat16" else _numpy(copy)
     if not np.isfinite(plain).all():
         raise ShapeError(
@@ -59,9 +80,20 @@ def tensor_ref(value: Any, *, where: str = "") -> TensorRef:
             where=where,
         )
     shape = tuple(int(n) for n in copy.shape)
+    return TensorRef(tensor_hash(dtype, shape, plain), shape, dtype, copy)
+
+
+def tensor_hash(dtype: str, shape: tuple[int, ...], values: Any) -> str:
+    """The identity of a tensor: SHA-256 over dtype, shape and values, in hex.
+
+    Args:
+        dtype: one of :data:`DTYPES`.
+        shape: its shape.
+        values: NumPy array of that dtype; of float32 for ``"bfloat16"``, which NumPy lacks.
+    """
     digest = hashlib.sha256(f"{dtype}{shape}".encode())
-    digest.update(np.ascontiguousarray(plain).tobytes())
-    return TensorRef(digest.hexdigest(), shape, dtype, copy)
+    digest.update(values.tobytes(order="C"))
+    return digest.hexdigest()
 
 
 def _numpy(value: Any) -> Any:
@@ -82,4 +114,5 @@ def _array(value: Any, where: str) -> Any:
         raise ShapeError(
             f"not an array of numbers: {reason}", mend="give a tensor or array", where=where
         )
-    return array.astype("float32") if array.dtype.kind in "iub" or array.ndim == 0 else array
+    number = array.dtype.kind in "iub" or array.ndim == 0
+    return array.astype("float32" if number else array.dtype.newbyteorder("="))
