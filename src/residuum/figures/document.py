@@ -38,8 +38,9 @@ def document(
 </head>
 <body class="rz-page">
 <a class="rz-skip" href="#rz-main">Skip to the content</a>
-<header class="rz-header"><div class="rz-header-text"><h1>{markup.escape(title)}</h1>{under}</div>
-<button type="button" class="rz-button rz-theme" aria-label="Switch between light and dark">Theme</button>
+<header class="rz-header">
+<div class="rz-header-text"><h1>{markup.escape(title)}</h1>{under}</div>
+<button type="button" class="rz-button rz-theme" title="Switch light and dark">Theme</button>
 </header>
 {contents}
 <main id="rz-main" tabindex="-1">

@@ -11,11 +11,19 @@ class Captioned(Protocol):
     """What the frame needs of a figure."""
 
     @property
-    def title(self) -> str: ...
+    def title(self) -> str:
+        """One line above the figure."""
+        ...
+
     @property
-    def caption(self) -> str: ...
+    def caption(self) -> str:
+        """What the figure shows."""
+        ...
+
     @property
-    def does_not_show(self) -> str: ...
+    def does_not_show(self) -> str:
+        """What a reader might wrongly take from it."""
+        ...
 
 
 def frame(
@@ -40,11 +48,14 @@ def frame(
     title = f'<div class="rz-title">{markup.escape(figure.title)}</div>' if figure.title else ""
     block = markup.data_block(record.pack(data)) if data is not None else ""
     size = " rz-compact" if compact else ""
+    unseen = (
+        f"<noscript><p>Needs JavaScript. {markup.escape(describe)}</p></noscript>" if data else ""
+    )
     label = markup.escape(" ".join(part for part in (figure.title, describe) if part))
     return (
         f'<figure class="rz-fig rz-{kind}{size}" data-kind="{kind}" aria-label="{label}">'
         f'<div class="rz-top">{title}<div class="rz-tools"></div></div>'
-        f'<div class="rz-body">{body}</div>{block}'
+        f'<div class="rz-body">{body}{unseen}</div>{block}'
         f"{'' if compact else caption_html(figure)}</figure>"
     )
 

@@ -118,7 +118,7 @@ class Lines(Figure):
                 f"Lines.x_scale is log but xs begins at {xs[0]:g}",
                 mend="use x_scale='linear', or leave out what is not above 0",
             )
-        if self.y_scale == "log" and any(np.nanmin(line.y) <= 0 for line in series):
+        if self.y_scale == "log" and any((np.asarray(line.y) <= 0).any() for line in series):
             raise OptionError(
                 "Lines.y_scale is log but a value is not above 0",
                 mend="use y_scale='linear', or write NaN for a gap",

@@ -58,7 +58,9 @@ def decode_float32(text: str) -> np.ndarray:
 @cache
 def stylesheet() -> str:
     """Return the style sheet that pages and single fragments share."""
-    return _static("figures.css")
+    dark = _static("dark.css").replace("/*ramps*/", _ramps("dark"))
+    light = _static("figures.css").replace("/*ramps*/", _ramps("light"))
+    return light.replace("/*dark*/", dark)
 
 
 @cache
@@ -76,6 +78,13 @@ def runtime() -> str:
     return (
         '(() => {\n"use strict";\nif (window.residuumFigures) { window.residuumFigures(); return; }'
         f"\nconst PALETTE = {json.dumps(colours)};\n{body}\n}})();"
+    )
+
+
+def _ramps(theme: str) -> str:
+    return " ".join(
+        f"--rz-{scale}: linear-gradient(90deg, {', '.join(stops[theme])});"
+        for scale, stops in palette.STOPS.items()
     )
 
 

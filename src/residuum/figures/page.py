@@ -193,7 +193,8 @@ def _render_block(part: object) -> str:
             return (
                 f'<div class="rz-code"><div class="rz-code-top"><span>{name}</span>'
                 '<button type="button" class="rz-button rz-copy">Copy</button></div>'
-                f'<pre tabindex="0" aria-label="{name}"><code>{markup.escape(text)}</code></pre></div>'
+                f'<pre tabindex="0" aria-label="{name}"><code>{markup.escape(text)}</code></pre>'
+                "</div>"
             )
         case _:
             raise OptionError(

@@ -94,14 +94,14 @@ def colours(
     return np.rint(mixed).astype(np.uint8)
 
 
-def ink_on(colour: Sequence[int]) -> str:
+def ink_on(colour: Sequence[int] | np.ndarray) -> str:
     """Return black or white, whichever reads better on ``colour``."""
     linear = [(c / 255) ** 2.2 for c in (int(colour[0]), int(colour[1]), int(colour[2]))]
     light = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
     return "#15181c" if light > 0.19 else "#ffffff"
 
 
-def hex_of(colour: Sequence[int]) -> str:
+def hex_of(colour: Sequence[int] | np.ndarray) -> str:
     """Write three bytes as ``#rrggbb``.
 
     >>> hex_of(rgb("#2269aa"))

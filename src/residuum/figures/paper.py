@@ -33,7 +33,7 @@ def render(
 
     canvas = Canvas(figsize=inches, layout="constrained", facecolor="white")
     FigureCanvasAgg(canvas)
-    paint(canvas.subfigures(1, 1))
+    paint(canvas.subfigures(1, 1, squeeze=False)[0, 0])
     sheet = io.BytesIO()
     nothing: dict[str, Any] = {"Creator": None, "Date": None, "Format": None, "Type": None}
     with warnings.catch_warnings():
@@ -82,7 +82,16 @@ def caption(area: SubFigure, title: str, shows: str, not_shows: str, inches: flo
 
 def plain_lines(text: str, wide: int) -> str:
     """Wrap text into lines of at most ``wide`` characters, dollar signs kept plain."""
-    return "\n".join(plain(line) for line in textwrap.wrap(text, wide)) or ""
+    return "\n".join(plain(line) for line in textwrap.wrap(unmarked(text), wide))
+
+
+def unmarked(text: str) -> str:
+    """Drop the marks of code and strong text, which paper does not set.
+
+    >>> unmarked("the **site** `z`")
+    'the site z'
+    """
+    return text.replace("**", "").replace("`", "")
 
 
 def caption_lines(shows: str, not_shows: str, inches: float) -> int:

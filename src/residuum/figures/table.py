@@ -105,8 +105,9 @@ class Table(Figure):
         )
         rows = "".join(f"<tr>{self._row(index)}</tr>" for index in range(len(self.rows)))
         empty = "" if self.rows else '<p class="rz-empty">No rows.</p>'
+        name = markup.escape(self.title or "Table")
         body = (
-            f'<div class="rz-scroll" tabindex="0" role="region" aria-label="{markup.escape(self.title or "Table")}">'
+            f'<div class="rz-scroll" tabindex="0" role="region" aria-label="{name}">'
             f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>{empty}</div>"
         )
         return frame(self, "table", body=body, compact=compact)
@@ -127,11 +128,10 @@ class Table(Figure):
         return width, 0.35 + 0.2 * (len(self.rows) + 1) + extra
 
     def _widths(self) -> list[int]:
-        columns = range(len(self.heads))
-        return [
-            2 + max([len(self.heads[c].heading)] + [len(self.shown(r, c)) for r in range(len(self.rows))])
-            for c in columns
-        ]  # fmt: skip
+        widths = [len(column.heading) for column in self.heads]
+        for row in range(len(self.rows)):
+            widths = [max(w, len(self.shown(row, c))) for c, w in enumerate(widths)]
+        return [width + 2 for width in widths]
 
     def paint(self, area: SubFigure, *, compact: bool = False) -> None:
         """Draw onto a Matplotlib figure area."""
@@ -168,9 +168,12 @@ def show(cell: Cell, digits: int | None = None) -> str:
         return "–"
     if isinstance(cell, bool):
         return "yes" if cell else "no"
-    if isinstance(cell, (int, float)) and digits is not None:
-        return f"{cell:.{digits}f}"
-    return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+    if isinstance(cell, str):
+        return cell
+    if digits is None:
+        return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+    text = f"{cell:.{digits}f}"
+    return text.lstrip("-") if not text.strip("-0.") else text  # no minus before a plain zero
 
 
 def _is_number(cell: Cell) -> bool:
