@@ -28,8 +28,8 @@ function heatmapChart(data) {
     if (turned) left = Math.max(left, colWide * 0.71 - cell / 2 + 4);
     cell = Math.max(least, Math.min(cell, (width - left - right) / cols));
     if (cell >= 5) cell = Math.floor(cell);
-    const tallest = data.text ? 26 : Math.min(cell, 30);
-    let high = Math.max(tallest, Math.min(16, 96 / rows));
+    const tallest = data.text ? 26 : Math.min(cell, 30), leastTall = Math.min(16, 300 / rows);
+    let high = Math.max(tallest, leastTall);
     if (rows * high > 1100) high = Math.max(2, 1100 / rows);
     if (high >= 5) high = Math.floor(high);
     const top = title ? 36 : 8;
@@ -75,7 +75,7 @@ function heatmapChart(data) {
   }
 
   function drawColNames(pen, plan, theme) {
-    const step = plan.turned ? Math.ceil(15 / plan.cell) : 1;
+    const step = plan.turned ? Math.ceil(18 / plan.cell) : 1;
     for (let c = 0; c < cols; c += step) {
       const x = plan.x + (c + 0.5) * plan.cell, y = plan.y + plan.h;
       const name = ellipsis(colNames[c], LABEL, plan.turned ? 120 : plan.cell);
