@@ -1,0 +1,7 @@
+"""What outlives the process: tensors by content hash, edits in files, the history of runs."""
+
+from residuum.stores.edit_file import load_edits, save_edits
+from residuum.stores.run_history import RunHistory
+from residuum.stores.tensor_store import TensorStore
+
+__all__ = ["RunHistory", "TensorStore", "load_edits", "save_edits"]
