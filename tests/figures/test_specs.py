@@ -111,6 +111,7 @@ ERRORS = [
     (lambda: HeatMap([1.0]), ShapeError, "must have 2 axes, got shape (1,)", "reshape"),
     (lambda: HeatMap([[1.0], [1.0, 2.0]]), ShapeError, "not a 2-D array of numbers", "rectangular"),
     (lambda: HeatMap([[float("inf")]]), ShapeError, "infinite values", "NaN"),
+    (lambda: HeatMap([[1e39]]), ShapeError, "beyond float32", "NaN"),
     (lambda: HeatMap(np.zeros((0, 3))), ShapeError, "empty, shape (0, 3)", "at least one row"),
     (lambda: HeatMap([[1.0]], row_labels=["a", "b"]), ShapeError, "2 entries for 1", "pass 1"),
     (lambda: HeatMap([[1.0]], cell_text=[["a"], ["b"]]), ShapeError, "2 rows for 1", "1 rows of 1"),

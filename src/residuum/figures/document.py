@@ -11,7 +11,13 @@ POLICY = (
 
 
 def document(
-    title: str, body: str, *, subtitle: str = "", contents: str = "", footer: str = ""
+    title: str,
+    body: str,
+    *,
+    subtitle: str = "",
+    contents: str = "",
+    footer: str = "",
+    headed: bool = True,
 ) -> str:
     """Return a full HTML page around ``body``.
 
@@ -23,9 +29,11 @@ def document(
         subtitle: one plain line under the title.
         contents: HTML of a table of contents, or nothing.
         footer: one plain line at the end.
+        headed: show the title; a page of one figure leaves that to the figure.
     """
     under = f'<p class="rz-subtitle">{markup.inline(subtitle)}</p>' if subtitle else ""
     end = f'<footer class="rz-footer">{markup.inline(footer)}</footer>' if footer else ""
+    shown = "" if headed else ' class="rz-unseen"'
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -39,7 +47,7 @@ def document(
 <body class="rz-page">
 <a class="rz-skip" href="#rz-main">Skip to the content</a>
 <header class="rz-header">
-<div class="rz-header-text"><h1>{markup.escape(title)}</h1>{under}</div>
+<div class="rz-header-text"><h1{shown}>{markup.escape(title)}</h1>{under}</div>
 <button type="button" class="rz-button rz-theme" title="Switch light and dark">Theme</button>
 </header>
 {contents}

@@ -68,6 +68,9 @@ class Figure(ABC):
             f"<script>{markup.runtime()}</script>\n"
         )
 
+    def _repr_html_(self) -> str:
+        return self.html()
+
     def svg(self) -> str:
         """Return a stand-alone SVG document, for paper."""
         return paper.render(self.paint, self.paper_inches(), "svg").decode("utf-8")
@@ -91,7 +94,7 @@ class Figure(ABC):
         target = Path(path)
         suffix = target.suffix.lower()
         if suffix == ".html":
-            text = document.document(self.title or "Figure", self.fragment())
+            text = document.document(self.title or "Figure", self.fragment(), headed=False)
             target.write_text(text, encoding="utf-8")
         elif suffix == ".svg":
             target.write_text(self.svg(), encoding="utf-8")

@@ -151,11 +151,11 @@ class Lines(Figure):
         """Draw onto a Matplotlib figure area."""
         axes = area.subplots()
         paper.quiet(axes)
-        axes.set_xscale(self.x_scale)
-        axes.set_yscale(self.y_scale)
-        axes.grid(axis="y", color=paper.RULE, linewidth=0.5)
         for index, line in enumerate(self.series):
             _draw(axes, np.asarray(self.xs), line, index)
+        paper.scale_axis(axes.xaxis, self.x_scale)
+        paper.scale_axis(axes.yaxis, self.y_scale)
+        axes.grid(axis="y", color=paper.RULE, linewidth=0.5)
         for guide in self.guides:
             axes.axhline(guide.y, color=paper.FAINT, linewidth=0.8, linestyle=(0, (4, 3)))
             axes.annotate(

@@ -14,6 +14,7 @@ from residuum.figures import palette
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import SubFigure
 
 INK = "#1b1f24"
@@ -114,6 +115,20 @@ def quiet(axes: Axes) -> None:
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color(FAINT)
         spine.set_linewidth(0.6)
+
+
+def scale_axis(axis: Axis, scale: str) -> None:
+    """Make an axis linear or logarithmic, with plain numbers at its ticks."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    if scale != "log":
+        return
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})  # pyright: ignore[reportAttributeAccessIssue]
+    low, high = axis.get_data_interval()
+    wide = high > 100 * low
+    axis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def every(count: int, room: int) -> range:

@@ -17,6 +17,7 @@ import numpy as np
 from residuum.core.errors import OptionError, ShapeError
 
 R = TypeVar("R")
+FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 def pack(value: Any) -> Any:
@@ -28,7 +29,8 @@ def pack(value: Any) -> Any:
     if is_dataclass(value):
         return {f.name: pack(getattr(value, f.name)) for f in fields(value)}
     if isinstance(value, np.ndarray):
-        return pack(value.tolist())
+        listed = value.tolist()
+        return pack(listed) if np.isnan(value).any() else listed
     if isinstance(value, Mapping):
         return {str(key): pack(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -94,9 +96,9 @@ def as_values(value: Any, ndim: int, where: str) -> np.ndarray:
             mend=f"reshape or select until {ndim} axes are left",
             where=where,
         )
-    if np.isinf(array).any():
+    if (np.abs(array) > FLOAT32_MAX).any():
         raise ShapeError(
-            f"{where} holds infinite values",
+            f"{where} holds infinite values, or some beyond float32, which pages carry",
             mend="write NaN where a value is impossible: it is greyed out",
             where=where,
         )

@@ -131,7 +131,7 @@ class Table(Figure):
         widths = [len(column.heading) for column in self.heads]
         for row in range(len(self.rows)):
             widths = [max(w, len(self.shown(row, c))) for c, w in enumerate(widths)]
-        return [width + 2 for width in widths]
+        return [width + 4 for width in widths]
 
     def paint(self, area: SubFigure, *, compact: bool = False) -> None:
         """Draw onto a Matplotlib figure area."""
@@ -143,9 +143,11 @@ class Table(Figure):
         axes.set_ylim(len(self.rows) + 1, 0)
         for c, column in enumerate(self.heads):
             align = self.alignment(c)
-            x = {"left": edges[c], "right": edges[c + 1] - 0.01, "center": edges[c : c + 2].mean()}[
-                align
-            ]
+            x = {
+                "left": edges[c],
+                "right": edges[c + 1] - 2 / sum(widths),
+                "center": edges[c : c + 2].mean(),
+            }[align]
             put = {"ha": align, "va": "center", "fontsize": paper.SMALL, "color": paper.INK}
             axes.text(x, 0.5, paper.plain(column.heading), fontweight="bold", **put)
             for r in range(len(self.rows)):

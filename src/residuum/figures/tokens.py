@@ -109,7 +109,7 @@ class TokenStrip(Figure):
 
     def paper_inches(self) -> tuple[float, float]:
         """Return width and height on paper."""
-        extra = paper.caption_inches(self.title, self.caption, self.does_not_show, 6.5)
+        extra = paper.caption_inches(self.title, self._paper_caption(), self.does_not_show, 6.5)
         return 6.5, 0.35 + 0.42 * len(self._wrapped()) + extra
 
     def _wrapped(self) -> list[list[tuple[int, float, float]]]:
@@ -148,7 +148,15 @@ class TokenStrip(Figure):
                 ink = paper.INK if self.values is None else palette.ink_on(colour)
                 self._write(axes, index, left + wide / 2, row, ink)
         if not compact:
-            paper.caption(area, self.title, self.caption, self.does_not_show, 6.5)
+            paper.caption(area, self.title, self._paper_caption(), self.does_not_show, 6.5)
+
+    def _paper_caption(self) -> str:
+        if self.values is None:
+            return self.caption
+        low, high = self.colour_range()
+        ends = ("orange", "blue") if self.scale == "diverging" else ("light", "dark")
+        key = f"Colour: {ends[0]} {low:.3g} to {ends[1]} {high:.3g} {self.unit}".rstrip()
+        return f"{self.caption} {key}.".lstrip()
 
     def _write(self, axes: object, index: int, x: float, row: int, ink: str) -> None:
         put = axes.text  # type: ignore[attr-defined]

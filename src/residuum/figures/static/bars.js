@@ -63,7 +63,8 @@ function barsChart(data) {
   function move(at, key) {
     const steps = { ArrowUp: -1, ArrowDown: 1, Home: -count, End: count };
     if (!(key in steps)) return undefined;
-    return at === null ? 0 : Math.min(Math.max(at + steps[key], 0), count - 1);
+    if (at === null) return key === "End" ? count - 1 : 0;
+    return Math.min(Math.max(at + steps[key], 0), count - 1);
   }
 
   function mark(pen, plan, at, theme) {

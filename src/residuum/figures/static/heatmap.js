@@ -105,7 +105,7 @@ function heatmapChart(data) {
   function move(at, key) {
     const steps = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0], Home: [0, -cols], End: [0, cols] };
     if (!(key in steps)) return undefined;
-    if (at === null) return 0;
+    if (at === null) return key === "End" ? cols - 1 : 0;
     const clip = (v, most) => Math.min(Math.max(v, 0), most);
     const row = clip(Math.floor(at / cols) + steps[key][0], rows - 1);
     return row * cols + clip((at % cols) + steps[key][1], cols - 1);

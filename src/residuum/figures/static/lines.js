@@ -117,7 +117,8 @@ function linesChart(data) {
   function move(at, key) {
     const steps = { ArrowLeft: -1, ArrowRight: 1, Home: -xs.length, End: xs.length };
     if (!(key in steps)) return undefined;
-    return at === null ? 0 : Math.min(Math.max(at + steps[key], 0), xs.length - 1);
+    if (at === null) return key === "End" ? xs.length - 1 : 0;
+    return Math.min(Math.max(at + steps[key], 0), xs.length - 1);
   }
 
   function mark(pen, plan, at, theme) {

@@ -38,7 +38,7 @@ function number(value, digits = 4) {
   if (Number.isNaN(value)) return "impossible";
   const size = Math.abs(value);
   const text = size !== 0 && (size >= 1e6 || size < 1e-4)
-    ? value.toExponential(digits - 2) : String(Number(value.toPrecision(digits)));
+    ? value.toExponential(digits - 2).replace(/\.?0+e/, "e") : String(Number(value.toPrecision(digits)));
   return text.replace("-", "−");
 }
 

@@ -1,0 +1,136 @@
+"""What a real browser shows. Skipped where Debian's chromium is not installed."""
+
+import json
+import re
+import shutil
+import subprocess
+from html import unescape
+
+import numpy as np
+import pytest
+
+from residuum.figures import Fold, HeatMap, Lines, Panel, Series, Table, page
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium; apt-get install chromium")
+
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--virtual-time-budget=4000", "--window-size=1000,1400",
+]  # fmt: skip
+
+HARNESS = """<script>
+const found = {errors: []};
+addEventListener("error", (event) => found.errors.push(String(event.message)));
+addEventListener("securitypolicyviolation", (event) => found.errors.push(event.violatedDirective));
+const key = (stage, name) =>
+  stage.dispatchEvent(new KeyboardEvent("keydown", {key: name, bubbles: true}));
+const tipText = () => document.querySelector(".rz-tip").innerText.trim().split("\\n");
+addEventListener("load", () => setTimeout(async () => {
+  try { await probe(); } catch (error) { found.errors.push(String(error.stack)); }
+  const out = document.createElement("pre");
+  out.id = "found";
+  out.textContent = JSON.stringify(found);
+  document.body.append(out);
+}, 200));
+async function probe() { %s }
+</script>"""
+
+
+def observe(html, script, tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text(html.replace("</body>", HARNESS % script + "</body>"), encoding="utf-8")
+    command = [str(CHROMIUM), *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"]
+    done = subprocess.run([*command, path.as_uri()], capture_output=True, text=True, timeout=60)
+    match = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.S)
+    assert match, done.stdout[-500:] + done.stderr[-500:]
+    found = json.loads(unescape(match[1]))
+    assert found["errors"] == []
+    return found
+
+
+def test_keyboard_reads_every_value(tmp_path):
+    values = np.array([[0.5, np.nan, -2.25], [1.0, 1e-7, 123456.0]])
+    figure = HeatMap(
+        values, ["L0", "L1"], ["<b>", " cat", "c"], x="token", y="layer", unit="logits"
+    )
+    script = """
+      const stage = document.querySelector(".rz-stage");
+      found.tips = [];
+      for (const name of ["Right", "Right", "Right", "Down", "Left"]) {
+        key(stage, "Arrow" + name);
+        found.tips.push(tipText());
+      }
+      for (const name of ["Home"]) {
+        key(stage, name);
+        found.tips.push(tipText());
+      }
+      found.live = document.querySelector(".rz-live").textContent;
+      key(stage, "Escape");
+      found.hidden = document.querySelector(".rz-tip").hidden;"""
+    found = observe(page("p", [figure]), script, tmp_path)
+    heads = [tip[0] for tip in found["tips"]]
+    assert heads == [
+        "0.5 logits", "no value possible here", "−2.25 logits", "123460 logits", "1e−7 logits",
+        "1 logits",
+    ]  # fmt: skip
+    assert found["tips"][0][1:] == ["layer: L0", "token: <b>"]
+    assert found["live"] == "1 logits, layer: L1, token: <b>"
+    assert found["hidden"] is True
+
+
+def test_pixels_follow_the_theme_and_exports_hold_the_values(tmp_path):
+    script = """
+      const canvas = document.querySelector(".rz-stage canvas");
+      const pen = canvas.getContext("2d");
+      const middle = () => [...pen.getImageData(canvas.width / 3, 30, 1, 1).data];
+      document.documentElement.dataset.theme = "light";
+      document.querySelector(".rz-theme").click();
+      found.dark = middle();
+      document.querySelector(".rz-theme").click();
+      found.light = middle();
+      const saved = [];
+      const original = URL.createObjectURL;
+      URL.createObjectURL = (blob) => { saved.push(blob); return original.call(URL, blob); };
+      for (const button of document.querySelectorAll(".rz-tools button")) button.click();
+      await new Promise((done) => setTimeout(done, 400));
+      found.saved = {};
+      for (const blob of saved) found.saved[blob.type] = await blob.text();"""
+    figure = HeatMap([[2.0, 2.0], [2.0, 2.0]], col_labels=["a,b", 'q"'], limits=(-2, 2), title="T")
+    found = observe(page("p", [figure]), script, tmp_path)
+    assert found["light"][:3] == [0x0A, 0x37, 0x6B]
+    assert found["dark"][:3] == [0xB5, 0xDE, 0xFF]
+    lines = found["saved"]["text/csv"].split("\r\n")
+    assert lines[:2] == ['row \\ column,"a,b","q"""', "0,2,2"]
+    assert found["saved"]["image/svg+xml"].count("#0a376b") >= 4
+    assert found["saved"]["image/png"]
+
+
+def test_thumbnails_open_tables_sort_and_series_hide(tmp_path):
+    parts = [
+        Panel([HeatMap(np.eye(3), title=f"H{i}") for i in range(2)]),
+        Table(["name", "n"], [["a", 2], ["b", 10], ["c", 1]]),
+        Fold("more", [Lines([0, 1], [Series("one", [1, 2]), Series("two", [2, 3])])]),
+    ]
+    script = """
+      document.querySelectorAll(".rz-compact")[1].dispatchEvent(
+        new KeyboardEvent("keydown", {key: "Enter"}));
+      const dialog = document.querySelector("dialog");
+      found.opened = dialog.open && dialog.querySelector(".rz-title").textContent;
+      key(dialog.querySelector(".rz-stage"), "ArrowRight");
+      found.inside = dialog.querySelector(".rz-tip").innerText.split("\\n")[0];
+      dialog.close();
+      document.querySelectorAll(".rz-sort")[1].click();
+      const rows = [...document.querySelectorAll("tbody tr")];
+      found.order = rows.map((row) => row.cells[0].textContent);
+      document.querySelector("details").open = true;
+      await new Promise((done) => setTimeout(done, 200));
+      document.querySelector(".rz-key").click();
+      key(document.querySelector(".rz-lines .rz-stage"), "End");
+      found.tip = tipText();"""
+    found = observe(page("p", parts), script, tmp_path)
+    assert found["opened"] == "H1"
+    assert found["inside"] == "1"
+    assert found["order"] == ["b", "a", "c"]
+    assert found["tip"] == ["x: 1", "two: 3"]
