@@ -38,9 +38,9 @@ class Pair:
 
 
 @pytest.fixture
-def module() -> ModuleType:
+def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     made = ModuleType("example_of_a_room")
-    sys.modules["example_of_a_room"] = made
+    monkeypatch.setitem(sys.modules, "example_of_a_room", made)
     exec(SOURCE, vars(made))
     check_module(made)
     return made
