@@ -1,0 +1,234 @@
+"""Loading: a hub name, a local folder, the embedded model, or a model already in memory."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from residuum.core import Address, LoadError, OptionError
+from residuum.models.embedded import EMBEDDED, embedded_path
+from residuum.models.family import FAMILIES, Family, family_of
+from residuum.models.parts import Parts, find_parts
+from residuum.models.seam import Seam
+from residuum.models.taps import Tap, build_taps
+from residuum.models.tokens import Tokens
+from residuum.models.unknown_family import guess_family
+from residuum.models.weights import Weights
+
+_MASKED = ("bert",)
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+
+
+@dataclass
+class Adapted:
+    """A model with its parts found and its sites declared; nothing in it was changed.
+
+    Attributes:
+        hf: the model, as loaded or as handed in.
+        model_id: name, path, or class name.
+        taps: site -> where it is seen; the self-check may remove some.
+        refused: site -> why it was removed.
+        guessed: whether the family has no table and its parts were guessed.
+    """
+
+    hf: Any
+    model_id: str
+    family: Family
+    parts: Parts
+    tokens: Tokens
+    seam: Seam
+    taps: dict[Address, Tap]
+    refused: dict[Address, str] = field(default_factory=dict)
+    guessed: bool = False
+    seam_proven: bool = False
+    _hashed: tuple[Any, str] | None = None
+
+    @property
+    def weights(self) -> Weights:
+        """Weights by name."""
+        return Weights(self.parts)
+
+    @property
+    def weight_hash(self) -> str:
+        """SHA-256 over names, shapes, dtypes and bytes of all weights; remembered until they change."""
+        state = self.hf.state_dict()
+        version = tuple((each.data_ptr(), each._version) for each in state.values())
+        if self._hashed is None or self._hashed[0] != version:
+            self._hashed = (version, _hash_weights(state))
+        return self._hashed[1]
+
+
+def _hash_weights(state: dict[str, Any]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        plain = tensor.detach().cpu().contiguous()
+        digest.update(plain.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def adapt(
+    source: Any,
+    *,
+    dtype: Any = None,
+    device_map: Any = None,
+    revision: str | None = None,
+    tokenizer: Any = None,
+    allow_pickle: bool = False,
+    **unknown: Any,
+) -> Adapted:
+    """Load a model and find its parts.
+
+    Args:
+        source: ``"microworld"``, a hub name, a folder, or a ``PreTrainedModel`` in memory.
+        dtype, device_map, revision: as in transformers' ``from_pretrained``.
+        tokenizer: a tokenizer, a name or folder of one; by default the model's own.
+        allow_pickle: load weights stored as pickles, which can run code.
+
+    Raises:
+        LoadError: missing or damaged files, weights missing from the checkpoint, pickles.
+        OptionError: an unknown option.
+        TokenError: a tokenizer with more tokens than the model has.
+    """
+    if unknown:
+        raise OptionError(
+            f"unknown option {', '.join(sorted(unknown))}",
+            mend="load takes dtype, device_map, revision, tokenizer, allow_pickle, check",
+        )
+    if isinstance(source, (str, Path)):
+        hf, model_id = _load(str(source), dtype, device_map, revision, allow_pickle), str(source)
+        found = tokenizer if tokenizer is not None else _own_tokenizer(model_id, revision)
+    else:
+        hf, model_id = _in_memory(source), type(source).__name__
+        found = tokenizer
+    if isinstance(found, (str, Path)):
+        found = _tokenizer(str(found), None)
+    hf.eval()
+    return _adapted(hf, model_id, found)
+
+
+def _adapted(hf: Any, model_id: str, tokenizer: Any) -> Adapted:
+    model_type = hf.config.get_text_config().model_type
+    family = family_of(model_type)
+    guessed = family is None
+    family = family or guess_family(hf, model_type)
+    parts = find_parts(hf, family)
+    seam = Seam(parts)
+    tokens = Tokens(tokenizer, parts.dims.d_vocab, parts.dims.n_ctx)
+    taps = build_taps(parts, seam)
+    return Adapted(hf, model_id, family, parts, tokens, seam, taps, guessed=guessed)
+
+
+def _in_memory(source: Any) -> Any:
+    from transformers import PreTrainedModel
+
+    if isinstance(source, PreTrainedModel):
+        return source
+    raise LoadError(
+        f"cannot load a {type(source).__name__}",
+        mend="give a name, a folder, or a transformers PreTrainedModel",
+    )
+
+
+def _load(name: str, dtype: Any, device_map: Any, revision: str | None, pickles: bool) -> Any:
+    import transformers
+
+    path = Path(embedded_path(name)) if name in EMBEDDED else Path(name)
+    if path.is_dir():
+        native = _check_folder(path, pickles)
+        if native is not None:
+            return native
+    elif path.is_file() or name.startswith((".", "/")):
+        raise LoadError(f"no model folder at {name}", mend="give a folder with config.json")
+    options = {"dtype": dtype, "device_map": device_map, "revision": revision}
+    options = {key: value for key, value in options.items() if value is not None}
+    place = str(path) if path.is_dir() else name
+    try:
+        config = transformers.AutoConfig.from_pretrained(
+            place, **({"revision": revision} if revision else {})
+        )
+        masked = config.model_type in _MASKED
+        auto = transformers.AutoModelForMaskedLM if masked else transformers.AutoModelForCausalLM
+        hf, info = auto.from_pretrained(
+            place, **options, use_safetensors=not pickles, output_loading_info=True
+        )
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise _reason(name, error) from error
+    except Exception as error:
+        if type(error).__name__ == "SafetensorError":
+            raise _reason(name, error) from error
+        raise
+    _refuse_gaps(name, info)
+    return hf
+
+
+def _check_folder(path: Path, pickles: bool) -> Any:
+    """A native model if the folder holds one without a configuration; refuse pickles."""
+    has_tensors = any(path.glob("*.safetensors"))
+    if not pickles and not has_tensors:
+        found = [each.name for pattern in _PICKLES for each in path.glob(pattern)]
+        if found:
+            raise LoadError(
+                f"{path} stores its weights as a pickle ({found[0]}), which can run code",
+                mend="convert it to safetensors, or pass allow_pickle=True if you trust it",
+            )
+    if (path / "config.json").is_file():
+        return None
+    if has_tensors:
+        from residuum.models.native import load_native_folder
+
+        return load_native_folder(path)
+    raise LoadError(f"{path} holds no model", mend="give a folder with config.json and weights")
+
+
+def _reason(name: str, error: Exception) -> LoadError:
+    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if type(error).__name__ == "SafetensorError" or "safetensors" in first.lower():
+        return LoadError(
+            f"the weights of {name} are damaged, truncated or not safetensors: {first}",
+            mend="download or copy the checkpoint again; pickles need allow_pickle=True",
+        )
+    return LoadError(
+        f"cannot load {name}: {first}",
+        mend="give a folder, a hub name you can reach, or microworld (inside the package)",
+    )
+
+
+def _refuse_gaps(name: str, info: dict[str, Any]) -> None:
+    missing = sorted(info.get("missing_keys") or [])
+    wrong = sorted(str(each) for each in info.get("mismatched_keys") or [])
+    if missing or wrong:
+        raise LoadError(
+            f"the checkpoint of {name} lacks weights the model needs: "
+            f"{', '.join((missing + wrong)[:4])} ({len(missing) + len(wrong)} in all)",
+            mend="use a complete checkpoint; missing weights would be random numbers",
+        )
+
+
+def _own_tokenizer(name: str, revision: str | None) -> Any:
+    path = Path(embedded_path(name)) if name in EMBEDDED else Path(name)
+    if path.is_dir():
+        names = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json")
+        return _tokenizer(str(path), None) if any((path / n).is_file() for n in names) else None
+    return _tokenizer(name, revision)
+
+
+def _tokenizer(name: str, revision: str | None) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(name, **({"revision": revision} if revision else {}))
+    except (OSError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise LoadError(
+            f"cannot load the tokenizer of {name}: {first}", mend="pass tokenizer=..."
+        ) from error
+
+
+def known_families() -> tuple[Family, ...]:
+    """Families with a table."""
+    return FAMILIES

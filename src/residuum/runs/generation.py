@@ -1,0 +1,231 @@
+"""Generation with edits and capture at every step, KV cache on, batched."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from residuum.core import Address, Edit, OptionError, Provenance
+from residuum.models import Adapted, Batch, Flow
+from residuum.runs.apply import Coder, Planned, needs_base_run
+from residuum.runs.capture import Capture, Kept
+from residuum.runs.forward import (
+    _by_site,
+    check_fired,
+    model_device,
+    plan_captures,
+    plan_edits,
+)
+from residuum.runs.places import Columns
+from residuum.runs.session import Session
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is chosen.
+
+    Attributes:
+        temperature: 0 takes the most likely token (greedy).
+        top_k: sample among the k most likely; None among all.
+        seed: of the sampling, recorded.
+    """
+
+    temperature: float = 0.0
+    top_k: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Generated continuations.
+
+    Attributes:
+        prompts: the prompts as run.
+        ids: ``[batch step]`` generated ids; after the end token, the pad id.
+        lengths: generated tokens of each prompt, the end token included.
+        texts: the continuations as text (empty without a tokenizer).
+        captured: address -> one tensor for each step; step 0 holds the prompt's tokens, later ones
+            the new token.
+        fired: edit -> sites it wrote to.
+    """
+
+    prompts: Batch
+    ids: Tensor
+    lengths: Tensor
+    texts: tuple[str, ...]
+    captured: dict[Address, list[Tensor]]
+    fired: dict[Edit, int]
+    sampling: Sampling
+    origin: Callable[[], Provenance]
+
+    @property
+    def provenance(self) -> Provenance:
+        """Model, weights, tokenizer, dtype, device and seed of the generation."""
+        return self.origin()
+
+    def __getitem__(self, key: Any) -> list[Tensor]:
+        address = Address.parse(key)
+        if address not in self.captured:
+            raise OptionError(
+                f"{address} was not captured", mend=f"ask for it: capture=[{str(address)!r}]"
+            )
+        return self.captured[address]
+
+
+def generate(
+    adapted: Adapted,
+    batch: Batch,
+    *,
+    max_new_tokens: int,
+    edits: Sequence[Edit],
+    capture: Iterable[Any],
+    coders: dict[str, Coder],
+    sampling: Sampling,
+    stop_at_end: bool,
+    defaults: dict[str, Any],
+    origin: Callable[[], Provenance],
+) -> Generation:
+    """See :meth:`residuum.runs.model.Model.generate`."""
+    _check(adapted, batch, max_new_tokens)
+    planned = plan_edits(adapted, edits, batch, coders)
+    if needs_base_run(planned):
+        raise OptionError(
+            "freezing a site is not defined while generating",
+            mend="capture it in a run and give the value: rz.Patch(site, run)",
+        )
+    requests = [k.request for k in plan_captures(adapted, capture, batch, defaults)]
+    places = [k.address for k in plan_captures(adapted, capture, batch, defaults)]
+    loop = _Loop(adapted, batch, planned, list(zip(requests, places, strict=True)))
+    generator = torch.Generator().manual_seed(sampling.seed)
+    end = getattr(adapted.tokens.tokenizer, "eos_token_id", None) if stop_at_end else None
+    done = torch.zeros(len(batch.ids), dtype=torch.bool)
+    steps: list[Tensor] = []
+    for _ in range(max_new_tokens):
+        chosen = _choose(loop.step(), sampling, generator)
+        chosen = torch.where(done, torch.full_like(chosen, adapted.tokens.pad_id), chosen)
+        steps.append(chosen)
+        loop.lengths_made += (~done).long()
+        if end is not None:
+            done = done | (chosen == end)
+        if bool(done.all()):
+            break
+        loop.feed(chosen)
+    ids = torch.stack(steps, dim=1)
+    return Generation(
+        prompts=batch,
+        ids=ids,
+        lengths=loop.lengths_made,
+        texts=_texts(adapted, ids, loop.lengths_made),
+        captured=loop.captured,
+        fired=check_fired(planned),
+        sampling=sampling,
+        origin=origin,
+    )
+
+
+def _check(adapted: Adapted, batch: Batch, max_new_tokens: int) -> None:
+    if adapted.parts.layers[0].wiring == "post_norm_encoder":
+        raise OptionError(
+            "an encoder does not generate", mend="use run; generation needs a causal model"
+        )
+    if max_new_tokens < 1:
+        raise OptionError("max_new_tokens must be at least 1", mend="give a positive number")
+    n_ctx = adapted.tokens.n_ctx
+    longest = int(batch.lengths.max())
+    if n_ctx is not None and longest + max_new_tokens > n_ctx:
+        raise OptionError(
+            f"{longest} tokens of prompt and {max_new_tokens} new ones exceed the context {n_ctx}",
+            mend=f"ask for at most {n_ctx - longest} new tokens",
+        )
+
+
+def _choose(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> Tensor:
+    logits = logits.float().cpu()
+    if sampling.temperature == 0:
+        return logits.argmax(dim=-1)
+    logits = logits / sampling.temperature
+    if sampling.top_k is not None:
+        lowest = logits.topk(sampling.top_k, dim=-1).values[:, -1:]
+        logits = logits.masked_fill(logits < lowest, float("-inf"))
+    return torch.multinomial(torch.softmax(logits, -1), 1, generator=generator).squeeze(1)
+
+
+def _texts(adapted: Adapted, ids: Tensor, lengths: Tensor) -> tuple[str, ...]:
+    if adapted.tokens.tokenizer is None:
+        return ()
+    rows = zip(ids, lengths.tolist(), strict=True)
+    return tuple(adapted.tokens.tokenizer.decode(row[:n].tolist()) for row, n in rows)
+
+
+class _Loop:
+    """The model's state between steps: cache, mask, positions."""
+
+    def __init__(
+        self,
+        adapted: Adapted,
+        batch: Batch,
+        planned: list[Planned],
+        requests: list[tuple[Capture, Address]],
+    ) -> None:
+        from transformers import DynamicCache
+
+        self.adapted = adapted
+        self.planned = planned
+        self.requests = requests
+        self.device = model_device(adapted)
+        self.starts, self.lengths = batch.starts, batch.lengths
+        self.cache = DynamicCache(config=adapted.hf.config)
+        self.mask = batch.mask if batch.mask is not None else torch.ones_like(batch.ids).bool()
+        self.padded = batch.mask is not None
+        self.chunk = batch.ids
+        self.past = 0
+        self.captured: dict[Address, list[Tensor]] = {place: [] for _, place in requests}
+        self.lengths_made = torch.zeros(len(batch.ids), dtype=torch.long)
+
+    def step(self) -> Tensor:
+        """Logits for the next token, ``[batch d_vocab]``."""
+        kept = [Kept(request, place) for request, place in self.requests]
+        session = Session(
+            self.adapted,
+            _by_site(self.planned),
+            _by_site(kept),
+            Columns(self.starts, self.lengths, self.past),
+            Flow(*self.chunk.shape),
+            real=self.mask[:, self.past :] if self.padded else None,
+        )
+        with torch.no_grad(), session.installed():
+            output = self.adapted.hf(**self._arguments())
+        for each in kept:
+            if each.chunks or each.count:
+                value = each.result()
+                assert isinstance(value, Tensor)
+                self.captured[each.address].append(value)
+        self.past += self.chunk.shape[1]
+        return output.logits[:, -1]
+
+    def _arguments(self) -> dict[str, Any]:
+        arguments: dict[str, Any] = {
+            "input_ids": self.chunk.to(self.device),
+            "past_key_values": self.cache,
+            "use_cache": True,
+        }
+        accepts = inspect.signature(self.adapted.hf.forward).parameters
+        if self.padded:
+            mask = self.mask.to(self.device)
+            arguments["attention_mask"] = mask.long()
+            if self.adapted.family.position_ids:
+                positions = (mask.long().cumsum(1) - 1).clamp_min(0)
+                arguments["position_ids"] = positions[:, self.past :]
+        if "logits_to_keep" in accepts:
+            arguments["logits_to_keep"] = 1
+        return arguments
+
+    def feed(self, chosen: Tensor) -> None:
+        """Take the chosen tokens as the next step's input."""
+        self.chunk = chosen.unsqueeze(1)
+        self.mask = torch.cat([self.mask, torch.ones_like(self.chunk).bool()], dim=1)

@@ -1,0 +1,344 @@
+"""The model as a user holds it: run it, look inside, intervene, generate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from residuum.core import Address, Edit, OptionError, Provenance
+from residuum.models import (
+    BY_LAYER_NAMES,
+    WEIGHT_NAMES,
+    Adapted,
+    Batch,
+    ByLayer,
+    Dims,
+    Seam,
+    adapt,
+)
+from residuum.runs.apply import Coder
+from residuum.runs.forward import run_forward
+from residuum.runs.generation import Generation, Sampling, generate
+from residuum.runs.run import Run
+from residuum.runs.selfcheck import Report, self_check
+
+
+class Model:
+    """A loaded model: the user's own module, unmodified, with its sites by name.
+
+    Weights answer by name: ``model.W_Q[3]`` is ``[head d_model d_head]``; see ``WEIGHT_NAMES``.
+
+    Attributes:
+        adapted: the model with its parts found.
+        report: what the self-check at load proved; None if it was skipped.
+        dictionaries: name -> coder hung on a site, for ``Splice`` and ``L5.resid_post/NAME[F31]``.
+    """
+
+    def __init__(self, adapted: Adapted, report: Report | None = None) -> None:
+        self.adapted = adapted
+        self.report = report
+        self.dictionaries: dict[str, Coder] = {}
+
+    # -- what it is --------------------------------------------------------------------------
+
+    @property
+    def hf(self) -> Any:
+        """The transformers model itself."""
+        return self.adapted.hf
+
+    @property
+    def dims(self) -> Dims:
+        """Sizes: layers, heads, widths."""
+        return self.adapted.parts.dims
+
+    @property
+    def seam(self) -> Seam:
+        """The five functions that rebuild each block."""
+        return self.adapted.seam
+
+    @property
+    def sites(self) -> tuple[Address, ...]:
+        """Every site proven on this model, in forward order."""
+        return tuple(self.adapted.taps)
+
+    @property
+    def name(self) -> str:
+        """Name or path as loaded."""
+        return self.adapted.model_id
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer, or None."""
+        return self.adapted.tokens.tokenizer
+
+    @property
+    def n_layers(self) -> int:
+        """Number of blocks."""
+        return self.dims.n_layers
+
+    @property
+    def n_heads(self) -> int:
+        """Number of query heads in a block."""
+        return self.dims.n_heads
+
+    @property
+    def n_ctx(self) -> int | None:
+        """Longest prompt, None without a bound."""
+        return self.dims.n_ctx
+
+    @property
+    def d_vocab(self) -> int:
+        """Size of the vocabulary."""
+        return self.dims.d_vocab
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the embedding."""
+        return next(self.adapted.parts.embed.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Dtype of the embedding."""
+        return next(self.adapted.parts.embed.parameters()).dtype
+
+    def __getattr__(self, name: str) -> ByLayer | Tensor:
+        if name in BY_LAYER_NAMES:
+            return self.adapted.weights.by_layer(name)
+        if name in WEIGHT_NAMES:
+            return self.adapted.weights.whole(name)
+        raise AttributeError(
+            f"a model has no attribute {name!r}; weights are {', '.join(WEIGHT_NAMES)}"
+        )
+
+    def __repr__(self) -> str:
+        d = self.dims
+        return (
+            f"Model({self.name}: {self.adapted.family.name}, {d.n_layers} layers × {d.n_heads} "
+            f"heads, d_model {d.d_model}, d_vocab {d.d_vocab})"
+        )
+
+    # -- tokens ------------------------------------------------------------------------------
+
+    @property
+    def prepends_bos(self) -> bool:
+        """Whether the tokenizer puts a beginning-of-sequence token in front by itself."""
+        return self.adapted.tokens.prepends_bos
+
+    @property
+    def bos_token_id(self) -> int | None:
+        """Id of the beginning-of-sequence token, or None."""
+        return self.adapted.tokens.bos_id
+
+    def to_tokens(self, text: str | Sequence[str], prepend_bos: bool | None = None) -> Tensor:
+        """Token ids ``[batch pos]``; ragged texts are padded on the right.
+
+        Args:
+            prepend_bos: None does what the tokenizer does (see ``prepends_bos``).
+
+        Raises:
+            TokenError: empty text, unknown words, no tokenizer.
+        """
+        return self.adapted.tokens.batch(text, prepend_bos).ids
+
+    def to_single_token(self, word: str) -> int:
+        """Id of a word that is exactly one token.
+
+        Raises:
+            TokenError: it is not; the message shows its tokens.
+        """
+        return self.adapted.tokens.single(word)
+
+    def to_str_tokens(self, prompt: Any, prepend_bos: bool | None = None) -> list[str]:
+        """The tokens of one text (or row of ids) as strings, BOS included where there is one."""
+        if isinstance(prompt, str):
+            prompt = self.adapted.tokens.encode(prompt, prepend_bos)
+        return self.adapted.tokens.strings(torch.as_tensor(prompt).flatten())
+
+    def to_string(self, ids: Any) -> str:
+        """The text of token ids."""
+        return "".join(self.adapted.tokens.strings(ids)) if self.tokenizer is None else (
+            self.tokenizer.decode(torch.as_tensor(ids).flatten().tolist())
+        )
+
+    # -- run ---------------------------------------------------------------------------------
+
+    def provenance(self, **more: Any) -> Provenance:
+        """Identity of this model for a result's record."""
+        return Provenance(
+            model_id=self.name,
+            weight_hash=self.adapted.weight_hash,
+            tokenizer_hash=self.adapted.tokens.hash(),
+            dtype=str(self.dtype).removeprefix("torch."),
+            device=str(self.device),
+            **more,
+        )
+
+    def run(
+        self,
+        prompts: Any,
+        *,
+        capture: Iterable[Any] | str = (),
+        edits: Sequence[Edit] | Edit = (),
+        attention_mask: Tensor | None = None,
+        logits: bool = True,
+        prepend_bos: bool | None = None,
+        batch_size: int | None = None,
+        dtype: torch.dtype | None = None,
+        device: Any = None,
+        reduce: Any = None,
+        grad_of: Callable[[Tensor], Tensor] | None = None,
+        **unknown: Any,
+    ) -> Run:
+        """Run prompts forward once, with edits, keeping what is asked for.
+
+        With nothing asked, the model runs untouched: bit-identical logits, its own attention kernel.
+
+        Args:
+            prompts: a text, a list of texts or of id lists, or an integer tensor ``[batch pos]``.
+            capture: sites, queries or ``Capture`` requests to keep.
+            edits: what to write where, applied in this order.
+            attention_mask: ``[batch pos]`` for a padded tensor of ids, on either side.
+            logits: False stops the pass after the last site that is needed.
+            prepend_bos: None does what the tokenizer does.
+            batch_size: prompts in one pass; None for all at once.
+            dtype, device, reduce: defaults for ``capture`` (see ``Capture``).
+            grad_of: a function of the logits ``[batch pos d_vocab]``; its gradient with respect to
+                every captured site is in ``run.grad``.
+
+        Returns:
+            The run. ``run["L9.z"]`` is ``[batch pos head d_head]``; padded prompts keep their
+            padding in captured tensors.
+
+        Raises:
+            AddressError, SiteRefused, EditError, EditNeverFired, ShapeError, TokenError,
+            OptionError: nothing that was asked for is ever ignored.
+
+        Shows: what flowed through the model. Does not show: what caused the output.
+
+        >>> import residuum as rz
+        >>> model = rz.load("microworld")
+        >>> run = model.run("Mary went to the store .", capture=["pattern"])
+        >>> run["pattern", 0].shape[-1] == run.ids.shape[1]
+        True
+        """
+        _refuse_unknown("run", unknown)
+        batch = self._batch(prompts, attention_mask, prepend_bos)
+        return run_forward(
+            self.adapted,
+            batch,
+            edits=_as_list(edits),
+            capture=capture,
+            coders=self.dictionaries,
+            logits=logits,
+            batch_size=batch_size,
+            grad_of=grad_of,
+            defaults={"dtype": dtype, "device": device, "reduce": reduce},
+            origin=self.provenance,
+        )
+
+    def _batch(self, prompts: Any, mask: Tensor | None, bos: bool | None) -> Batch:
+        batch = self.adapted.tokens.batch(prompts, bos)
+        if mask is None:
+            return batch
+        if not isinstance(prompts, Tensor):
+            raise OptionError(
+                "attention_mask goes with a tensor of ids",
+                mend="give texts or id lists without a mask; they are padded for you",
+            )
+        if mask.shape != batch.ids.shape:
+            raise OptionError(
+                f"attention_mask has shape {list(mask.shape)}, the ids {list(batch.ids.shape)}",
+                mend="give one number for each id",
+            )
+        real = mask.bool().cpu()
+        jumps = (real[:, 1:].int() - real[:, :-1].int()).abs().sum(dim=1)
+        if not bool(real.any(dim=1).all()) or bool((jumps > 1).any()):
+            raise OptionError(
+                "attention_mask must be one run of ones in each row",
+                mend="pad on the left or on the right, not in the middle",
+            )
+        return self.adapted.tokens.batch(Batch(batch.ids, None if bool(real.all()) else real))
+
+    def generate(
+        self,
+        prompts: Any,
+        max_new_tokens: int = 20,
+        *,
+        edits: Sequence[Edit] | Edit = (),
+        capture: Iterable[Any] | str = (),
+        temperature: float = 0.0,
+        top_k: int | None = None,
+        seed: int = 0,
+        stop_at_end: bool = True,
+        prepend_bos: bool | None = None,
+        dtype: torch.dtype | None = None,
+        device: Any = None,
+        reduce: Any = None,
+        **unknown: Any,
+    ) -> Generation:
+        """Continue prompts, with edits and capture at every step and a KV cache.
+
+        An edit without a position acts on every token, generated ones too. A position counts from
+        the prompt's first token, a negative one from the prompt's last; generated tokens have the
+        positions after it. So a cached generation equals one that runs the whole text again at
+        every step.
+
+        Args:
+            prompts: as in :meth:`run`; ragged ones are padded on the left.
+            temperature: 0 is greedy.
+            seed: of the sampling; recorded.
+            stop_at_end: stop a row at the tokenizer's end token.
+
+        Returns:
+            ``ids [batch step]``, texts, and for each captured site one tensor a step.
+        """
+        _refuse_unknown("generate", unknown)
+        return generate(
+            self.adapted,
+            self.adapted.tokens.batch(prompts, prepend_bos, left=True),
+            max_new_tokens=max_new_tokens,
+            edits=_as_list(edits),
+            capture=capture,
+            coders=self.dictionaries,
+            sampling=Sampling(temperature, top_k, seed),
+            stop_at_end=stop_at_end,
+            defaults={"dtype": dtype, "device": device, "reduce": reduce},
+            origin=lambda: self.provenance(seed=seed),
+        )
+
+
+def _as_list(edits: Sequence[Edit] | Edit) -> Sequence[Edit]:
+    return (edits,) if isinstance(edits, Edit) else tuple(edits)
+
+
+def _refuse_unknown(verb: str, unknown: dict[str, Any]) -> None:
+    if unknown:
+        raise OptionError(
+            f"unknown option {', '.join(sorted(unknown))} of {verb}",
+            mend=f"see help(model.{verb}) for its options",
+        )
+
+
+def load(source: Any, *, check: bool = True, **options: Any) -> Model:
+    """Open a model: a hub name, a folder, ``"microworld"``, or a ``PreTrainedModel`` in memory.
+
+    The model is not changed. At load every site is checked on random tokens (identities of sums,
+    rows of attention, and whether a perturbation reaches the logits); sites that fail are refused
+    by name, with the reason, and ``residuum doctor`` prints the table.
+
+    Args:
+        check: False skips the self-check (every declared site is then taken on trust).
+        options: ``dtype, device_map, revision, tokenizer, allow_pickle`` (see ``models.adapt``).
+
+    Raises:
+        LoadError, OptionError, TokenError: what is wrong with the files, options, tokenizer.
+
+    >>> import residuum as rz
+    >>> rz.load("microworld").n_layers > 1
+    True
+    """
+    adapted = adapt(source, **options)
+    return Model(adapted, self_check(adapted) if check else None)

@@ -1,0 +1,124 @@
+"""A run: one forward pass with its edits, and everything that was kept of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from residuum.core import Address, AddressError, Edit, Provenance, content_hash
+from residuum.models import Batch
+from residuum.runs.capture import TopK
+from residuum.runs.places import View, columns_of
+
+
+@dataclass(frozen=True)
+class Run:
+    """One forward pass. Shows what flowed; does not show what matters: for that, intervene.
+
+    Attributes:
+        batch: token ids and padding mask.
+        logits: ``[batch pos d_vocab]``, or None when the pass stopped early.
+        edits: the edits, in order.
+        fired: edit -> number of sites it wrote to.
+        captured: address -> tensor (or ``TopK``), as asked for.
+        grads: address -> gradient of the metric, if one was given.
+        metric: value of the metric for which gradients were taken.
+        tokens: the tokens of each prompt as text.
+        origin: makes the provenance when it is asked for (hashing all weights takes time).
+    """
+
+    batch: Batch
+    logits: Tensor | None
+    edits: tuple[Edit, ...]
+    fired: Mapping[Edit, int]
+    captured: Mapping[Address, Tensor | TopK]
+    origin: Callable[[], Provenance]
+    grads: Mapping[Address, Tensor] = field(default_factory=dict)
+    metric: Tensor | None = None
+    tokens: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def provenance(self) -> Provenance:
+        """Model, weights, tokenizer, dtype and device of the run."""
+        return self.origin()
+
+    @property
+    def ids(self) -> Tensor:
+        """``[batch pos]`` token ids; their identity, not the text's, is the prompt's."""
+        return self.batch.ids
+
+    @property
+    def last(self) -> Tensor:
+        """Logits at each prompt's last real token, ``[batch d_vocab]``."""
+        if self.logits is None:
+            raise AddressError("this run stopped before the logits", mend="run with logits=True")
+        ends = (self.batch.starts + self.batch.lengths - 1).to(self.logits.device)
+        return self.logits[torch.arange(len(ends), device=self.logits.device), ends]
+
+    def __getitem__(self, key: str | tuple[str, int] | Address) -> Any:
+        """A captured tensor: ``run["L9.z"]``, ``run["pattern", 0]``, ``run["L9.z[H6]@-1"]``.
+
+        Raises:
+            AddressError: it was not captured.
+        """
+        return self._look_up(self.captured, key, "captured", "capture")
+
+    @property
+    def grad(self) -> _Gradients:
+        """Gradients by address, like the captured tensors: ``run.grad["L9.z"]``."""
+        return _Gradients(self)
+
+    def __contains__(self, key: str | tuple[str, int] | Address) -> bool:
+        address = Address.parse(key)
+        return address in self.captured or address.base in self.captured
+
+    def site_value(self, address: Address) -> Any:
+        """The value that patching from this run writes at ``address``."""
+        return self[address]
+
+    def _look_up(
+        self, table: Mapping[Address, Any], key: Any, done: str, option: str
+    ) -> Any:
+        address = Address.parse(key)
+        if address.layer is None and address.site.layered and len(table):
+            layers = [a for a in table if a.name == address.name]
+            if len(layers) == 1:
+                address = layers[0]
+        if address in table:
+            return table[address]
+        whole = table.get(address.base)
+        if isinstance(whole, Tensor) and whole.ndim == len(address.site.dims):
+            part = View(address, columns_of(self.batch)).read(whole)
+            if part is not None:
+                return part.clone()
+        have = ", ".join(map(str, table)) or "nothing"
+        raise AddressError(
+            f"{address} was not {done}",
+            mend=f"ask for it: model.run(..., {option}=[{str(address.base)!r}]); there is: {have}",
+        )
+
+    @property
+    def hash(self) -> str:
+        """Content hash of the run: model, token ids, mask, edits, dtype."""
+        mask = None if self.batch.mask is None else self.batch.mask.int().tolist()
+        return content_hash(
+            {
+                "model": self.provenance.weight_hash,
+                "dtype": self.provenance.dtype,
+                "ids": self.batch.ids.tolist(),
+                "mask": mask,
+                "edits": [edit.to_json() for edit in self.edits],
+            }
+        )
+
+
+@dataclass(frozen=True)
+class _Gradients:
+    run: Run
+
+    def __getitem__(self, key: str | tuple[str, int] | Address) -> Tensor:
+        return self.run._look_up(self.run.grads, key, "differentiated", "grad_of=metric, capture")
