@@ -128,12 +128,17 @@ def _line(record: dict[str, Any]) -> tuple[str, bytes]:
         json.dumps(record, allow_nan=False)
         key = content_hash(record)
         text = json.dumps({"hash": key, "record": record}, separators=(",", ":"))
-        plain = content_hash(json.loads(text)["record"]) == key
     except (TypeError, ValueError) as error:
         raise _not_plain(str(error)) from error
-    if not plain:
+    if not _keys_are_text(record):
         raise _not_plain("keys must be text")
     return key, f"{text}\n".encode()
+
+
+def _keys_are_text(data: Any) -> bool:
+    if isinstance(data, dict):
+        return all(isinstance(key, str) and _keys_are_text(data[key]) for key in data)
+    return not isinstance(data, list | tuple) or all(_keys_are_text(each) for each in data)
 
 
 def _not_plain(reason: str) -> StoreError:

@@ -84,7 +84,8 @@ def _from_disk(entry: dict, raw: bytes) -> StoredTensor:
     if dtype is None:
         raise ValueError(f"tensors of dtype {entry['dtype']} are not stored here")
     kind = np.dtype("uint16" if dtype == "bfloat16" else dtype).newbyteorder("<")
-    if len(raw) != math.prod(shape) * kind.itemsize:
+    size = math.prod(shape) * kind.itemsize
+    if entry["data_offsets"] != [0, size] or len(raw) != size:
         raise ValueError(f"{len(raw)} bytes do not make a tensor of shape {shape} and {dtype}")
     values = np.frombuffer(raw, kind)
     if dtype == "bfloat16":
