@@ -6,6 +6,7 @@ import csv
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,22 @@ _FOREIGN_IDS = ("correct_idx", "incorrect_idx")
 _TWO_NAMES = re.compile(r"\b([A-Z]\w+) and ([A-Z]\w+)\b")
 
 
-def read_pairs(
-    path: str | Path, columns: Mapping[str, str] | None = None
-) -> tuple[list[ContrastPair], dict[int, str]]:
+@dataclass(frozen=True)
+class PairFile:
+    """What a file of pairs holds.
+
+    Attributes:
+        pairs: one per row; empty where the row could not be read.
+        problems: row number (from 1) -> why it could not be read.
+        metric: the metric that the file's form asks for.
+    """
+
+    pairs: list[ContrastPair]
+    problems: dict[int, str]
+    metric: str
+
+
+def read_pairs(path: str | Path, columns: Mapping[str, str] | None = None) -> PairFile:
     """Read contrast pairs in words from a file.
 
     Known forms, by their columns: pairs with answers (see :data:`COLUMN_NAMES`); greater-than
@@ -41,8 +55,7 @@ def read_pairs(
         columns: part of a pair -> column of this file, where the usual names do not fit.
 
     Returns:
-        One pair per row; and, by row number from 1, why a row could not be read (its pair is
-        then empty). Further columns are ignored.
+        Pairs and what could not be read. Further columns are ignored.
 
     Raises:
         TaskError: no such file, another format, no rows, or columns that are missing.
@@ -56,12 +69,12 @@ def read_pairs(
     for number, row in enumerate(rows, start=1):
         try:
             pairs.append(_pair(row, found))
-        except (_Unreadable, AttributeError, KeyError) as error:
+        except (_Unreadable, KeyError) as error:
             pairs.append(ContrastPair("", "", (), ()))
             problems[number] = (
                 f"lacks column {error}" if isinstance(error, KeyError) else str(error)
             )
-    return pairs, problems
+    return PairFile(pairs, problems, "prob_diff" if "year" in found else "logit_diff")
 
 
 class _Unreadable(ValueError):
@@ -137,8 +150,11 @@ def _find_columns(row: Mapping[str, Any], columns: Mapping[str, str], path: Path
 
 def _pair(row: Mapping[str, Any], found: Mapping[str, str]) -> ContrastPair:
     clean, corrupt = row[found["clean"]], row[found["corrupt"]]
-    if not clean or not corrupt:
-        raise _Unreadable("an empty prompt")
+    for prompt in (clean, corrupt):
+        if not prompt:
+            raise _Unreadable("an empty prompt")
+        if not isinstance(prompt, str):
+            raise _Unreadable(f"a prompt is text, got {prompt!r}")
     if "year" in found:
         answers, wrong = _years(row[found["year"]])
     elif "names" in found:

@@ -30,11 +30,11 @@ class TaskModel(Protocol):
         """How many token ids there are."""
         ...
 
-    def to_tokens(self, text: str) -> Tensor:
+    def to_tokens(self, text: str, /) -> Tensor:
         """Token ids [1 pos] of one prompt, with BOS where the tokenizer puts it."""
         ...
 
-    def run(self, tokens: Tensor, *, attention_mask: Tensor | None = None) -> Any:
+    def run(self, tokens: Tensor, /, *, attention_mask: Tensor | None = None) -> Any:
         """One forward pass; the result has ``.logits`` [batch pos d_vocab]."""
         ...
 
@@ -129,6 +129,12 @@ class PairReader:
         row = PairRow(clean, corrupt, answers, wrong, positions, pair.template)
         return row_problem(row, self._model.d_vocab, self._model.n_ctx) or row
 
+    @property
+    def unfit(self) -> tuple[str, ...]:
+        """Answer words met so far that were not single tokens somewhere."""
+        words = (word for (_, word), found in self._answers.items() if isinstance(found, str))
+        return tuple(dict.fromkeys(words))
+
     def _ids(self, text: str) -> tuple[int, ...]:
         return tuple(int(each) for each in self._model.to_tokens(text)[0])
 
@@ -189,9 +195,18 @@ def _one_line(error: Exception) -> str:
 
 
 def keep_good(
-    checked: Sequence[Checked], skip_misfits: bool, where: str = ""
+    checked: Sequence[Checked],
+    skip_misfits: bool,
+    where: str = "",
+    unfit: Sequence[str] = (),
 ) -> tuple[list[PairRow], dict[int, str]]:
     """Rows that can be used, and why the others (numbered from 1) cannot.
+
+    Args:
+        checked: rows, or why they cannot be used.
+        skip_misfits: whether to go on without the latter.
+        where: their source, for the error.
+        unfit: words that are no single tokens, for the error.
 
     Raises:
         TaskError: nothing to use, or misfits that were not to be skipped; lists the rows.
@@ -203,6 +218,8 @@ def keep_good(
     if problems and (not skip_misfits or not rows):
         listed = "; ".join(f"row {n}: {why}" for n, why in list(problems.items())[:8])
         more = f"; and {len(problems) - 8} more" if len(problems) > 8 else ""
+        if unfit:
+            more += f"; words that are no single tokens: {', '.join(map(repr, unfit))}"
         raise TaskError(
             f"{len(problems)} of {len(checked)} pairs do not fit: {listed}{more}",
             mend="mend these rows, or pass skip_misfits=True to drop and count them"

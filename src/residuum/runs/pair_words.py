@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +13,42 @@ from residuum.runs.pair_files import read_pairs
 from residuum.runs.pair_rows import Checked, PairReader, TaskModel
 
 
+@dataclass(frozen=True)
+class Sourced:
+    """Checked rows and where they come from.
+
+    Attributes:
+        checked: rows, or why they cannot be used.
+        source: file or kind.
+        metric: what their form asks for; empty means no wish.
+        unfit: answer words that are no single tokens.
+    """
+
+    checked: list[Checked]
+    source: str
+    metric: str = "logit_diff"
+    unfit: tuple[str, ...] = ()
+
+
 def rows_of_words(
     pairs: str | Path | Sequence[ContrastPair],
     model: TaskModel | None,
     columns: Mapping[str, str] | None,
-) -> tuple[list[Checked], str, str]:
-    """Rows, where they come from, and the metric that their form suggests."""
+) -> Sourced:
+    """Read pairs, from a file if need be, with the model's tokenizer."""
     if model is None:
         raise TaskError("pairs in words need a model's tokenizer", mend="give the model too")
     problems: dict[int, str] = {}
     source, metric = "contrast pairs", "logit_diff"
     if isinstance(pairs, (str, Path)):
         source = str(pairs)
-        pairs, problems = read_pairs(pairs, columns)
-        metric = "prob_diff" if any(len(pair.answers) > 9 for pair in pairs) else metric
+        file = read_pairs(pairs, columns)
+        pairs, problems, metric = file.pairs, file.problems, file.metric
     elif columns:
         raise TaskError("columns= goes with a file", mend="leave it out for contrast pairs")
     reader = PairReader(model)
     checked = [problems.get(n) or reader.row(pair) for n, pair in enumerate(pairs, start=1)]
-    return checked, source, metric
+    return Sourced(checked, source, metric, reader.unfit)
 
 
 def refuse_beside_words(*ids: Any) -> None:

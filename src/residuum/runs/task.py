@@ -15,7 +15,7 @@ from residuum.core import SILENT, ContrastPair, Progress, TaskError, content_has
 from residuum.runs.behaviour import BehaviourCheck, check_behaviour
 from residuum.runs.metrics import metric_named
 from residuum.runs.pair_rows import PairRow, TaskModel, keep_good, row_problem
-from residuum.runs.pair_words import refuse_beside_words, rows_of_words, tokenizer_hash_of
+from residuum.runs.pair_words import Sourced, refuse_beside_words, rows_of_words, tokenizer_hash_of
 from residuum.runs.row_tables import rows_of, tables_of, trimmed
 from residuum.runs.task_ids import rows_from_ids
 
@@ -106,23 +106,24 @@ class Task:
                 mend="give a file or pairs and a model, or clean=, corrupt=, answers=, wrong=",
             )
         if pairs is None:
+            if columns:
+                raise TaskError("columns= goes with a file", mend="leave it out for ids")
             found = rows_from_ids(clean, corrupt, answers, wrong, lengths, positions, templates)
             limits = (None, None) if model is None else (model.d_vocab, model.n_ctx)
-            checked = [row_problem(row, *limits) or row for row in found]
-            source, default_metric = "token ids", ""
+            sourced = Sourced([row_problem(row, *limits) or row for row in found], "token ids")
         else:
             refuse_beside_words(corrupt, answers, wrong, lengths, positions, templates)
-            checked, source, default_metric = rows_of_words(pairs, model, columns)
-            name = name or (Path(source).stem if isinstance(pairs, (str, Path)) else "")
-        rows, dropped = keep_good(checked, skip_misfits, where=source)
-        if not metric:
-            metric = default_metric if all(row.wrong for row in rows) else "prob"
+            sourced = rows_of_words(pairs, model, columns)
+            name = name or (Path(sourced.source).stem if isinstance(pairs, (str, Path)) else "")
+        rows, dropped = keep_good(
+            sourced.checked, skip_misfits, where=sourced.source, unfit=sourced.unfit
+        )
         return Task(
             **tables_of(rows),
             name=name or "task",
-            metric=metric or "logit_diff",
+            metric=_metric_for(rows, metric, sourced.metric),
             tokenizer_hash=tokenizer_hash_of(model),
-            source=source,
+            source=sourced.source,
             dropped=dropped,
         )
 
@@ -276,6 +277,11 @@ class Task:
                 f"not a task of format {_FORMAT}: {', '.join(sorted(set(data) ^ keys))}",
                 mend="save it again with this version of the package",
             )
+        columns = [*(data[part] for part in _LISTS), data["templates"], *data["positions"].values()]
+        if len({len(column) for column in columns}) != 1:
+            raise TaskError(
+                "the lists of a saved task differ in length", mend="save it again from its source"
+            )
         rows = [
             PairRow(
                 *(tuple(data[part][at]) for part in _LISTS),
@@ -314,3 +320,14 @@ class Task:
                 f"cannot be read as a task: {error}", mend="give a saved task", where=str(path)
             ) from error
         return Task.from_json(data)
+
+
+def _metric_for(rows: Sequence[PairRow], asked: str, suggested: str) -> str:
+    """The metric asked for if the pairs have what it needs; by default the suggested one."""
+    complete = all(row.wrong for row in rows)
+    if asked and metric_named(asked).needs_wrong and not complete:
+        raise TaskError(
+            f"the metric {asked!r} compares with wrong answers, and some pairs have none",
+            mend="give wrong=, or use prob, accuracy, loss_nats or kl_bits",
+        )
+    return asked or (suggested if complete else "prob")
