@@ -13,7 +13,7 @@ export TOKENIZERS_PARALLELISM = false
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format types arch docs bench clean
+.PHONY: help setup demo test test-slow lint format types arch docs bench train-microworld clean
 
 help: ## list the commands
 	@echo "residuum: make COMMAND"
@@ -26,8 +26,9 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo "residuum needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) -V 2>&1)"; \
 	  echo "  mend: install one and run make PYTHON=python3.12 setup"; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt torch setuptools
-	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e '.[dev]'
+	@echo "installing into $(VENV): about a minute and 1.7 GB"
+	@$(BIN)/python -m pip install -qq -c constraints.txt torch setuptools
+	@$(BIN)/python -m pip install -qq -c constraints.txt --no-build-isolation -e '.[dev]'
 	@touch $@
 
 demo: setup ## investigate a behaviour of the embedded model; leaves a report in demo-report/
@@ -59,6 +60,10 @@ docs: setup ## execute what the documentation shows: doctests and examples
 
 bench: setup ## run the benchmarks (in .bench-venv where there is one, with the tools compared)
 	@for each in benchmarks/*.py; do echo "== $$each"; $(BENCH_PYTHON) $$each || exit 1; done
+
+train-microworld: setup ## train the embedded model again from its recipe; goes on where it stopped
+	$(BIN)/python -m residuum.organisms.train microworld --out trained/microworld \
+	  $(if $(wildcard trained/microworld/checkpoint*),--resume) $(ARGS)
 
 clean: ## remove .venv and what the tools leave behind
 	rm -rf $(VENV) build dist src/*.egg-info .ruff_cache .pytest_cache .hypothesis demo-report

@@ -25,8 +25,13 @@ REQUIRED = os.environ.get("RESIDUUM_REQUIRE_TEST_DATA", "") not in ("", "0")
 # Array shapes in the package's annotations are checked at each call while the tests run.
 shape_checks.install("residuum")
 
+# Where the data is required (CI), generated examples are the same on every run.
 settings.register_profile(
-    "house", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
+    "house",
+    deadline=None,
+    max_examples=50,
+    derandomize=REQUIRED,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("house")
 
