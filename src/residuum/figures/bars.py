@@ -14,6 +14,7 @@ from residuum.figures.figure import Figure
 from residuum.figures.frame import frame
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import SubFigure
 
 Numbers = Sequence[float | None] | np.ndarray
@@ -97,9 +98,26 @@ class Bars(Figure):
         extra = paper.caption_inches(self.title, self.caption, self.does_not_show, 6.0)
         return 6.0, min(0.75 + 0.2 * len(self.names), 14.0) + extra
 
-    def paint(self, area: SubFigure, *, compact: bool = False) -> None:
-        """Draw onto a Matplotlib figure area."""
+    def sketch(self, axes: Axes) -> None:
+        """Draw a thumbnail onto Matplotlib axes: the picture alone."""
+        self._plot(axes)
+        axes.set_xticks([])
+        axes.set_yticks([])
+
+    def paint(self, area: SubFigure) -> None:
+        """Draw onto a Matplotlib figure area, with title, axes and caption."""
         axes = area.subplots()
+        order = self._plot(axes)
+        shown = paper.every(len(order), 64)
+        names = [paper.plain(paper.shorten(self.names[order[i]], 32)) for i in shown]
+        axes.set_yticks(list(shown), names)
+        axes.grid(axis="x", color=paper.RULE, linewidth=0.5)
+        axes.set_axisbelow(True)
+        title = f"{self.x} ({self.unit})" if self.x and self.unit else self.x or self.unit
+        axes.set_xlabel(paper.plain(title), fontsize=paper.BODY, color=paper.INK)
+        paper.caption(area, self.title, self.caption, self.does_not_show, 6.0)
+
+    def _plot(self, axes: Axes) -> list[int]:
         paper.quiet(axes)
         order = list(self.ranked())
         values = np.asarray(self.values)[order]
@@ -112,15 +130,4 @@ class Bars(Figure):
         axes.axvline(0, color=paper.FAINT, linewidth=0.6)
         axes.invert_yaxis()
         axes.margins(y=0.01)
-        if compact:
-            axes.set_yticks([])
-            axes.set_title(paper.plain(self.title), fontsize=paper.SMALL, color=paper.INK, pad=2)
-            return
-        shown = paper.every(len(order), 64)
-        names = [paper.plain(paper.shorten(self.names[order[i]], 32)) for i in shown]
-        axes.set_yticks(list(shown), names)
-        axes.grid(axis="x", color=paper.RULE, linewidth=0.5)
-        axes.set_axisbelow(True)
-        title = f"{self.x} ({self.unit})" if self.x and self.unit else self.x or self.unit
-        axes.set_xlabel(paper.plain(title), fontsize=paper.BODY, color=paper.INK)
-        paper.caption(area, self.title, self.caption, self.does_not_show, 6.0)
+        return order

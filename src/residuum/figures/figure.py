@@ -13,6 +13,7 @@ from residuum.core.errors import OptionError
 from residuum.figures import document, markup, paper, record
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import SubFigure
 
 SUFFIXES = (".html", ".svg", ".png", ".json")
@@ -132,5 +133,9 @@ class Figure(ABC):
         """Return width and height on paper."""
 
     @abstractmethod
-    def paint(self, area: SubFigure, *, compact: bool = False) -> None:
-        """Draw onto a Matplotlib figure area."""
+    def paint(self, area: SubFigure) -> None:
+        """Draw onto a Matplotlib figure area, with title, axes and caption."""
+
+    @abstractmethod
+    def sketch(self, axes: Axes) -> None:
+        """Draw a thumbnail onto Matplotlib axes: the picture alone."""

@@ -116,16 +116,22 @@ class HeatMap(Figure):
         tall = 0.28 if self.cell_text else wide / cols
         return wide, float(np.clip(rows * min(tall, 0.34), 0.6, 10.0))
 
-    def paint(self, area: SubFigure, *, compact: bool = False) -> None:
-        """Draw onto a Matplotlib figure area."""
+    def sketch(self, axes: Axes) -> None:
+        """Draw a thumbnail onto Matplotlib axes: the picture alone."""
+        axes.set_axis_off()
+        self._show(axes)
+
+    def _show(self, axes: Axes) -> np.ndarray:
         low, high = self.colour_range()
-        axes = area.subplots()
         picture = paper.image(self.matrix, self.scale, low, high)
         axes.imshow(picture, aspect="auto", interpolation="nearest")
-        if compact:
-            axes.set_axis_off()
-            axes.set_title(paper.plain(self.title), fontsize=paper.SMALL, color=paper.INK, pad=2)
-            return
+        return picture
+
+    def paint(self, area: SubFigure) -> None:
+        """Draw onto a Matplotlib figure area, with title, axes and caption."""
+        low, high = self.colour_range()
+        axes = area.subplots()
+        picture = self._show(axes)
         inches = self._grid_inches()
         paper.quiet(axes)
         paper.label_ticks(axes, self.row_labels or (), self.col_labels or (), inches)

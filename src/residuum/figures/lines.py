@@ -147,9 +147,31 @@ class Lines(Figure):
         extra = paper.caption_inches(self.title, self.caption, self.does_not_show, 6.5)
         return 6.5, 3.1 + extra
 
-    def paint(self, area: SubFigure, *, compact: bool = False) -> None:
-        """Draw onto a Matplotlib figure area."""
+    def sketch(self, axes: Axes) -> None:
+        """Draw a thumbnail onto Matplotlib axes: the picture alone."""
+        self._plot(axes)
+        axes.set_xticks([])
+        axes.set_yticks([])
+
+    def paint(self, area: SubFigure) -> None:
+        """Draw onto a Matplotlib figure area, with title, axes and caption."""
         axes = area.subplots()
+        self._plot(axes)
+        for guide in self.guides:
+            axes.annotate(
+                paper.plain(guide.label), (1, guide.y), xycoords=("axes fraction", "data"),
+                ha="right", va="bottom", fontsize=paper.SMALL, color=paper.FAINT,
+            )  # fmt: skip
+        if self.x_labels is not None:
+            self._label_x(axes, self.x_labels)
+        axes.set_xlabel(paper.plain(self.x), fontsize=paper.BODY, color=paper.INK)
+        title = f"{self.y} ({self.unit})" if self.y and self.unit else self.y or self.unit
+        axes.set_ylabel(paper.plain(title), fontsize=paper.BODY, color=paper.INK)
+        if len(self.series) > 1:
+            axes.legend(fontsize=paper.SMALL, frameon=False, labelcolor=paper.INK)
+        paper.caption(area, self.title, self.caption, self.does_not_show, 6.5)
+
+    def _plot(self, axes: Axes) -> None:
         paper.quiet(axes)
         for index, line in enumerate(self.series):
             _draw(axes, np.asarray(self.xs), line, index)
@@ -158,28 +180,15 @@ class Lines(Figure):
         axes.grid(axis="y", color=paper.RULE, linewidth=0.5)
         for guide in self.guides:
             axes.axhline(guide.y, color=paper.FAINT, linewidth=0.8, linestyle=(0, (4, 3)))
-            axes.annotate(
-                paper.plain(guide.label), (1, guide.y), xycoords=("axes fraction", "data"),
-                ha="right", va="bottom", fontsize=paper.SMALL, color=paper.FAINT,
-            )  # fmt: skip
-        if compact:
-            axes.set_title(paper.plain(self.title), fontsize=paper.SMALL, color=paper.INK, pad=2)
-            return
-        if self.x_labels is not None:
-            shown = paper.every(len(self.x_labels), 24)
-            ticks = [float(np.asarray(self.xs)[i]) for i in shown]
-            turned = max(len(label) for label in self.x_labels) * len(shown) > 80
-            axes.set_xticks(
-                ticks, [paper.plain(paper.shorten(self.x_labels[i], 14)) for i in shown],
-                rotation=45 if turned else 0, ha="right" if turned else "center",
-                rotation_mode="anchor",
-            )  # fmt: skip
-        axes.set_xlabel(paper.plain(self.x), fontsize=paper.BODY, color=paper.INK)
-        title = f"{self.y} ({self.unit})" if self.y and self.unit else self.y or self.unit
-        axes.set_ylabel(paper.plain(title), fontsize=paper.BODY, color=paper.INK)
-        if len(self.series) > 1:
-            axes.legend(fontsize=paper.SMALL, frameon=False, labelcolor=paper.INK)
-        paper.caption(area, self.title, self.caption, self.does_not_show, 6.5)
+
+    def _label_x(self, axes: Axes, labels: Sequence[str]) -> None:
+        shown = paper.every(len(labels), 24)
+        places = [float(np.asarray(self.xs)[i]) for i in shown]
+        texts = [paper.plain(paper.shorten(labels[i], 14)) for i in shown]
+        if max(map(len, texts)) * len(texts) > 80:
+            axes.set_xticks(places, texts, rotation=45, ha="right", rotation_mode="anchor")
+        else:
+            axes.set_xticks(places, texts)
 
 
 def _read(cls: type[Any], item: Any, name: str) -> Any:

@@ -32,8 +32,10 @@ def inline(text: str) -> str:
     >>> inline("head `L2.z[H3]` <b>")
     'head <code>L2.z[H3]</code> &lt;b&gt;'
     """
-    escaped = re.sub(r"`([^`\n]+)`", r"<code>\1</code>", escape(text))
-    return re.sub(r"\*\*([^*\n]+)\*\*", r"<strong>\1</strong>", escaped)
+    pieces = re.split(r"`([^`\n]+)`", escape(text))  # every second piece is code
+    pieces[0::2] = [re.sub(r"\*\*([^*\n]+)\*\*", r"<strong>\1</strong>", p) for p in pieces[0::2]]
+    pieces[1::2] = [f"<code>{code}</code>" for code in pieces[1::2]]
+    return "".join(pieces)
 
 
 def data_block(data: Any) -> str:

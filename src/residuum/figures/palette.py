@@ -65,7 +65,7 @@ def colour_range(
         top = float(np.abs(finite).max()) if finite.size else 1.0
         return (-top, top) if top > 0 else (-1.0, 1.0)
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-    return (low, high) if high > low else (low, low + 1.0)
+    return (low, high) if high > low else (low, low + max(1.0, abs(low) * 1e-3))
 
 
 def fractions(values: np.ndarray, scale: str, low: float, high: float) -> np.ndarray:

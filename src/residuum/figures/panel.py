@@ -17,6 +17,7 @@ from residuum.figures.table import Table
 from residuum.figures.tokens import TokenStrip
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import SubFigure
 
 SINGLE: dict[str, type[Figure]] = {
@@ -77,7 +78,7 @@ class Panel(Figure):
         rows = -(-len(self.figures) // self.columns)
         if self.thumbnails:
             width = min(max(self.columns * 1.05, 3.5), 11.0)
-            height = rows * (width / self.columns + 0.12) + 0.2
+            height = rows * (width / self.columns + 0.12) + 0.1
         else:
             sizes = [figure.paper_inches() for figure in self.figures]
             width = max(size[0] for size in sizes) * self.columns
@@ -85,14 +86,34 @@ class Panel(Figure):
         extra = paper.caption_inches(self.title, self.caption, self.does_not_show, width)
         return width, height + extra
 
-    def paint(self, area: SubFigure, *, compact: bool = False) -> None:
-        """Draw onto a Matplotlib figure area."""
-        rows = -(-len(self.figures) // self.columns)
-        cells = area.subfigures(rows, self.columns, squeeze=False)
-        for figure, cell in zip(self.figures, cells.flat, strict=False):
-            figure.paint(cell, compact=self.thumbnails)
-        width = self.paper_inches()[0]
-        paper.caption(area, self.title, self.caption, self.does_not_show, width)
+    def paint(self, area: SubFigure) -> None:
+        """Draw onto a Matplotlib figure area, with title, axes and caption."""
+        wide, tall = self.paper_inches()
+        if self.thumbnails:
+            self._paint_thumbnails(area, wide, tall)
+        else:
+            rows = -(-len(self.figures) // self.columns)
+            cells = area.subfigures(rows, self.columns, squeeze=False)
+            for figure, cell in zip(self.figures, cells.flat, strict=False):
+                figure.paint(cell)
+        paper.caption(area, self.title, self.caption, self.does_not_show, wide)
+
+    def _paint_thumbnails(self, area: SubFigure, wide: float, tall: float) -> None:
+        """Place axes by hand: a layout engine takes seconds for a hundred heads."""
+        top = tall - paper.caption_inches(self.title, "", "", wide) - 0.04
+        side, step = wide / self.columns, wide / self.columns + 0.12
+        for index, figure in enumerate(self.figures):
+            row, col = divmod(index, self.columns)
+            left, bottom = col * side + 0.05, top - (row + 1) * step + 0.04
+            box = (left / wide, bottom / tall, (side - 0.1) / wide, (step - 0.24) / tall)
+            axes = area.add_axes(box)
+            figure.sketch(axes)
+            name = paper.plain(paper.shorten(figure.title, int(side * 14)))
+            axes.set_title(name, fontsize=paper.SMALL, color=paper.INK, pad=2)
+
+    def sketch(self, axes: Axes) -> None:
+        """Refuse: a panel is never a thumbnail."""
+        raise OptionError("a panel cannot be a thumbnail", mend="draw its figures one by one")
 
 
 def _read(item: Any) -> Figure:

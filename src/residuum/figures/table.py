@@ -15,11 +15,14 @@ from residuum.figures.figure import Figure
 from residuum.figures.frame import frame
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import SubFigure
 
 Align = Literal["left", "right", "center"]
 ALIGNMENTS = ("left", "right", "center")
 Cell = str | int | float | bool | None
+WIDEST = 48  # characters of a column on paper
+LONGEST = 60  # rows on paper
 
 
 @dataclass(frozen=True)
@@ -125,22 +128,28 @@ class Table(Figure):
         """Return width and height on paper."""
         width = min(max(3.0, sum(self._widths()) * 0.082), 10.0)
         extra = paper.caption_inches(self.title, self.caption, self.does_not_show, width)
-        return width, 0.35 + 0.2 * (len(self.rows) + 1) + extra
+        return width, 0.35 + 0.2 * (min(len(self.rows), LONGEST) + 2) + extra
 
     def _widths(self) -> list[int]:
         widths = [len(column.heading) for column in self.heads]
-        for row in range(len(self.rows)):
+        for row in range(min(len(self.rows), LONGEST)):
             widths = [max(w, len(self.shown(row, c))) for c, w in enumerate(widths)]
-        return [width + 4 for width in widths]
+        return [min(width, WIDEST) + 4 for width in widths]
 
-    def paint(self, area: SubFigure, *, compact: bool = False) -> None:
-        """Draw onto a Matplotlib figure area."""
-        axes = area.subplots()
+    def paint(self, area: SubFigure) -> None:
+        """Draw onto a Matplotlib figure area, with title, axes and caption."""
+        self.sketch(area.subplots())
+        wide = self.paper_inches()[0]
+        paper.caption(area, self.title, self.caption, self.does_not_show, wide)
+
+    def sketch(self, axes: Axes) -> None:
+        """Draw a thumbnail onto Matplotlib axes: the picture alone."""
         axes.set_axis_off()
         widths = self._widths()
         edges = np.concatenate([[0], np.cumsum(widths)]) / sum(widths)
         axes.set_xlim(0, 1)
-        axes.set_ylim(len(self.rows) + 1, 0)
+        count = min(len(self.rows), LONGEST)
+        axes.set_ylim(count + 2, 0)
         for c, column in enumerate(self.heads):
             align = self.alignment(c)
             x = {
@@ -150,14 +159,14 @@ class Table(Figure):
             }[align]
             put = {"ha": align, "va": "center", "fontsize": paper.SMALL, "color": paper.INK}
             axes.text(x, 0.5, paper.plain(column.heading), fontweight="bold", **put)
-            for r in range(len(self.rows)):
-                axes.text(x, r + 1.5, paper.plain(self.shown(r, c)), **put)
+            for r in range(count):
+                shown = paper.shorten(self.shown(r, c), WIDEST)
+                axes.text(x, r + 1.5, paper.plain(shown), **put)
         axes.hlines([1], 0, 1, color=paper.INK, linewidth=0.8)
-        axes.hlines(np.arange(2, len(self.rows) + 2), 0, 1, color=paper.RULE, linewidth=0.4)
-        if not compact:
-            paper.caption(
-                area, self.title, self.caption, self.does_not_show, self.paper_inches()[0]
-            )
+        axes.hlines(np.arange(2, count + 2), 0, 1, color=paper.RULE, linewidth=0.4)
+        if hidden := len(self.rows) - count:
+            more = f"… and {hidden} more rows"
+            axes.text(0, count + 1.5, more, va="center", fontsize=paper.SMALL, color=paper.FAINT)
 
 
 def show(cell: Cell, digits: int | None = None) -> str:

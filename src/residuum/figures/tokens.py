@@ -14,6 +14,7 @@ from residuum.figures.figure import Figure
 from residuum.figures.frame import frame
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import SubFigure
 
 Numbers = Sequence[float | None] | np.ndarray
@@ -127,11 +128,15 @@ class TokenStrip(Figure):
             left += wide + 0.4
         return lines
 
-    def paint(self, area: SubFigure, *, compact: bool = False) -> None:
-        """Draw onto a Matplotlib figure area."""
+    def paint(self, area: SubFigure) -> None:
+        """Draw onto a Matplotlib figure area, with title, axes and caption."""
+        self.sketch(area.subplots())
+        paper.caption(area, self.title, self._paper_caption(), self.does_not_show, 6.5)
+
+    def sketch(self, axes: Axes) -> None:
+        """Draw a thumbnail onto Matplotlib axes: the picture alone."""
         from matplotlib.patches import Rectangle
 
-        axes = area.subplots()
         axes.set_axis_off()
         lines = self._wrapped()
         axes.set_xlim(0, 84)
@@ -147,8 +152,6 @@ class TokenStrip(Figure):
                 axes.add_patch(box)
                 ink = paper.INK if self.values is None else palette.ink_on(colour)
                 self._write(axes, index, left + wide / 2, row, ink)
-        if not compact:
-            paper.caption(area, self.title, self._paper_caption(), self.does_not_show, 6.5)
 
     def _paper_caption(self) -> str:
         if self.values is None:
@@ -158,8 +161,8 @@ class TokenStrip(Figure):
         key = f"Colour: {ends[0]} {low:.3g} to {ends[1]} {high:.3g} {self.unit}".rstrip()
         return f"{self.caption} {key}.".lstrip()
 
-    def _write(self, axes: object, index: int, x: float, row: int, ink: str) -> None:
-        put = axes.text  # type: ignore[attr-defined]
+    def _write(self, axes: Axes, index: int, x: float, row: int, ink: str) -> None:
+        put = axes.text
         text = paper.plain(visible(self.tokens[index]))
         middle = 0.5 if self.ids is None else 0.36
         put(

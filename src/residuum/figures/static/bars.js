@@ -12,9 +12,9 @@ function barsChart(data) {
     const valueRoom = compact ? 0 : Math.max(...Array.from(values, (v) => measure(shown(v), 11.5))) + 12;
     const ends = [0, ...values, ...(lo || []), ...(hi || [])].filter(Number.isFinite);
     let low = Math.min(...ends), high = Math.max(...ends);
-    if (high - low < 1e-12) high = low + 1;
+    if (high === low) high = low + 1;
     const x = nameRoom + (compact ? 0 : 12), w = wide - x - valueRoom - (compact ? 0 : 8);
-    const row = compact ? Math.max(2, Math.min(12, (wide * 0.6) / count)) : 22;
+    const row = compact ? Math.max(2, Math.min(12, (wide * 0.6) / count)) : count <= 72 ? 22 : Math.max(3, 1600 / count);
     const below = compact ? 2 : 24 + (xTitle ? 20 : 0);
     return { width: wide, height: top + row * count + below, compact, x, y: top, w, h: row * count, row, low, high, nameRoom, below };
   }
@@ -32,7 +32,7 @@ function barsChart(data) {
         pen.rect(Math.min(zero, end), y + plan.row * 0.15, Math.max(Math.abs(end - zero), 0.5), plan.row * 0.7, colour);
       }
       if (lo && hi && !Number.isNaN(lo[i]) && !plan.compact) drawWhisker(pen, placeX(plan, lo[i]), placeX(plan, hi[i]), middle, theme);
-      if (plan.compact) return;
+      if (plan.compact || i % Math.ceil(13 / plan.row)) return;
       pen.text(plan.x - 8, middle, ellipsis(names[i], 11.5, plan.nameRoom), theme.ink, { size: 11.5, anchor: "end" });
       pen.text(plan.width - 2, middle, shown(value), theme.faint, { size: 11.5, anchor: "end" });
     });

@@ -17,7 +17,7 @@ function heatmapChart(data) {
       return { width, height, compact, x: 0, y: 0, w: width, h: height };
     }
     const rowRoom = Math.min(Math.max(...rowNames.map((n) => measure(n, LABEL))), Math.min(170, width * 0.3));
-    const barTicks = ticks(data.low, data.high, 5);
+    const barTicks = ticks(data.low, data.high, rows < 4 ? 2 : 5);
     const barRoom = Math.max(...barTicks.map((t) => measure(number(t), LABEL)));
     const right = 18 + 12 + 8 + barRoom + (data.unit ? 20 : 4);
     const colWide = Math.min(Math.max(...colNames.map((n) => measure(n, LABEL))), 120);
@@ -30,7 +30,7 @@ function heatmapChart(data) {
     if (cell >= 5) cell = Math.floor(cell);
     const tallest = data.text ? 26 : Math.min(cell, 30), leastTall = Math.min(16, 300 / rows);
     let high = Math.max(tallest, leastTall);
-    if (rows * high > 1100) high = Math.max(2, 1100 / rows);
+    if (rows * high > 1100 && !data.text) high = Math.max(Math.min(2, 7000 / rows), 1100 / rows);
     if (high >= 5) high = Math.floor(high);
     const top = title ? 36 : 8;
     const below = turned ? colWide * 0.71 + 16 : 22;

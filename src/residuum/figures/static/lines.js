@@ -12,11 +12,19 @@ function linesChart(data) {
   const xName = (i) => (data.labels ? data.labels[i] : number(xs[i]));
 
   function extent() {
-    const all = data.guides.map((g) => g.y);
-    series.filter((s) => !s.hidden).forEach((s) => all.push(...s.y, ...(s.lo || []), ...(s.hi || [])));
-    const usable = all.filter((v) => Number.isFinite(v) && (data.yScale === "linear" || v > 0)).map(fy);
-    let low = usable.length ? Math.min(...usable) : 0, high = usable.length ? Math.max(...usable) : 1;
-    if (high - low < 1e-12) { low -= 0.5; high += 0.5; }
+    let low = Infinity, high = -Infinity;
+    const take = (value) => {
+      if (!Number.isFinite(value) || (data.yScale === "log" && value <= 0)) return;
+      low = Math.min(low, fy(value));
+      high = Math.max(high, fy(value));
+    };
+    data.guides.forEach((guide) => take(guide.y));
+    for (const line of series.filter((s) => !s.hidden)) {
+      for (const part of [line.y, line.lo, line.hi]) part?.forEach(take);
+    }
+    if (low > high) [low, high] = [0, 1];
+    const size = Math.max(Math.abs(low), Math.abs(high));
+    if (high - low <= 1e-9 * size) { low -= 0.1 * size || 0.5; high += 0.1 * size || 0.5; }
     const pad = (high - low) * 0.06;
     return [low - pad, high + pad];
   }
@@ -159,7 +167,8 @@ function powers(low, high) {
   if (whole.length >= 3) return whole.filter((_, i) => i % Math.ceil(whole.length / 8) === 0);
   const finer = [];
   for (let k = Math.floor(low); k <= Math.ceil(high); k++) [1, 2, 5].forEach((m) => finer.push(k + Math.log10(m)));
-  return finer.filter((t) => t >= low && t <= high);
+  const inside = finer.filter((t) => t >= low && t <= high);
+  return inside.length >= 2 ? inside : ticks(10 ** low, 10 ** high, 4).map(Math.log10);
 }
 
 function runs(values) {

@@ -99,7 +99,7 @@ function svgPen(width, height) {
   root.setAttribute("font-family", SANS);
   const pen = {
     rect: (x, y, w, h, fill) =>
-      put("rect", { x: place(x), y: place(y), width: place(w), height: place(h), fill }),
+      put("rect", { x: place(x), y: place(y), width: place(w), height: place(h), fill, "shape-rendering": "crispEdges" }),
     line: (points, colour, { width: wide = 1, dash = [] } = {}) =>
       put("polyline", {
         points: path(points), fill: "none", stroke: colour, "stroke-width": wide,
@@ -125,6 +125,7 @@ function svgPen(width, height) {
         pen.rect(x + (col * w) / cols, y + (row * h) / rows, w / cols, h / rows, hex(bytes, 3 * i));
       }
     },
+    root,
     source: () => new XMLSerializer().serializeToString(root),
   };
   return pen;

@@ -6,10 +6,9 @@ const INKS = {
 };
 const preferred = matchMedia("(prefers-color-scheme: dark)");
 const redraws = new Set();
-let printing = false;
+const prints = new Set();
 
 function themeName() {
-  if (printing) return "light";
   return document.documentElement.dataset.theme || (preferred.matches ? "dark" : "light");
 }
 
@@ -47,8 +46,9 @@ function ticks(low, high, about) {
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 2.5, 5, 10].find((m) => m * power >= rough * 0.999) * power;
   const found = [];
-  for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) {
-    found.push(Number((k * step).toPrecision(12)));
+  const first = Math.ceil(low / step - 1e-9);
+  for (let k = 0; k < 60 && (first + k) * step <= high + step * 1e-9; k++) {
+    found.push(Number(((first + k) * step).toPrecision(12)));
   }
   return found;
 }
@@ -121,7 +121,8 @@ function mount(figure, chart, { compact = false } = {}) {
   let plan = null, at = null;
 
   function context(canvas) {
-    const dense = Math.max(2, devicePixelRatio || 1);
+    const most = 16000 / Math.max(plan.width, plan.height); // what browsers allow a canvas
+    const dense = Math.min(Math.max(2, devicePixelRatio || 1), most);
     canvas.width = Math.round(plan.width * dense);
     canvas.height = Math.round(plan.height * dense);
     canvas.style.width = `${plan.width}px`;
@@ -164,22 +165,31 @@ function mount(figure, chart, { compact = false } = {}) {
   });
   if (!compact) addTools(figure, chart, title);
   redraws.add(redraw);
+  function print() {
+    const sheet = chart.layout(compact ? body.clientWidth || 160 : 680, { compact });
+    const pen = svgPen(sheet.width, sheet.height);
+    chart.draw(pen, sheet, themed("light"));
+    pen.root.setAttribute("class", "rz-print");
+    stage.append(pen.root);
+  }
+  prints.add(print);
   let before = 0;
   new ResizeObserver(() => {
     if (body.clientWidth !== before) { before = body.clientWidth; redraw(); }
   }).observe(body);
   redraw();
-  return { redraw, stop: () => redraws.delete(redraw) };
+  return { redraw, stop: () => { redraws.delete(redraw); prints.delete(print); } };
 }
 
 function addTools(figure, chart, title) {
   const holder = figure.querySelector(".rz-tools");
   tool(holder, "PNG", () => {
     const plan = chart.layout(900, { title }), sheet = document.createElement("canvas");
-    sheet.width = plan.width * 3;
-    sheet.height = plan.height * 3;
+    const dense = Math.min(3, 16000 / Math.max(plan.width, plan.height));
+    sheet.width = plan.width * dense;
+    sheet.height = plan.height * dense;
     const drawing = sheet.getContext("2d");
-    drawing.scale(3, 3);
+    drawing.scale(dense, dense);
     drawSheet(canvasPen(drawing), chart, plan, title);
     sheet.toBlob((blob) => saveBlob(blob, fileName(title, ".png")));
   });

@@ -86,8 +86,8 @@ function start() {
 const asked = new URLSearchParams(location.search).get("theme");
 if (asked === "dark" || asked === "light") document.documentElement.dataset.theme = asked;
 preferred.addEventListener("change", redrawAll);
-addEventListener("beforeprint", () => { printing = true; redrawAll(); });
-addEventListener("afterprint", () => { printing = false; redrawAll(); });
+addEventListener("beforeprint", () => prints.forEach((print) => print())); // lines, not pixels
+addEventListener("afterprint", () => document.querySelectorAll(".rz-print").forEach((made) => made.remove()));
 window.residuumFigures = start;
 if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
 else start();
