@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from pathlib import Path
 
 import pytest
@@ -274,15 +273,6 @@ def test_folders_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
         load_native_folder(tmp_path)
     save_file(native_to_transformer_lens(random_model()), tmp_path / "model.safetensors")
     assert load_native_folder(tmp_path).config.n_heads == 3
-
-
-@pytest.fixture
-def test_data() -> Path:
-    folder = os.environ.get("RESIDUUM_TEST_DATA")
-    path = Path(folder) if folder else Path(__file__).parents[3] / "shared" / "data"
-    if not path.is_dir():
-        pytest.skip(f"no test data at {path}; set RESIDUUM_TEST_DATA")
-    return path
 
 
 @pytest.fixture(scope="module")

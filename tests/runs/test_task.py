@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -81,15 +80,6 @@ class HfModel(FakeModel):
 
     def to_tokens(self, text: str, /) -> Tensor:
         return self.tokens.batch(text).ids
-
-
-@pytest.fixture
-def test_data() -> Path:
-    folder = os.environ.get("RESIDUUM_TEST_DATA")
-    path = Path(folder) if folder else Path(__file__).parents[3] / "shared" / "data"
-    if not path.is_dir():
-        pytest.skip(f"no test data at {path}; set RESIDUUM_TEST_DATA")
-    return path
 
 
 PAIRS = [

@@ -5,6 +5,13 @@ from __future__ import annotations
 from residuum.core import TaskError
 from residuum.runs.pair_rows import TaskModel
 from residuum.runs.task import Task
+from residuum.worlds import (
+    ENGLISH_TASKS,
+    MICROWORLD_TASKS,
+    english_pairs,
+    microworld_pairs,
+    microworld_vocabulary,
+)
 
 MASS_TASKS = frozenset({"greater_than"})
 """Tasks measured by probability mass (``prob_diff``): many answers are right at once."""
@@ -12,8 +19,6 @@ MASS_TASKS = frozenset({"greater_than"})
 
 def speaks_microworld(model: TaskModel) -> bool:
     """Whether the model's tokenizer holds microworld's words under microworld's ids."""
-    from residuum.worlds import microworld_vocabulary
-
     if model.tokenizer is None:
         return False
     held = model.tokenizer.get_vocab()
@@ -22,8 +27,6 @@ def speaks_microworld(model: TaskModel) -> bool:
 
 def task_names(model: TaskModel) -> tuple[str, ...]:
     """Names of the tasks that can be asked of this model; none without a tokenizer."""
-    from residuum.worlds import ENGLISH_TASKS, MICROWORLD_TASKS
-
     if model.tokenizer is None:
         return ()
     return tuple(MICROWORLD_TASKS if speaks_microworld(model) else ENGLISH_TASKS)
@@ -54,8 +57,6 @@ def make_task(
         TaskError: no such task, no tokenizer, or words that are no single tokens of this model,
             listed.
     """
-    from residuum.worlds import english_pairs, microworld_pairs
-
     if model.tokenizer is None:
         raise TaskError(
             "a named task needs a tokenizer",
