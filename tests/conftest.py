@@ -17,10 +17,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 import pytest
 import shape_checks
+from data_folder import data_folder, data_required
 from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
-REQUIRED = os.environ.get("RESIDUUM_REQUIRE_TEST_DATA", "") not in ("", "0")
 
 # Array shapes in the package's annotations are checked at each call while the tests run.
 shape_checks.install("residuum")
@@ -30,7 +30,7 @@ settings.register_profile(
     "house",
     deadline=None,
     max_examples=50,
-    derandomize=REQUIRED,
+    derandomize=data_required(os.environ),
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("house")
@@ -54,13 +54,7 @@ def root() -> Path:
 @pytest.fixture(scope="session")
 def test_data() -> Path:
     """The folder with real weights and texts; the test skips (in CI: fails) without it."""
-    folder = Path(os.environ.get("RESIDUUM_TEST_DATA", ROOT.parent / "shared" / "data"))
-    if not folder.is_dir():
-        reason = f"no test data at {folder}; set RESIDUUM_TEST_DATA to the folder"
-        if REQUIRED:
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return folder
+    return data_folder(os.environ, ROOT)
 
 
 def _find_doctests_behind_wrappers() -> None:

@@ -11,6 +11,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from data_folder import data_folder
 from jaxtyping import Float, TypeCheckError
 from shape_checks import check_module, mentions_array
 
@@ -18,6 +19,7 @@ SOURCE = '''
 from __future__ import annotations
 from dataclasses import dataclass
 import numpy as np
+from data_folder import data_folder
 from jaxtyping import Float
 
 def add(a: Float[np.ndarray, "pos d_model"], b: Float[np.ndarray, "pos d_model"], by: int) -> None:
@@ -96,3 +98,12 @@ def test_every_declared_tool_is_pinned(root: Path) -> None:
     pinned = {line.split("==")[0] for line in lines if "==" in line}
     assert names - pinned == set()
     assert "torch==2.13.0" in lines
+
+
+def test_missing_test_data_skips_here_and_fails_in_ci(tmp_path: Path) -> None:
+    absent = {"RESIDUUM_TEST_DATA": str(tmp_path / "absent")}
+    with pytest.raises(pytest.skip.Exception, match="set RESIDUUM_TEST_DATA to the folder"):
+        data_folder(absent, tmp_path)
+    with pytest.raises(pytest.fail.Exception, match="no test data at"):
+        data_folder({**absent, "RESIDUUM_REQUIRE_TEST_DATA": "1"}, tmp_path)
+    assert data_folder({"RESIDUUM_TEST_DATA": str(tmp_path)}, tmp_path) == tmp_path
