@@ -1,0 +1,150 @@
+"""Residuum: find which parts of a transformer cause a behaviour, and prove it by intervention.
+
+>>> import residuum as rz
+>>> model = rz.load("microworld")
+>>> run = model.run("Mary went to the store .", edits=[rz.Zero("L1.z[H0]")])
+>>> len(run.fired)
+1
+
+Importing this package loads neither torch nor transformers; names are fetched when first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from residuum.core.provenance import package_version as _package_version
+
+if TYPE_CHECKING:
+    from residuum.core import (
+        Add,
+        Address,
+        AddressError,
+        CheckFailed,
+        ContrastPair,
+        Edit,
+        EditError,
+        EditNeverFired,
+        Erase,
+        Freeze,
+        LoadError,
+        Mean,
+        OptionError,
+        Patch,
+        Resample,
+        ResiduumError,
+        Scale,
+        Set,
+        ShapeError,
+        SiteRefused,
+        Splice,
+        StoreError,
+        TaskError,
+        TokenError,
+        Zero,
+    )
+    from residuum.findings import Finding, investigate, replay
+    from residuum.lenses import LensReading, logit_lens
+    from residuum.patching import Sweep, patch
+    from residuum.runs import Capture, Generation, Model, Run, Task, load, task_names
+    from residuum.runs import make_task as task
+    from residuum.stores import TensorStore, load_edits, save_edits
+
+__version__ = _package_version()
+
+_ROOMS: dict[str, tuple[str, ...]] = {
+    "core": (
+        "Add",
+        "Address",
+        "AddressError",
+        "CheckFailed",
+        "ContrastPair",
+        "Edit",
+        "EditError",
+        "EditNeverFired",
+        "Erase",
+        "Freeze",
+        "LoadError",
+        "Mean",
+        "OptionError",
+        "Patch",
+        "Resample",
+        "ResiduumError",
+        "Scale",
+        "Set",
+        "ShapeError",
+        "SiteRefused",
+        "Splice",
+        "StoreError",
+        "TaskError",
+        "TokenError",
+        "Zero",
+    ),
+    "runs": ("Capture", "Generation", "Model", "Run", "Task", "load", "task_names"),
+    "lenses": ("LensReading", "logit_lens"),
+    "patching": ("Sweep", "patch"),
+    "stores": ("TensorStore", "load_edits", "save_edits"),
+    "findings": ("Finding", "investigate", "replay"),
+}
+_PLACE = {name: (room, name) for room, names in _ROOMS.items() for name in names}
+_PLACE["task"] = ("runs", "make_task")
+
+__all__ = [
+    "Add",
+    "Address",
+    "AddressError",
+    "Capture",
+    "CheckFailed",
+    "ContrastPair",
+    "Edit",
+    "EditError",
+    "EditNeverFired",
+    "Erase",
+    "Finding",
+    "Freeze",
+    "Generation",
+    "LensReading",
+    "LoadError",
+    "Mean",
+    "Model",
+    "OptionError",
+    "Patch",
+    "Resample",
+    "ResiduumError",
+    "Run",
+    "Scale",
+    "Set",
+    "ShapeError",
+    "SiteRefused",
+    "Splice",
+    "StoreError",
+    "Sweep",
+    "Task",
+    "TaskError",
+    "TensorStore",
+    "TokenError",
+    "Zero",
+    "investigate",
+    "load",
+    "load_edits",
+    "logit_lens",
+    "patch",
+    "replay",
+    "save_edits",
+    "task",
+    "task_names",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACE:
+        raise AttributeError(f"residuum has no {name!r}; it has: {', '.join(__all__)}")
+    room, inner = _PLACE[name]
+    value = getattr(import_module(f"residuum.{room}"), inner)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

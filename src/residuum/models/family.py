@@ -197,9 +197,7 @@ FAMILIES: tuple[Family, ...] = (
     ),
     Family("llama", ("llama", "mistral", "ministral", "qwen2", "gemma")),
     Family("qwen3", ("qwen3",), **_QK_NORM),
-    Family(
-        "gemma2", ("gemma2",), **_PRE_POST, logit_softcap="final_logit_softcapping"
-    ),
+    Family("gemma2", ("gemma2",), **_PRE_POST, logit_softcap="final_logit_softcapping"),
     Family(
         "gemma3",
         ("gemma3_text",),

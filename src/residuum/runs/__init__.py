@@ -1,25 +1,43 @@
 """Runs with edits and capture, generation, tasks and metrics: the only owner of hooks."""
 
 from residuum.runs.apply import Coder
+from residuum.runs.behaviour import BehaviourCheck, SideCheck
 from residuum.runs.capture import Capture, TopK
 from residuum.runs.generation import Generation, Sampling
+from residuum.runs.intervals import bootstrap_mean_interval, wilson_interval
+from residuum.runs.metrics import METRICS, Metric, metric_named
 from residuum.runs.model import Model, load
+from residuum.runs.named_tasks import make_task, task_names
+from residuum.runs.places import part_count, resolve
 from residuum.runs.record import BlockCall, record_calls
 from residuum.runs.run import Run
 from residuum.runs.selfcheck import Check, Report, self_check
+from residuum.runs.task import Task
 
 __all__ = [
+    "METRICS",
+    "BehaviourCheck",
     "BlockCall",
     "Capture",
     "Check",
     "Coder",
     "Generation",
+    "Metric",
     "Model",
     "Report",
     "Run",
     "Sampling",
+    "SideCheck",
+    "Task",
     "TopK",
+    "bootstrap_mean_interval",
     "load",
+    "make_task",
+    "metric_named",
+    "part_count",
     "record_calls",
+    "resolve",
     "self_check",
+    "task_names",
+    "wilson_interval",
 ]

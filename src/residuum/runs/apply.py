@@ -86,7 +86,9 @@ class Planned:
                 )
             edited = latents.clone()
             edited[..., index] = _RULES[type(self.edit)](self, latents[..., index])
-        whole = View(Address(self.address.name, self.address.layer, pos=self.address.pos), view.columns)
+        whole = View(
+            Address(self.address.name, self.address.layer, pos=self.address.pos), view.columns
+        )
         new = whole.read(self.coder.decode(edited) + missed)
         if new is None:
             return value

@@ -159,8 +159,10 @@ class Model:
 
     def to_string(self, ids: Any) -> str:
         """The text of token ids."""
-        return "".join(self.adapted.tokens.strings(ids)) if self.tokenizer is None else (
-            self.tokenizer.decode(torch.as_tensor(ids).flatten().tolist())
+        return (
+            "".join(self.adapted.tokens.strings(ids))
+            if self.tokenizer is None
+            else (self.tokenizer.decode(torch.as_tensor(ids).flatten().tolist()))
         )
 
     # -- run ---------------------------------------------------------------------------------

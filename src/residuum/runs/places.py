@@ -95,12 +95,18 @@ class Columns:
         for row, (start, length) in enumerate(
             zip(self.starts.tolist(), self.lengths.tolist(), strict=True)
         ):
-            wanted = [pos % length if pos < 0 else pos] if isinstance(pos, int) else pos.indices(length)
+            wanted = (
+                [pos % length if pos < 0 else pos] if isinstance(pos, int) else pos.indices(length)
+            )
             inside = [start + p - self.past for p in wanted if 0 <= start + p - self.past < width]
             rows += [row] * len(inside)
             cols += inside
         counts = {rows.count(row) for row in range(len(self.starts))}
-        return torch.tensor(rows, dtype=torch.long), torch.tensor(cols, dtype=torch.long), len(counts) == 1
+        return (
+            torch.tensor(rows, dtype=torch.long),
+            torch.tensor(cols, dtype=torch.long),
+            len(counts) == 1,
+        )
 
 
 @dataclass(frozen=True)

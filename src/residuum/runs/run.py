@@ -80,9 +80,7 @@ class Run:
         """The value that patching from this run writes at ``address``."""
         return self[address]
 
-    def _look_up(
-        self, table: Mapping[Address, Any], key: Any, done: str, option: str
-    ) -> Any:
+    def _look_up(self, table: Mapping[Address, Any], key: Any, done: str, option: str) -> Any:
         address = Address.parse(key)
         if address.layer is None and address.site.layered and len(table):
             layers = [a for a in table if a.name == address.name]

@@ -246,9 +246,7 @@ def _perturbation(name: str, change: float, bound: float) -> Check:
     return Check(f"changing {name} changes the logits", (name,), change, bound, passed, note)
 
 
-def _noisy_logits(
-    adapted: Adapted, batch: Batch, sites: list[Address], size: float
-) -> Tensor:
+def _noisy_logits(adapted: Adapted, batch: Batch, sites: list[Address], size: float) -> Tensor:
     noise: list[Any] = [_RowNoise(address, row, size) for row, address in enumerate(sites)]
     logits, _ = one_pass(adapted, batch, noise, [])
     assert logits is not None
@@ -278,9 +276,9 @@ def _seam_gap(adapted: Adapted, index: int, record: Any, gradient: bool) -> floa
             rebuilt = adapted.seam.block(index, record.stream, record.call)
         return _relative(rebuilt, record.output)
     block = adapted.parts.layers[index].block
-    weights = torch.randn(
-        record.output.shape, generator=torch.Generator().manual_seed(index)
-    ).to(record.output)
+    weights = torch.randn(record.output.shape, generator=torch.Generator().manual_seed(index)).to(
+        record.output
+    )
     results = []
     with torch.enable_grad():
         for rebuild in (True, False):

@@ -214,7 +214,9 @@ def _into_graph(native: Any) -> Any:
     return tensor.detach().requires_grad_()
 
 
-def _register(module: nn.Module, side: str, steps: list[Callable[[Any], Any]], session: Session) -> Any:
+def _register(
+    module: nn.Module, side: str, steps: list[Callable[[Any], Any]], session: Session
+) -> Any:
     """One hook that takes a module's input or output through the steps."""
     if side == "out":
 
