@@ -74,7 +74,8 @@ def test_no_import_circle_at_any_depth(graph: grimp.ImportGraph) -> None:
 
 def test_nobody_imports_the_public_face_from_below(graph: grimp.ImportGraph) -> None:
     importers = graph.find_modules_that_directly_import("residuum")
-    assert {each for each in importers if not each.startswith("residuum.apps")} == set()
+    above = {each for each in importers if each.startswith("residuum.apps")}
+    assert importers - above - {"residuum"} == set()
 
 
 def importers_of(graph: grimp.ImportGraph, package: str) -> set[str]:
@@ -139,6 +140,17 @@ def test_public_names_resolve() -> None:
     missing = [name for name in names if getattr(residuum, name, None) is None]
     assert missing == []
     assert set(names) <= set(dir(residuum))
+
+
+def names_for_type_checkers() -> set[str]:
+    face = ast.parse((PACKAGE / "__init__.py").read_text())
+    blocks = [each for each in face.body if isinstance(each, ast.If)]
+    imports = [each for block in blocks for each in block.body if isinstance(each, ast.ImportFrom)]
+    return {alias.asname or alias.name for each in imports for alias in each.names}
+
+
+def test_type_checkers_see_the_public_names_and_no_others() -> None:
+    assert names_for_type_checkers() == set(residuum.__all__)
 
 
 def test_unknown_public_name_is_an_attribute_error() -> None:
