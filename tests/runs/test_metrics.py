@@ -221,3 +221,8 @@ def test_impossible_intervals_are_refused() -> None:
         bootstrap_mean_interval([1.0, 2.0], resamples=0)
     with pytest.raises(OptionError, match="1 labels"):
         bootstrap_mean_interval([1.0, 2.0], clusters=["a"])
+
+
+def test_shapes_in_annotations_are_checked_here() -> None:
+    with pytest.raises(Exception, match="batch"):
+        logit_diff(some_logits(0), LABELS.answers[:2], LABELS.wrong)

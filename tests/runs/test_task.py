@@ -289,6 +289,9 @@ def test_logits_are_read_at_the_last_real_token() -> None:
 def test_behaviour_without_wrong_answers_has_no_logit_difference() -> None:
     check = id_task(wrong=None).evaluate(FakeModel())
     assert math.isnan(check.logit_diff) and check.n == 2
+    data = json.loads(json.dumps(check.to_json(), allow_nan=False))
+    assert data["clean"]["logit_diff"] is None
+    assert data["clean"]["logit_diff_interval"] == [None, None]
 
 
 def test_a_task_is_refused_by_a_model_that_it_does_not_fit() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
@@ -137,8 +138,8 @@ class BehaviourCheck:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data; NaN stays NaN."""
-        return asdict(self)
+        """Plain data; what is NaN here is null there."""
+        return _without_nan(asdict(self))
 
 
 def check_behaviour(
@@ -215,3 +216,11 @@ def _side(task: Prompts, logits: Tensor, seed: int) -> SideCheck:
         right_values=tuple(float(each) for each in right),
         logit_diff_values=tuple(diffs),
     )
+
+
+def _without_nan(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: _without_nan(each) for key, each in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_without_nan(each) for each in data]
+    return None if isinstance(data, float) and math.isnan(data) else data

@@ -13,12 +13,18 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from residuum.core import OptionError, ShapeError, TaskError
 
+Logits = Float[Tensor, "batch d_vocab"]
+Answers = Int[Tensor, "batch n_answers"]
+Wrong = Int[Tensor, "batch n_wrong"]
+Values = Float[Tensor, "batch"]
 
-def logit_diff(logits: Tensor, answers: Tensor, wrong: Tensor) -> Tensor:
+
+def logit_diff(logits: Logits, answers: Answers, wrong: Wrong) -> Values:
     """Mean logit of the answers minus mean logit of the wrong answers; [batch], in logits.
 
     Shows: which of the two the model prefers (the log odds, for one token each). Does not show:
@@ -28,7 +34,7 @@ def logit_diff(logits: Tensor, answers: Tensor, wrong: Tensor) -> Tensor:
     return _masked_mean(logits, answers) - _masked_mean(logits, wrong)
 
 
-def prob(logits: Tensor, answers: Tensor) -> Tensor:
+def prob(logits: Logits, answers: Answers) -> Values:
     """Probability mass on the answers; [batch], 0 to 1.
 
     Shows: how likely the model is to answer right. Does not show: small causes at either end,
@@ -37,7 +43,7 @@ def prob(logits: Tensor, answers: Tensor) -> Tensor:
     return _masked(logits.softmax(dim=-1), answers, 0.0).sum(dim=-1)
 
 
-def prob_diff(logits: Tensor, answers: Tensor, wrong: Tensor) -> Tensor:
+def prob_diff(logits: Logits, answers: Answers, wrong: Wrong) -> Values:
     """Probability mass on the answers minus that on the wrong ones; [batch], -1 to 1.
 
     The measure of greater-than: years after the first one against those up to it.
@@ -48,7 +54,7 @@ def prob_diff(logits: Tensor, answers: Tensor, wrong: Tensor) -> Tensor:
     return prob(logits, answers) - prob(logits, wrong)
 
 
-def kl_bits(logits: Tensor, reference: Tensor) -> Tensor:
+def kl_bits(logits: Logits, reference: Logits) -> Values:
     """KL divergence of the prediction from a reference's, KL(reference || logits); [batch], bits.
 
     Args:
@@ -64,7 +70,7 @@ def kl_bits(logits: Tensor, reference: Tensor) -> Tensor:
     return terms.sum(dim=-1).clamp_min(0.0) / math.log(2)
 
 
-def accuracy(logits: Tensor, answers: Tensor) -> Tensor:
+def accuracy(logits: Logits, answers: Answers) -> Values:
     """1 where the most likely token is an answer, else 0; [batch]. Has no gradient.
 
     Shows: what greedy decoding would say. Does not show: by what margin.
@@ -73,7 +79,7 @@ def accuracy(logits: Tensor, answers: Tensor) -> Tensor:
     return (answers.to(best.device) == best).any(dim=-1).to(logits.dtype)
 
 
-def loss_nats(logits: Tensor, answers: Tensor) -> Tensor:
+def loss_nats(logits: Logits, answers: Answers) -> Values:
     """Minus the log of the probability mass on the answers; [batch], nats, 0 or more.
 
     Shows: surprise at the right answer; cross-entropy where there is one. Does not show: what
