@@ -53,6 +53,26 @@ def test_heatmap_in_colour_shows_the_palette():
 
 
 def test_columns_that_do_not_fit_are_counted():
-    text = terminal_heatmap(HeatMap(np.zeros((2, 40))), width=40, colour=False)
-    assert "more columns do not fit" in text
-    assert max(map(len, text.split("\n"))) <= 40 or "more columns" in text.split("\n")[-1]
+    figure = HeatMap(np.zeros((2, 40)), x="position", y="layer")
+    lines = terminal_heatmap(figure, width=40, colour=False).split("\n")
+    assert lines[-1] == "33 more columns do not fit"
+    assert max(map(len, lines)) <= 40
+
+
+def test_cell_texts_stand_before_their_values():
+    figure = HeatMap([[0.98, -0.001]], cell_text=[[" Mary", "a\nb"]])
+    assert terminal_heatmap(figure, 60, False).split("\n")[1].split() == [
+        "0",
+        "Mary",
+        "0.98",
+        "a⏎b",
+        "0.00",
+    ]
+
+
+def test_wide_letters_keep_the_columns_aligned():
+    from rich.cells import cell_len
+
+    figure = HeatMap([[1.0, 2.0], [3.0, 4.0]], ["日本", "L1"], ["東京", "b"])
+    lines = terminal_heatmap(figure, 60, False).split("\n")
+    assert len({cell_len(line) for line in lines[:3]}) == 1

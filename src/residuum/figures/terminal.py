@@ -35,7 +35,7 @@ def terminal_table(table: Table, width: int | None = None, colour: bool | None =
     from rich.text import Text
 
     grid = Grid(
-        title=Text(table.title) if table.title else None, title_justify="left",
+        title=Text(table.title, style="bold") if table.title else None, title_justify="left",
         title_style="bold", header_style="bold", border_style="dim",
         box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False,
     )  # fmt: skip
@@ -55,32 +55,52 @@ def terminal_heatmap(heatmap: HeatMap, width: int | None = None, colour: bool | 
             out, and the last line says how many.
         colour: ``None`` colours only a terminal, and not where ``NO_COLOR`` is set.
     """
+    from rich.cells import cell_len
     from rich.text import Text
 
     coloured = wants_colour() if colour is None else colour
     room = width or _terminal_width()
-    rows = [shorten(label, 16) for label in heatmap.row_labels or ()]
-    left = max(map(len, rows)) + 1
-    cells = [[_number(v) for v in line] for line in heatmap.matrix]
-    wide = max(max(len(c) for line in cells for c in line), 4) + 1
-    fits = max(1, (room - left) // wide)
-    cols = [shorten(label, wide - 1) for label in (heatmap.col_labels or ())][:fits]
-    low, high = heatmap.colour_range()
-    paint = palette.colours(heatmap.matrix, heatmap.scale, low, high, "light")
-    text = Text()
+    rows = [_fitted(label, 16) for label in heatmap.row_labels or ()]
+    left = max(map(cell_len, rows)) + 1
+    cells = _cells(heatmap)
+    wide = max(max(cell_len(cell) for line in cells for cell in line), 4) + 1
+    count = min(max(1, (room - left) // wide), heatmap.matrix.shape[1])
+    heads = [_fitted(label, wide - 1) for label in (heatmap.col_labels or ())[:count]]
+    paint = palette.colours(heatmap.matrix, heatmap.scale, *heatmap.colour_range())
+    text = Text(no_wrap=True, overflow="crop")
     if heatmap.title:
         text.append(heatmap.title + "\n", style="bold")
-    text.append(" " * left + "".join(f"{col:>{wide}}" for col in cols) + "\n", style="dim")
-    for index, label in enumerate(rows):
-        text.append(f"{label:<{left}}")
-        for col in range(len(cols)):
-            face = paint[index, col]
-            style = f"{palette.ink_on(face)} on {palette.hex_of(face)}"
-            text.append(f"{cells[index][col]:>{wide}}", style=style if coloured else "")
+    text.append(" " * left + "".join(_right(head, wide) for head in heads) + "\n", style="dim")
+    for row, label in enumerate(rows):
+        text.append(label + " " * (left - cell_len(label)))
+        for col in range(count):
+            face = paint[row, col]
+            style = f"{palette.ink_on(face)} on {palette.hex_of(face)}" if coloured else ""
+            text.append(_right(cells[row][col], wide), style=style)
         text.append("\n")
-    text.append(_footer(heatmap, len(cols)), style="dim")
-    text.no_wrap = True
+    text.append(_footer(heatmap, count, room), style="dim")
     return _printed(text, room, coloured)
+
+
+def _cells(heatmap: HeatMap) -> list[list[str]]:
+    """Return what stands in each cell: its text, if it has one, and its value."""
+    numbers = [[_number(value) for value in line] for line in heatmap.matrix]
+    if heatmap.cell_text is None:
+        return numbers
+    return [
+        [f"{_fitted(text.strip(), 9)} {number}" for text, number in zip(texts, line, strict=True)]
+        for texts, line in zip(heatmap.cell_text, numbers, strict=True)
+    ]
+
+
+def _fitted(text: str, wide: int) -> str:
+    return shorten(text.replace("\n", "⏎").replace("\t", "⇥"), wide)
+
+
+def _right(text: str, wide: int) -> str:
+    from rich.cells import cell_len
+
+    return " " * (wide - cell_len(text)) + text
 
 
 def wants_colour() -> bool:
@@ -88,7 +108,7 @@ def wants_colour() -> bool:
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
-def _footer(heatmap: HeatMap, shown: int) -> str:
+def _footer(heatmap: HeatMap, shown: int, room: int) -> str:
     low, high = heatmap.colour_range()
     parts = [f"{low:.3g} to {high:.3g} {heatmap.unit}".rstrip()]
     if heatmap.y or heatmap.x:
@@ -96,11 +116,14 @@ def _footer(heatmap: HeatMap, shown: int) -> str:
     hidden = heatmap.matrix.shape[1] - shown
     if hidden:
         parts.append(f"{hidden} more columns do not fit")
-    return " · ".join(parts)
+    line = " · ".join(parts)
+    return line if len(line) <= room else "\n".join(parts)
 
 
 def _number(value: float) -> str:
-    return "·" if np.isnan(value) else f"{value:.2f}" if abs(value) < 100 else f"{value:.3g}"
+    if np.isnan(value):
+        return "·"
+    return f"{value + 0.0:.3g}" if abs(value) >= 100 else f"{round(value, 2) + 0.0:.2f}"
 
 
 def _terminal_width() -> int:
