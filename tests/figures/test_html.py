@@ -14,6 +14,7 @@ from residuum.figures import (
     Heading,
     HeatMap,
     KeyValues,
+    Panel,
     Paragraph,
     Stat,
     Stats,
@@ -151,11 +152,14 @@ def test_saved_page_is_complete(figure, tmp_path):
     assert read(html).tags.count("h1") == 1
 
 
-def test_thumbnails_leave_captions_to_the_panel(samples):
+def test_thumbnails_share_one_colour_key_or_say_that_they_do_not(samples):
     panel = samples.every_figure()["panel"]
     html = panel.fragment()
     assert html.count("rz-compact") == 3
-    assert html.count("<figcaption>") == 0
+    assert html.count('<div class="rz-legend"><span>−2</span>') == 1
+    mixed = Panel([HeatMap([[1.0]]), HeatMap([[2.0]])])
+    assert "compare shapes, not shades" in mixed.fragment()
+    assert "compare shapes, not shades" not in Panel(mixed.figures, thumbnails=False).fragment()
 
 
 def test_unknown_parts_are_refused():

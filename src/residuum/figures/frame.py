@@ -43,7 +43,7 @@ def frame(
         data: JSON data for the script, if it draws something.
         body: HTML of the figure itself, already escaped, where there is no script needed.
         describe: one sentence for readers who cannot see the picture.
-        compact: a thumbnail: the caption is left out.
+        compact: a thumbnail: its caption is kept for the view in full.
     """
     title = f'<div class="rz-title">{markup.escape(figure.title)}</div>' if figure.title else ""
     block = markup.data_block(record.pack(data)) if data is not None else ""
@@ -56,7 +56,7 @@ def frame(
         f'<figure class="rz-fig rz-{kind}{size}" data-kind="{kind}" aria-label="{label}">'
         f'<div class="rz-top">{title}<div class="rz-tools"></div></div>'
         f'<div class="rz-body">{body}{unseen}</div>{block}'
-        f"{'' if compact else caption_html(figure)}</figure>"
+        f"{caption_html(figure)}</figure>"
     )
 
 
@@ -69,3 +69,19 @@ def caption_html(figure: Captioned) -> str:
         else ""
     )
     return f"<figcaption>{shows}{not_shows}</figcaption>" if shows or not_shows else ""
+
+
+def legend(scale: str, low: float, high: float, unit: str) -> str:
+    """Return a small colour bar with its ends, for figures that have no bar of their own."""
+    ends = [f"{end:.3g}".replace("-", "−") for end in (low, high)]
+    return (
+        f'<div class="rz-legend"><span>{ends[0]}</span>'
+        f'<span class="rz-ramp rz-ramp-{markup.escape(scale)}"></span>'
+        f"<span>{ends[1]} {markup.escape(unit)}</span></div>"
+    )
+
+
+def colour_key(scale: str, low: float, high: float, unit: str) -> str:
+    """Return the same in words, for paper."""
+    ends = ("orange", "blue") if scale == "diverging" else ("light", "dark")
+    return f"Colour: {ends[0]} {low:.3g} to {ends[1]} {high:.3g} {unit}".rstrip() + "."

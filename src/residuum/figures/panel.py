@@ -10,7 +10,7 @@ from residuum.core.errors import OptionError, ShapeError
 from residuum.figures import paper, record
 from residuum.figures.bars import Bars
 from residuum.figures.figure import Figure
-from residuum.figures.frame import frame
+from residuum.figures.frame import colour_key, frame, legend
 from residuum.figures.heatmap import HeatMap
 from residuum.figures.lines import Lines
 from residuum.figures.table import Table
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 SINGLE: dict[str, type[Figure]] = {
     cls.kind: cls for cls in (HeatMap, Lines, Bars, TokenStrip, Table)
 }
+
+OWN_COLOURS = "Each thumbnail has a colour scale of its own: compare shapes, not shades."
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,9 +71,27 @@ class Panel(Figure):
         small = self.thumbnails
         cells = "".join(figure.fragment(compact=small) for figure in self.figures)
         shape = "rz-grid rz-thumbs" if small else "rz-grid"
-        body = f'<div class="{shape}" style="--columns:{self.columns}">{cells}</div>'
+        body = (
+            f'<div class="{shape}" style="--columns:{self.columns}">{cells}</div>{self._legend()}'
+        )
         describe = f"Panel of {len(self.figures)} figures."
         return frame(self, "panel", body=body, describe=describe, compact=compact)
+
+    def _keys(self) -> set[tuple[str, float, float, str]]:
+        """Return the colour scales that the thumbnails use."""
+        maps = [figure for figure in self.figures if isinstance(figure, HeatMap)]
+        return {(m.scale, *m.colour_range(), m.unit) for m in maps} if self.thumbnails else set()
+
+    def _legend(self) -> str:
+        keys = self._keys()
+        if len(keys) == 1:
+            return legend(*keys.pop())
+        return f'<p class="rz-legend">{OWN_COLOURS}</p>' if keys else ""
+
+    def _paper_caption(self) -> str:
+        keys = self._keys()
+        key = colour_key(*keys.pop()) if len(keys) == 1 else OWN_COLOURS if keys else ""
+        return f"{self.caption} {key}".strip()
 
     def paper_inches(self) -> tuple[float, float]:
         """Return width and height on paper."""
@@ -83,7 +103,7 @@ class Panel(Figure):
             sizes = [figure.paper_inches() for figure in self.figures]
             width = max(size[0] for size in sizes) * self.columns
             height = max(size[1] for size in sizes) * rows
-        extra = paper.caption_inches(self.title, self.caption, self.does_not_show, width)
+        extra = paper.caption_inches(self.title, self._paper_caption(), self.does_not_show, width)
         return width, height + extra
 
     def paint(self, area: SubFigure) -> None:
@@ -96,7 +116,7 @@ class Panel(Figure):
             cells = area.subfigures(rows, self.columns, squeeze=False)
             for figure, cell in zip(self.figures, cells.flat, strict=False):
                 figure.paint(cell)
-        paper.caption(area, self.title, self.caption, self.does_not_show, wide)
+        paper.caption(area, self.title, self._paper_caption(), self.does_not_show, wide)
 
     def _paint_thumbnails(self, area: SubFigure, wide: float, tall: float) -> None:
         """Place axes by hand: a layout engine takes seconds for a hundred heads."""

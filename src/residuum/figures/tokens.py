@@ -11,7 +11,7 @@ import numpy as np
 from residuum.core.errors import ShapeError
 from residuum.figures import markup, palette, paper, record
 from residuum.figures.figure import Figure
-from residuum.figures.frame import frame
+from residuum.figures.frame import colour_key, frame, legend
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,8 +71,10 @@ class TokenStrip(Figure):
         """Return the figure's HTML without style sheet and script."""
         spans = "".join(self._span(index) for index in range(len(self.tokens)))
         describe = f"Prompt of {len(self.tokens)} tokens."
-        legend = "" if compact or self.values is None else self._legend()
-        body = f'<ol class="rz-strip">{spans}</ol>{legend}'
+        key = ""
+        if self.values is not None and not compact:
+            key = legend(self.scale, *self.colour_range(), self.unit)
+        body = f'<ol class="rz-strip">{spans}</ol>{key}'
         return frame(self, "tokens", body=body, describe=describe, compact=compact)
 
     def _span(self, index: int) -> str:
@@ -99,14 +101,6 @@ class TokenStrip(Figure):
             colour = palette.colours(np.array(value), self.scale, low, high, theme)  # type: ignore[arg-type]
             parts.append(f"--{short}:{palette.hex_of(colour)};--{short}i:{palette.ink_on(colour)}")
         return ";".join(parts)
-
-    def _legend(self) -> str:
-        low, high = self.colour_range()
-        return (
-            f'<div class="rz-legend"><span>{low:.3g}</span>'
-            f'<span class="rz-ramp rz-ramp-{self.scale}"></span>'
-            f"<span>{high:.3g} {markup.escape(self.unit)}</span></div>"
-        )
 
     def paper_inches(self) -> tuple[float, float]:
         """Return width and height on paper."""
@@ -156,10 +150,8 @@ class TokenStrip(Figure):
     def _paper_caption(self) -> str:
         if self.values is None:
             return self.caption
-        low, high = self.colour_range()
-        ends = ("orange", "blue") if self.scale == "diverging" else ("light", "dark")
-        key = f"Colour: {ends[0]} {low:.3g} to {ends[1]} {high:.3g} {self.unit}".rstrip()
-        return f"{self.caption} {key}.".lstrip()
+        key = colour_key(self.scale, *self.colour_range(), self.unit)
+        return f"{self.caption} {key}".lstrip()
 
     def _write(self, axes: Axes, index: int, x: float, row: int, ink: str) -> None:
         put = axes.text

@@ -31,6 +31,8 @@ function openInFull(small) {
   const top = node("div", { class: "rz-top" }), tools = node("div", { class: "rz-tools" });
   top.append(node("div", { class: "rz-title" }, small.querySelector(".rz-title")?.textContent || ""), tools);
   full.append(top, node("div", { class: "rz-body" }), small.querySelector(".rz-data").cloneNode(true));
+  const caption = small.querySelector("figcaption");
+  if (caption) full.append(caption.cloneNode(true));
   dialog.append(full);
   document.body.append(dialog);
   dialog.showModal();
