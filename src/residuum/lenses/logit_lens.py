@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class LensReading:
     """What each layer would answer if the model stopped there.
 
-    Shows: what the unembedding reads off the stream. Does not show: that later layers read the same,
-    nor that the model uses it; for that, patch the stream.
+    Shows: what the unembedding reads off the stream. Does not show: that later layers read it
+    so, nor that the model uses it; for that, patch the stream.
 
     Attributes:
         layers: row labels, ``embed`` or ``L0`` … in order.
@@ -145,8 +145,8 @@ def logit_lens(
         OptionError: several prompts, or ``top`` out of range.
         TokenError: a tracked word that is not a single token.
 
-    Source: nostalgebraist, "interpreting GPT: the logit lens" (2020). Deviation: none; the embedding
-    is shown as a layer of its own.
+    Source: nostalgebraist, "interpreting GPT: the logit lens" (2020). The embedding is
+    shown as a layer of its own.
 
     >>> import residuum as rz
     >>> reading = rz.logit_lens(rz.load("microworld"), "Mary went to the store .")

@@ -1,6 +1,7 @@
 """Load and adapt: families, the attention door, the layer seam, weights and tokens by name."""
 
-from residuum.models.door import AttentionCall, Visitor, attend_explicitly, open_door
+from residuum.models.attention import AttentionCall, Visitor, attend_explicitly
+from residuum.models.door import open_door
 from residuum.models.embedded import EMBEDDED, embedded_path
 from residuum.models.family import FAMILIES, Family, family_of
 from residuum.models.loading import Adapted, adapt

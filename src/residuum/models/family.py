@@ -7,7 +7,7 @@ A row says where the modules of a block are and how a few things are wired. Ever
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 QKVLayout = Literal["separate", "blocks", "grouped"]
 MLPKind = Literal["plain", "gated", "fused_gated", "moe"]
@@ -86,12 +86,12 @@ class Family:
     position_ids: bool = True
 
 
-_PRE_POST = {
+_PRE_POST: dict[str, Any] = {
     "ln2": ("pre_feedforward_layernorm",),
     "post_attn_norm": "post_attention_layernorm",
     "post_mlp_norm": "post_feedforward_layernorm",
 }
-_GPT = {
+_GPT: dict[str, Any] = {
     "blocks": "transformer.h",
     "embed": "transformer.wte",
     "final_norm": "transformer.ln_f",
@@ -99,7 +99,7 @@ _GPT = {
     "ln2": ("ln_2",),
     "mlp_kind": "plain",
 }
-_FUSED = {
+_FUSED: dict[str, Any] = {
     "embed": "transformer.word_embeddings",
     "blocks": "transformer.h",
     "final_norm": "transformer.ln_f",
@@ -112,8 +112,10 @@ _FUSED = {
     "mlp_out": "mlp.dense_4h_to_h",
     "door": "module",
 }
-_PLAIN = {"mlp_kind": "plain", "mlp_in": "mlp.fc1", "mlp_out": "mlp.fc2"}
-_QK_NORM = {"q_norm": "q_norm", "k_norm": "k_norm"}
+_GPTJ: dict[str, Any] = {**_GPT, "ln2": ()}
+_FALCON: dict[str, Any] = {**_FUSED, "ln1": ("ln_attn", "input_layernorm")}
+_PLAIN: dict[str, Any] = {"mlp_kind": "plain", "mlp_in": "mlp.fc1", "mlp_out": "mlp.fc2"}
+_QK_NORM: dict[str, Any] = {"q_norm": "q_norm", "k_norm": "k_norm"}
 
 FAMILIES: tuple[Family, ...] = (
     Family(
@@ -142,7 +144,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "gptj",
         ("gptj",),
-        **(_GPT | {"ln2": ()}),
+        **_GPTJ,
         attn="attn",
         o_proj="attn.out_proj",
         mlp_in="mlp.fc_in",
@@ -191,7 +193,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "falcon",
         ("falcon",),
-        **(_FUSED | {"ln1": ("ln_attn", "input_layernorm")}),
+        **_FALCON,
         ln2=("ln_mlp", "post_attention_layernorm"),
         parallel_if="parallel_attn",
     ),

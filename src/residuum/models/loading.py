@@ -52,9 +52,15 @@ class Adapted:
         """Weights by name."""
         return Weights(self.parts)
 
+    def new_cache(self) -> Any:
+        """An empty key/value cache for this model."""
+        from transformers import DynamicCache
+
+        return DynamicCache(config=self.hf.config)
+
     @property
     def weight_hash(self) -> str:
-        """SHA-256 over names, shapes, dtypes and bytes of all weights; remembered until they change."""
+        """SHA-256 over names, shapes, dtypes and bytes; remembered until weights change."""
         state = self.hf.state_dict()
         version = tuple((each.data_ptr(), each._version) for each in state.values())
         if self._hashed is None or self._hashed[0] != version:
@@ -152,7 +158,9 @@ def _load(name: str, dtype: Any, device_map: Any, revision: str | None, pickles:
             place, **({"revision": revision} if revision else {})
         )
         masked = config.model_type in _MASKED
-        auto = transformers.AutoModelForMaskedLM if masked else transformers.AutoModelForCausalLM
+        auto: Any = (
+            transformers.AutoModelForMaskedLM if masked else transformers.AutoModelForCausalLM
+        )
         hf, info = auto.from_pretrained(
             place, **options, use_safetensors=not pickles, output_loading_info=True
         )

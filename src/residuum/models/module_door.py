@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from residuum.models.door import AttentionCall, Visitor, attend_explicitly
+from residuum.models.attention import AttentionCall, Visitor, attend_explicitly
 from residuum.models.parts import Layer, Parts
 
 Heads = tuple[Tensor, Tensor, Tensor]

@@ -38,7 +38,7 @@ class Layer:
     """Modules of one block; None where the family has none.
 
     Attributes:
-        attn: module that calls the attention function.
+        attn: module that calls the attention function; its attributes differ by family.
         projections: how queries, keys and values come out of it.
         mlp_kind: of this block (a mixture may have dense blocks among its sparse ones).
         wiring: of this block.
@@ -47,7 +47,7 @@ class Layer:
     index: int
     block: nn.Module
     ln1: nn.Module | None
-    attn: nn.Module
+    attn: Any
     o_proj: nn.Module
     ln2: nn.Module | None
     mlp: nn.Module | None
@@ -57,7 +57,7 @@ class Layer:
     mlp_gate: nn.Module | None
     mlp_out: nn.Module | None
     router: nn.Module | None
-    experts: nn.Module | None
+    experts: Any
     post_attn_norm: nn.Module | None
     post_mlp_norm: nn.Module | None
     wiring: str

@@ -68,7 +68,7 @@ class Projections:
         return self.modules["qkv".index(slot)] if len(self.modules) == 3 else self.modules[0]
 
     def read(self, out: Tensor, slot: str) -> Tensor:
-        """Heads of one slot, ``[..., head, d_head]``, from that module's output ``[..., width]``."""
+        """Heads of one slot ``[..., head, d_head]`` from that module's output ``[..., width]``."""
         if self.layout == "separate":
             return out.unflatten(-1, (self.heads(slot), self.d_head))
         if self.layout == "blocks":

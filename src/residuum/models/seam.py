@@ -13,7 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from residuum.models.door import AttentionCall, Visitor, attend_explicitly, open_door
+from residuum.models.attention import AttentionCall, Visitor, attend_explicitly
+from residuum.models.door import open_door
+from residuum.models.module_door import prepare_heads
 from residuum.models.parts import Layer, Parts
 
 
@@ -75,8 +77,6 @@ class Seam:
         """q, k, v as attention uses them: projected, normed, rotated, through the model's code."""
         part = self.parts.layers[layer]
         if self.parts.family.door == "module":
-            from residuum.models.module_door import prepare_heads
-
             heads, call.attention = prepare_heads(self.parts, part, normed, call.kwargs)
             q, k, v = (each.transpose(1, 2) for each in heads)
             return q, k, v

@@ -15,7 +15,7 @@ from torch import Tensor
 from residuum.core import SILENT, Address, OptionError, Patch, Progress, TaskError, track
 from residuum.models import Batch
 from residuum.patching.sweep import Sweep
-from residuum.runs import Model, Task, metric_named, part_count
+from residuum.runs import Metric, Model, Task, metric_named, part_count
 
 Direction = Literal["denoise", "noise"]
 _BY = ("layer", "head", "pos")
@@ -89,23 +89,18 @@ def patch(
     whole = [Address(sites, layer) for layer in range(model.n_layers)]
     donor = model.run(source, capture=whole)
     receiver = model.run(target)
-    measured = {
-        id(run): measure(run.last.double(), task).detach().cpu().numpy()
-        for run in (donor, receiver)
-    }
-    base = measured[id(receiver)]
+    given, base = (_at_answer(measure, run.last, task) for run in (donor, receiver))
     values = np.full((*grid.sizes, len(task)), np.nan)
     sign = 1.0 if measure.larger_is_better else -1.0
     cells = list(grid.cells())
     for index, at in track(cells, progress, f"patching {sites}", len(cells)):
         run = model.run(target, edits=Patch(at, donor))
         values[index] = sign * (_at_answer(measure, run.last, task) - base)
-    ends = (measured[id(donor)], base) if direction == "denoise" else (base, measured[id(donor)])
+    ends = (given, base) if direction == "denoise" else (base, given)
     return _sweep(model, task, grid, values, ends, sign, measure, direction, len(cells) + 2)
 
 
-def _at_answer(measure: object, logits: Tensor, task: Task) -> np.ndarray:
-    assert callable(measure)
+def _at_answer(measure: Metric, logits: Tensor, task: Task) -> np.ndarray:
     with torch.no_grad():
         return measure(logits.double(), task).cpu().numpy()
 
@@ -140,7 +135,7 @@ def _sweep(
     values: np.ndarray,
     ends: tuple[np.ndarray, np.ndarray],
     sign: float,
-    measure: object,
+    measure: Metric,
     direction: str,
     passes: int,
 ) -> Sweep:
@@ -162,8 +157,8 @@ def _sweep(
         recovered_frac=fraction if direction == "denoise" else 1 + fraction,
         clean=clean,
         corrupt=corrupt,
-        metric=str(getattr(measure, "name", "")),
-        unit=str(getattr(measure, "unit", "")),
+        metric=measure.name,
+        unit=measure.unit,
         provenance=model.provenance(
             task_hash=task.task_hash, strategy=f"patch({grid.site}, by={grid.by}, {direction})"
         ),

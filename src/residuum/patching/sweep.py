@@ -115,8 +115,8 @@ class Sweep:
             y=dims[0],
             unit=self.unit,
             title=title or f"Patching {self.site}: clean into corrupt",
-            caption="Mean change of the metric, towards clean, when this cell alone takes its value "
-            f"from the clean prompt ({len(self.clean)} pairs).",
+            caption="Mean change of the metric, towards clean, when this cell alone takes its "
+            f"value from the clean prompt ({len(self.clean)} pairs).",
             does_not_show="that the cell is necessary: backups may exist.",
         )
 
@@ -168,4 +168,6 @@ class Sweep:
 
 
 def _plain(values: np.ndarray) -> Any:
-    return np.where(np.isfinite(values), values, None).tolist()
+    plain = values.astype(object)
+    plain[~np.isfinite(values)] = None
+    return plain.tolist()

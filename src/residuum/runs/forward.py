@@ -60,7 +60,7 @@ def _coder(edit: Edit, address: Address, coders: dict[str, Coder]) -> Coder | No
 
 
 def _refuse_norm_conflict(planned: list[Planned]) -> None:
-    """A head's own input is read through the norm anew; an edit of the norm's output would be lost."""
+    """A head's own input is read through the norm anew: an edit of the norm would be lost."""
     names = {(each.address.layer, each.address.name) for each in planned}
     for layer, name in names:
         if name in ("q_in", "k_in", "v_in") and (layer, "ln1") in names:
@@ -128,7 +128,7 @@ def one_pass(
         _by_site(planned),
         _by_site(kept),
         columns_of(batch),
-        Flow(*batch.ids.shape),
+        Flow(batch=batch.ids.shape[0], pos=batch.ids.shape[1]),
         real=batch.mask,
         first_row=first_row,
         grad=grad,

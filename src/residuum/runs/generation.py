@@ -172,14 +172,12 @@ class _Loop:
         planned: list[Planned],
         requests: list[tuple[Capture, Address]],
     ) -> None:
-        from transformers import DynamicCache
-
         self.adapted = adapted
         self.planned = planned
         self.requests = requests
         self.device = model_device(adapted)
         self.starts, self.lengths = batch.starts, batch.lengths
-        self.cache = DynamicCache(config=adapted.hf.config)
+        self.cache = adapted.new_cache()
         self.mask = batch.mask if batch.mask is not None else torch.ones_like(batch.ids).bool()
         self.padded = batch.mask is not None
         self.chunk = batch.ids
@@ -195,7 +193,7 @@ class _Loop:
             _by_site(self.planned),
             _by_site(kept),
             Columns(self.starts, self.lengths, self.past),
-            Flow(*self.chunk.shape),
+            Flow(batch=self.chunk.shape[0], pos=self.chunk.shape[1]),
             real=self.mask[:, self.past :] if self.padded else None,
         )
         with torch.no_grad(), session.installed():

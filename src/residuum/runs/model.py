@@ -196,7 +196,7 @@ class Model:
     ) -> Run:
         """Run prompts forward once, with edits, keeping what is asked for.
 
-        With nothing asked, the model runs untouched: bit-identical logits, its own attention kernel.
+        With nothing asked, the model runs untouched: bit-identical logits, its own kernel.
 
         Args:
             prompts: a text, a list of texts or of id lists, or an integer tensor ``[batch pos]``.

@@ -91,22 +91,24 @@ class Columns:
         Args:
             width: columns of the tensor; one that holds the whole sequence has no past.
         """
-        rows, cols = [], []
-        for row, (start, length) in enumerate(
-            zip(self.starts.tolist(), self.lengths.tolist(), strict=True)
-        ):
-            wanted = (
-                [pos % length if pos < 0 else pos] if isinstance(pos, int) else pos.indices(length)
-            )
-            inside = [start + p - self.past for p in wanted if 0 <= start + p - self.past < width]
+        rows: list[int] = []
+        cols: list[int] = []
+        found = []
+        ends = zip(self.starts.tolist(), self.lengths.tolist(), strict=True)
+        for row, (start, length) in enumerate(ends):
+            absolute = [start + p - self.past for p in _indices(pos, length)]
+            inside = [column for column in absolute if 0 <= column < width]
             rows += [row] * len(inside)
             cols += inside
-        counts = {rows.count(row) for row in range(len(self.starts))}
-        return (
-            torch.tensor(rows, dtype=torch.long),
-            torch.tensor(cols, dtype=torch.long),
-            len(counts) == 1,
-        )
+            found.append(len(inside))
+        even = len(set(found)) == 1
+        return torch.tensor(rows, dtype=torch.long), torch.tensor(cols, dtype=torch.long), even
+
+
+def _indices(pos: int | Span, length: int) -> list[int] | range:
+    if isinstance(pos, Span):
+        return pos.indices(length)
+    return [pos + length if pos < 0 else pos]
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ class View:
             AddressError: a span that covers different numbers of tokens in different prompts.
         """
         if self.address.pos is None:
-            pos_axis, part_axis = self._axes()
+            part_axis = self._axes()[1]
             if part_axis is None or not isinstance(self.address.part, int):
                 return value
             return value.select(part_axis, self.address.part)
@@ -160,7 +162,7 @@ class View:
             return new.expand_as(value) if new.shape != value.shape else new
         out = value.clone()
         if self.address.pos is None:
-            _, part_axis = self._axes()
+            part_axis = self._axes()[1]
             assert part_axis is not None and isinstance(self.address.part, int)
             out.select(part_axis, self.address.part).copy_(new)
             return out

@@ -48,6 +48,7 @@ class Session:
         real: ``[batch pos]`` true at real tokens; None when all are.
         first_row: index of the first prompt in the whole run.
         grad: keep captured tensors in the graph.
+        busy: while a site is read or written, when modules called again must not be seen.
         stop_early: leave once everything captured and edited has been met.
     """
 
@@ -62,7 +63,7 @@ class Session:
     stop_early: bool = False
     live: dict[Address, Live] = field(default_factory=dict)
     _pending: set[Address] = field(default_factory=set)
-    _busy: bool = False
+    busy: bool = False
     _door: dict[Key, Tap] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -89,7 +90,7 @@ class Session:
     def visit(self, layer: int, slot: str, value: Tensor) -> Tensor:
         """Edit and capture at one slot of the door."""
         tap = self._door.get((layer, slot))
-        return value if tap is None or self._busy else self._pass_through(tap, value)
+        return value if tap is None or self.busy else self._pass_through(tap, value)
 
     # -- hooks -------------------------------------------------------------------------------
 
@@ -165,7 +166,7 @@ class Session:
     # -- what happens at a point -------------------------------------------------------------
 
     def _pass_through(self, tap: Tap, native: Any) -> Any:
-        self._busy = True
+        self.busy = True
         try:
             value = tap.read(native, self.flow)
             edited = value
@@ -180,7 +181,7 @@ class Session:
             if changed:
                 native = tap.write(native, edited, self.flow)
         finally:
-            self._busy = False
+            self.busy = False
         if tap.seen_at is None or tap.address not in self.kept:
             self._finish(tap.address)
         return native
@@ -218,35 +219,33 @@ def _register(
     module: nn.Module, side: str, steps: list[Callable[[Any], Any]], session: Session
 ) -> Any:
     """One hook that takes a module's input or output through the steps."""
-    if side == "out":
 
-        def after(_: nn.Module, args: Any, output: Any) -> Any:
-            if session._busy:
-                return None
-            new = output
+    def through(old: Any) -> Any:
+        new = old
+        if not session.busy:
             for step in steps:
                 new = step(new)
-            return new if new is not output else None
+        return new
 
-        return module.register_forward_hook(after)
+    if side == "out":
+        return module.register_forward_hook(lambda _m, _a, out: _if_new(through(out), out))
     if side == "all_in":
 
         def gather(_: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
-            if not session._busy:
-                for step in steps:
-                    step((*args, *kwargs.values()))
+            through((*args, *kwargs.values()))
 
         return module.register_forward_pre_hook(gather, with_kwargs=True)
 
     def before(_: nn.Module, args: Any, kwargs: dict[str, Any]) -> Any:
-        if session._busy:
-            return None
         old = args[0] if args else kwargs["hidden_states"]
-        new = old
-        for step in steps:
-            new = step(new)
+        new = through(old)
         if new is old:
             return None
         return ((new, *args[1:]), kwargs) if args else (args, kwargs | {"hidden_states": new})
 
     return module.register_forward_pre_hook(before, with_kwargs=True)
+
+
+def _if_new(new: Any, old: Any) -> Any:
+    """None where nothing changed, so that the module's own output goes on."""
+    return None if new is old else new
