@@ -39,9 +39,7 @@ def save_checkpoint(
     (folder / _STATE).write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
 
 
-def load_checkpoint(
-    folder: Path, model: nn.Module, optimizer: torch.optim.AdamW
-) -> dict[str, Any]:
+def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.AdamW) -> dict[str, Any]:
     """Put a checkpoint back into a model and its optimizer.
 
     Args:

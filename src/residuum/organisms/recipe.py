@@ -35,9 +35,9 @@ class Recipe:
     learning_rate: float = 2e-3
     warmup: int = 150
     betas: tuple[float, float] = (0.9, 0.98)
-    weight_decay: float = 0.05
+    weight_decay: float = 0.1
     clip: float = 1.0
-    steps: int = 4000
+    steps: int = 3500
     check_every: int = 250
     base: str = ""
     seed: int = 0
@@ -45,6 +45,10 @@ class Recipe:
     def with_steps(self, steps: int) -> Recipe:
         """The same recipe with another number of steps."""
         return replace(self, steps=steps, warmup=min(self.warmup, max(1, steps // 10)))
+
+    def with_seed(self, seed: int) -> Recipe:
+        """The same recipe with other first weights and other text."""
+        return replace(self, seed=seed)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""

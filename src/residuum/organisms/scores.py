@@ -59,9 +59,7 @@ class WorldScores:
         return asdict(self)
 
 
-def share_right(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, asked: Asked
-) -> Score:
+def share_right(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, asked: Asked) -> Score:
     """Ask a model for the next word of each prompt.
 
     Args:
@@ -93,7 +91,7 @@ def next_words(
     with torch.no_grad():
         logits = model(ids.to(model.device)).logits
     best = logits[torch.arange(len(rows)), lengths - 1].argmax(-1).tolist()
-    return [tokenizer.decode([token]).strip() for token in best]
+    return [str(tokenizer.decode([token])).strip() for token in best]
 
 
 def evaluate_microworld(

@@ -136,12 +136,15 @@ class FramedFamily:
         """Whether the sentence is one of these frames with a reserved combination."""
         if self.scan and self.scan(words):
             return True
-        found = self.matched(words)
-        return found is not None and self.held(*found)
+        for frame in self.frames:
+            slots = frame.match(words)
+            if slots is not None and self.held(frame, slots):
+                return True
+        return False
 
     def matched(self, words: Sequence[str]) -> tuple[Frame, dict[str, str]] | None:
-        """The frame that a prompt or a sentence begins with, and its slots."""
-        for frame in self.frames:
+        """The longest frame that a prompt or a sentence begins with, and its slots."""
+        for frame in sorted(self.frames, key=lambda frame: -len(frame.prompt)):
             slots = frame.match(words)
             if slots is not None:
                 return frame, slots

@@ -19,7 +19,9 @@ _SINGULAR = {**{noun: noun for noun in NOUNS}, **{f"{noun}s": noun for noun in N
 
 def reserved_nouns(subject: str, distractor: str) -> bool:
     """Whether this subject never stands before this distractor in training, in any number."""
-    return chosen("agreement", _SINGULAR.get(subject, ""), _SINGULAR.get(distractor, ""))
+    if subject not in _SINGULAR or distractor not in _SINGULAR:
+        return False
+    return chosen("agreement", _SINGULAR[subject], _SINGULAR[distractor])
 
 
 def _in_some_number(rng: Random, noun: str) -> str:

@@ -1,4 +1,4 @@
-"""``retrieval``: several things are said to be somewhere; one of them is asked for."""
+"""``retrieval``: several containers are said to hold something; one of them is asked for."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from random import Random
 
 from residuum.worlds.family import FramedFamily, another
 from residuum.worlds.frames import Frame, Slots, chosen
-from residuum.worlds.words import COLOURS, CONTAINERS, GIFTS
+from residuum.worlds.words import CONTAINERS, GOODS
 
 SIZES = (2, 3, 4)
 _STYLES = {
-    "holds": ("the {{K{0}}} {{container}} holds a {{V{0}}}", "The {Q} {container} holds a"),
-    "inside": ("a {{V{0}}} is in the {{K{0}}} {{container}}", "So in the {Q} {container} is a"),
+    "holds": ("the {{K{0}}} holds {{V{0}}}", "The {Q} holds"),
+    "contains": ("the {{K{0}}} contains {{V{0}}}", "So the {Q} contains"),
 }
 
 
@@ -25,18 +25,18 @@ FRAMES = tuple(_frame(style, size) for style in _STYLES for size in SIZES)
 _SIZE = {frame.name: int(frame.name.split("/")[1]) for frame in FRAMES}
 
 
-def reserved_binding(colour: str, gift: str) -> bool:
-    """Whether nothing of this colour ever holds this gift in training."""
-    return chosen("retrieval", colour, gift)
+def reserved_binding(container: str, good: str) -> bool:
+    """Whether this container never holds this in training."""
+    return chosen("retrieval", container, good)
 
 
 def _draw(rng: Random) -> tuple[Frame, dict[str, str]]:
     frame = rng.choice(FRAMES)
     size = _SIZE[frame.name]
-    colours, gifts = rng.sample(COLOURS, size), rng.sample(GIFTS, size)
-    slots = {"container": rng.choice(CONTAINERS), "Q": rng.choice(colours)}
-    for number, (colour, gift) in enumerate(zip(colours, gifts, strict=True), 1):
-        slots |= {f"K{number}": colour, f"V{number}": gift}
+    containers, goods = rng.sample(CONTAINERS, size), rng.sample(GOODS, size)
+    slots = {"Q": rng.choice(containers)}
+    for number, (container, good) in enumerate(zip(containers, goods, strict=True), 1):
+        slots |= {f"K{number}": container, f"V{number}": good}
     return frame, slots
 
 
@@ -49,12 +49,12 @@ def _flip(rng: Random, frame: Frame, slots: Slots) -> dict[str, str]:
 
 
 def _vary(rng: Random, frame: Frame, slots: Slots) -> dict[str, str]:
-    """A colour that is not asked for becomes a colour that is not there."""
+    """A container that is not asked for becomes one that is not there."""
     bindings = _bindings(frame, slots)
     number = rng.choice(
         [n for n in range(1, _SIZE[frame.name] + 1) if slots[f"K{n}"] != slots["Q"]]
     )
-    return {**slots, f"K{number}": another(rng, COLOURS, *bindings)}
+    return {**slots, f"K{number}": another(rng, CONTAINERS, *bindings)}
 
 
 def _held_in_text(frame: Frame, slots: Slots) -> bool:

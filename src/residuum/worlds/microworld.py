@@ -16,7 +16,7 @@ from residuum.worlds.frames import Frame, Slots, without_day
 from residuum.worlds.grammar import AGREEMENT
 from residuum.worlds.lookup import RETRIEVAL
 from residuum.worlds.moods import SENTIMENT
-from residuum.worlds.opposites import NEGATION
+from residuum.worlds.opposites import NEGATION, POLARITIES
 from residuum.worlds.recipients import IOI
 from residuum.worlds.repeats import Repeats
 from residuum.worlds.requests import REQUESTS
@@ -27,14 +27,14 @@ _FRAMED = (
     IOI, GREATER_THAN, FACTS, RETRIEVAL, AGREEMENT, NEGATION, SENTIMENT, REQUESTS, BELIEFS
 )  # fmt: skip
 _LEXICON: tuple[tuple[str, ...], ...] = (
-    words.NAMES, words.PLACES, words.GIFTS, words.COLOURS, words.CONTAINERS, words.NOUNS,
+    words.NAMES, words.PLACES, words.GIFTS, words.CONTAINERS, words.GOODS, words.NOUNS,
     tuple(f"{noun}s" for noun in words.NOUNS), words.PREPOSITIONS, words.LOOKS,
     words.SINGULAR_VERBS, words.PLURAL_VERBS, tuple(chain(*words.OPPOSITES)), words.THINGS,
     words.GOOD, words.BAD, words.HAPPY, words.SAD, words.SHOWS, tuple(chain(*words.COUNTRIES)),
     words.CENTURIES, words.YEARS, words.EVENTS, words.HARMLESS_VERBS, words.HARMFUL_VERBS,
     words.HARMLESS_THINGS, words.HARMFUL_THINGS, (words.REFUSAL, words.CONSENT),
-    (words.HONEST, words.POLITE, "not", "truly", "true", "false"), words.DAYS,
-    (", I can not do that .".split() + ", that is easy .".split()),
+    (words.HONEST, words.POLITE, *POLARITIES), words.DAYS,
+    words.listed(", I can not do that . , that is easy ."),
 )  # fmt: skip
 
 
@@ -53,9 +53,9 @@ MICROWORLD_TASKS: tuple[str, ...] = (
     "agreement", "negation", "sentiment", "refusal", "sycophancy",
 )  # fmt: skip
 MIX: dict[str, float] = {
-    "induction": 0.11, "ioi": 0.13, "greater_than": 0.07, "facts": 0.09, "retrieval": 0.15,
-    "agreement": 0.17, "negation": 0.08, "sentiment": 0.05, "refusal": 0.05,
-    "sycophancy": 0.14, "daily": 0.06,
+    "induction": 0.12, "ioi": 0.12, "greater_than": 0.07, "facts": 0.09, "retrieval": 0.17,
+    "agreement": 0.11, "negation": 0.12, "sentiment": 0.05, "refusal": 0.05,
+    "sycophancy": 0.12, "daily": 0.06,
 }  # fmt: skip
 """Share of each family among the training sentences."""
 DAY_SHARE = 0.06
@@ -77,9 +77,7 @@ def _held_out_flag(split: str) -> bool:
     return split == "test"
 
 
-def microworld_pairs(
-    task: str, n: int, seed: int = 0, split: str = "test"
-) -> list[ContrastPair]:
+def microworld_pairs(task: str, n: int, seed: int = 0, split: str = "test") -> list[ContrastPair]:
     """Contrast pairs of one behaviour, all different.
 
     Args:
@@ -100,9 +98,7 @@ def microworld_pairs(
     return _different(source.pair, held_out, n, Random(f"{seed}/{split}/{task}"), task)
 
 
-def control_pairs(
-    task: str, n: int, seed: int = 0, split: str = "test"
-) -> list[ContrastPair]:
+def control_pairs(task: str, n: int, seed: int = 0, split: str = "test") -> list[ContrastPair]:
     """Pairs of the same form in which the word that differs does not change the answer.
 
     What moves the answer on these pairs is not the behaviour. ``facts`` and ``sycophancy``

@@ -6,32 +6,35 @@ from random import Random
 
 from residuum.worlds.family import FramedFamily, another
 from residuum.worlds.frames import Frame, Slots
-from residuum.worlds.words import OPPOSITES, THINGS
+from residuum.worlds.words import NAMES, OPPOSITES, THINGS
 
 FRAMES = (
     Frame("so", "The {thing} is {polarity} {quality} , so it is"),
-    Frame("was", "Yesterday the {thing} was {polarity} {quality} . It was"),
+    Frame("says", "{name} says the {thing} is {polarity} {quality} , so it is"),
     Frame("if", "If the {thing} is {polarity} {quality} , then it is"),
-    Frame("true", "It is {polarity} that the {thing} is {quality} , so it is"),
+    Frame("today", "Today the {thing} is {polarity} {quality} , thus it is"),
 )
-_SIGNS = {"so": ("not", "truly"), "was": ("not", "truly"), "if": ("not", "truly")}
-_SIGNS["true"] = ("false", "true")
+NEGATIONS = {"not": "truly", "never": "always", "hardly": "really"}
+"""Words that turn a quality into its opposite, with the word that stands there otherwise."""
+_PARTNER = NEGATIONS | {plain: negative for negative, plain in NEGATIONS.items()}
 OPPOSITE = {a: b for a, b in OPPOSITES} | {b: a for a, b in OPPOSITES}
 QUALITIES = tuple(word for pair in OPPOSITES for word in pair)
+POLARITIES = tuple(_PARTNER)
 _COLUMN = {frame.name: index for index, frame in enumerate(FRAMES)}
 
 
 def _draw(rng: Random) -> tuple[Frame, dict[str, str]]:
     frame = rng.choice(FRAMES)
     return frame, {
+        "name": rng.choice(NAMES),
         "thing": rng.choice(THINGS),
-        "polarity": rng.choice(_SIGNS[frame.name]),
+        "polarity": rng.choice(POLARITIES),
         "quality": rng.choice(QUALITIES),
     }
 
 
 def _negated(frame: Frame, slots: Slots) -> bool:
-    return slots["polarity"] == _SIGNS[frame.name][0]
+    return slots["polarity"] in NEGATIONS
 
 
 def _answers(frame: Frame, slots: Slots) -> tuple[str, ...]:
@@ -40,8 +43,7 @@ def _answers(frame: Frame, slots: Slots) -> tuple[str, ...]:
 
 
 def _flip(rng: Random, frame: Frame, slots: Slots) -> dict[str, str]:
-    negative, positive = _SIGNS[frame.name]
-    return {**slots, "polarity": positive if _negated(frame, slots) else negative}
+    return {**slots, "polarity": _PARTNER[slots["polarity"]]}
 
 
 def _vary(rng: Random, frame: Frame, slots: Slots) -> dict[str, str]:

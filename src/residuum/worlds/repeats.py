@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from random import Random
 
 from residuum.core.pairs import ContrastPair
@@ -92,7 +93,7 @@ class Repeats:
 
     def reserved(self, words: Sequence[str]) -> bool:
         """Whether any two neighbours are a reserved bigram, in whatever sentence."""
-        return any(reserved_bigram(a, b) for a, b in zip(words, words[1:], strict=False))
+        return any(reserved_bigram(a, b) for a, b in pairwise(words))
 
     def answers_to(self, words: Sequence[str]) -> tuple[str, ...]:
         """The word after the earlier mention of the last word; empty if there is none."""
