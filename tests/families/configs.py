@@ -116,7 +116,7 @@ CAUSAL = tuple(name for name in CONFIGS if name != "bert")
 
 
 def build(name: str, dtype: torch.dtype = torch.float32, **more: Any) -> Any:
-    """A tiny random model, seeded; weights larger than at initialisation so that all parts matter."""
+    """A tiny random model, seeded, its weights large enough that all parts matter."""
     import transformers
 
     model_type, options = CONFIGS[name]

@@ -91,11 +91,18 @@ def _by_site(items: Iterable[Any]) -> dict[Address, list[Any]]:
     return dict(table)
 
 
-def forward_arguments(adapted: Adapted, batch: Batch, device: Any) -> dict[str, Any]:
-    """Arguments of the model's forward: what a user would pass, plus positions if padded."""
+def forward_arguments(
+    adapted: Adapted, batch: Batch, device: Any, *, plain: bool = False
+) -> dict[str, Any]:
+    """Arguments of the model's forward: what a user would pass, plus positions if padded.
+
+    Args:
+        plain: leave the cache as the user has it; in some families (GPT-Neo) the memory layout of
+            cached keys changes the last bit.
+    """
     arguments: dict[str, Any] = {"input_ids": batch.ids.to(device)}
     accepts = inspect.signature(adapted.hf.forward).parameters
-    if "use_cache" in accepts:
+    if "use_cache" in accepts and not plain:
         arguments["use_cache"] = False
     if batch.mask is not None:
         mask = batch.mask.to(device)
@@ -122,7 +129,8 @@ def one_pass(
 ) -> tuple[Tensor | None, dict[Address, Live]]:
     """One forward pass; returns the logits (or None) and the tensors still in the graph."""
     device = model_device(adapted)
-    arguments = forward_arguments(adapted, batch, device)
+    asked = bool(planned or kept or grad)
+    arguments = forward_arguments(adapted, batch, device, plain=not asked)
     session = Session(
         adapted,
         _by_site(planned),
@@ -136,7 +144,7 @@ def one_pass(
     )
     with torch.enable_grad() if grad else torch.no_grad():
         try:
-            with session.installed() if planned or kept or grad else nullcontext():
+            with session.installed() if asked else nullcontext():
                 output = adapted.hf(**arguments)
         except Enough:
             return None, session.live
