@@ -175,7 +175,7 @@ class Session:
             changed = edited is not value
             here = tap.address in self.kept and tap.seen_at is None
             if here and self.grad:
-                edited, changed = self._held_in_graph(tap, native, edited, changed)
+                edited, changed = self._held_in_graph(tap, edited), True
             if here:
                 self._keep(tap.address, edited)
             if changed:
@@ -186,15 +186,15 @@ class Session:
             self._finish(tap.address)
         return native
 
-    def _held_in_graph(
-        self, tap: Tap, native: Any, value: Tensor, changed: bool
-    ) -> tuple[Tensor, bool]:
-        """Make the site's tensor a node of the graph that the rest of the pass is computed from."""
-        same = value is (native[0] if isinstance(native, tuple) else native)
-        if not value.requires_grad:
-            value, changed = value.detach().clone().requires_grad_(), True
-        self.live[tap.address] = Live(value, value.shape)
-        return value, changed or not same
+    def _held_in_graph(self, tap: Tap, value: Tensor) -> Tensor:
+        """Make the site's tensor a node of its own, from which the rest of the pass is computed.
+
+        The module's own tensor will not do: others may read it too, as the stream around an MLP
+        does what the MLP reads, and the gradient would be that of both.
+        """
+        own = value.view_as(value) if value.requires_grad else value.detach().clone()
+        self.live[tap.address] = Live(own.requires_grad_(), own.shape)
+        return own
 
     def _keep(self, address: Address, value: Tensor) -> None:
         for kept in self.kept[address]:
