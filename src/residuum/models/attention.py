@@ -70,7 +70,7 @@ def attend_explicitly(
         scores = torch.tanh(scores / softcap) * softcap
     scores = _masked(scores, mask, causal=getattr(module, "is_causal", True))
     if visitor is not None:
-        scores = visitor.visit(layer, "scores", scores)
+        scores = _still_masked(scores, visitor.visit(layer, "scores", scores))
     pattern = _softmax(scores, s_aux).to(value.dtype)
     if visitor is not None:
         pattern = visitor.visit(layer, "pattern", pattern)
@@ -90,6 +90,14 @@ def _masked(scores: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
     if mask.dtype == torch.bool:
         return scores.masked_fill(~mask, lowest)
     return (scores + mask).clamp_min(lowest)
+
+
+def _still_masked(before: Tensor, edited: Tensor) -> Tensor:
+    """Edited scores, with masked places masked as before: an edit does not open the future."""
+    if edited is before:
+        return edited
+    lowest = torch.finfo(before.dtype).min
+    return edited.masked_fill(before <= lowest / 2, lowest)
 
 
 def _softmax(scores: Tensor, sinks: Tensor | None) -> Tensor:
