@@ -1,0 +1,91 @@
+"""The bench that the stages work on: a model, some pairs, and the metric read off a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from residuum.core import Edit
+from residuum.models import Batch
+from residuum.runs import Metric, Model, Run, Task, metric_named
+
+Side = Literal["clean", "corrupt"]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A model with pairs to measure on.
+
+    Attributes:
+        model: what is looked into.
+        task: the pairs.
+        seed: of every random choice.
+    """
+
+    model: Model
+    task: Task
+    seed: int = 0
+
+    @property
+    def metric(self) -> Metric:
+        """The task's metric."""
+        return metric_named(self.task.metric)
+
+    @property
+    def has_wrong(self) -> bool:
+        """Whether every pair has wrong answers."""
+        wrong = self.task.wrong
+        return wrong.shape[1] > 0 and bool((wrong[:, 0] >= 0).all())
+
+    def batch(self, side: Side) -> Batch:
+        """One side's prompts."""
+        ids = self.task.clean if side == "clean" else self.task.corrupt
+        return Batch(ids, self.task.attention_mask)
+
+    def run(self, side: Side, edits: Sequence[Edit] = (), capture: Sequence[str] = ()) -> Run:
+        """One forward pass over one side's prompts."""
+        with torch.no_grad():
+            return self.model.run(self.batch(side), edits=edits, capture=list(capture))
+
+    def logits(self, side: Side, edits: Sequence[Edit] = ()) -> Tensor:
+        """Logits at the answer position, ``[example d_vocab]``, float64 on the CPU."""
+        return self.run(side, edits).last.double().cpu()
+
+    def measure(self, logits: Tensor) -> np.ndarray:
+        """The metric, larger is more of the behaviour, ``[example]``."""
+        sign = 1.0 if self.metric.larger_is_better else -1.0
+        return sign * self.metric(logits, self.task).numpy()
+
+    def values(self, side: Side, edits: Sequence[Edit] = ()) -> np.ndarray:
+        """The metric of each example under edits, ``[example]``."""
+        return self.measure(self.logits(side, edits))
+
+    @cached_property
+    def clean(self) -> np.ndarray:
+        """The metric on the clean prompts, ``[example]``."""
+        return self.values("clean")
+
+    @cached_property
+    def corrupt(self) -> np.ndarray:
+        """The metric on the corrupt prompts, ``[example]``."""
+        return self.values("corrupt")
+
+    @property
+    def distance(self) -> float:
+        """Mean metric on clean minus mean metric on corrupt prompts."""
+        return float(self.clean.mean() - self.corrupt.mean())
+
+    def strings(self, ids: Tensor) -> tuple[str, ...]:
+        """Token ids as texts; padding (below 0) left out."""
+        return tuple(self.model.to_str_tokens([int(each) for each in ids if each >= 0]))
+
+    def prompt(self, side: Side, row: int) -> tuple[str, ...]:
+        """The tokens of one prompt as texts, without padding."""
+        ids = self.task.clean if side == "clean" else self.task.corrupt
+        return self.strings(ids[row, : int(self.task.lengths[row])])

@@ -1,0 +1,135 @@
+"""Sentences of a finding, built from its numbers: claim, falsifier, scope and limits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePath
+
+from residuum.findings.bench import Bench
+from residuum.findings.evidence import BehaviourEvidence, PartsEvidence
+from residuum.findings.rules import ENOUGH, Status, number, percent, present, share
+from residuum.findings.rules import Rule as Rule
+
+INTERVENTION = (
+    "patching `z`, what a head hands to its output projection, at all positions: clean values "
+    "into the corrupt run, and corrupt values into the clean run"
+)
+
+
+def short(at: str) -> str:
+    """A head's address as people say it.
+
+    >>> short("L2.z[H3]")
+    'L2.H3'
+    """
+    return at.replace(".z[H", ".H").removesuffix("]")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as a list in words.
+
+    >>> listed(["a", "b", "c"]), listed(["a"])
+    ('a, b and c', 'a')
+    """
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def model_name(name: str) -> str:
+    """The last part of a path, or the name itself."""
+    return PurePath(name).name or name
+
+
+def answer_name(unit: str) -> str:
+    """What the metric is called in a sentence."""
+    return {"logits": "logit difference", "probability": "probability"}.get(unit, unit)
+
+
+def data_name(bench: Bench) -> str:
+    """How many pairs of what: ``32 held-out ioi prompts``."""
+    held_out = "held-out " if "split=test" in bench.task.source else ""
+    return f"{len(bench.task)} {held_out}{bench.task.name} prompts"
+
+
+def claim(
+    bench: Bench,
+    behaviour: BehaviourEvidence,
+    parts: PartsEvidence | None,
+    rules: tuple[Rule, ...],
+    status: Status,
+) -> str:
+    """The claim as one sentence."""
+    model, where = model_name(bench.model.name), f"On {data_name(bench)}"
+    if not present(rules) or parts is None:
+        return (
+            f"{where}, {model} does not show the behaviour: it ranks the right answer above the "
+            f"wrong one for {share(behaviour.choice)} of them, where random labels give "
+            f"{percent(behaviour.shuffled.value)}, and clean and corrupt prompts differ by "
+            f"{number(behaviour.contrast)} {bench.metric.unit}."
+        )
+    measure = f"{bench.task.metric.replace('_', ' ')} {number(behaviour.metric_clean)}"
+    answer = f"{model}'s answer ({measure}, accuracy {percent(behaviour.accuracy.value)})"
+    names = listed([short(head.at) for head in parts.heads])
+    noun = "head" if len(parts.heads) == 1 else "heads"
+    return f"{where}, {answer} {_verdict(parts, f'{noun} {names}', status)}"
+
+
+def _verdict(parts: PartsEvidence, heads: str, status: Status) -> str:
+    joint = parts.together
+    best = max(joint.random_recovered, default=float("nan"))
+    said = (
+        f"their clean values in the corrupt run recover {share(joint.recovered)} of it, their "
+        f"corrupt values in the clean run cost {share(joint.swap_drop)}, and the best of "
+        f"{len(joint.random_recovered)} random sets of as many heads recovers {percent(best)}."
+    )
+    if status == "supported":
+        return f"depends on {heads}: {said}"
+    if status == "undecided":
+        return f"may depend on {heads}, but the evidence is mixed: {said}"
+    return f"was not traced to a few heads; the strongest are {heads}: {said}"
+
+
+def falsifier(bench: Bench, named: Sequence[str], found: bool) -> str:
+    """What would refute the claim."""
+    task = bench.task.name
+    if not found:
+        return (
+            f"Refuted if, on other {task} pairs for the same weights, the right answer is preferred "
+            "more often than under random labels and the metric is higher on clean than on corrupt "
+            "prompts."
+        )
+    heads = listed([short(at) for at in named])
+    return (
+        f"Refuted if, on new {task} pairs for the same weights, patching {heads} together recovers "
+        f"less than {percent(ENOUGH)} of the distance from corrupt to clean, or no more than random "
+        f"heads do, or if giving them corrupt values costs the answer less than {percent(ENOUGH)}."
+    )
+
+
+def scope(bench: Bench, n_chosen: int, n_given: int) -> tuple[str, ...]:
+    """What the claim is about."""
+    model, task = bench.model, bench.task
+    left = f" ({n_given} were given, the budget takes these)" if n_given > n_chosen + len(task) else ""
+    source = f", from {task.source}" if task.source else ""
+    return (
+        f"One model: {model.name}, weights {model.adapted.weight_hash[:12]}, "
+        f"{str(model.dtype).removeprefix('torch.')} on {model.device}.",
+        f"One task: {task.name}{source}; heads were chosen on {n_chosen} pairs and measured on "
+        f"{len(task)} others{left}.",
+        f"One measure: {task.metric} in {bench.metric.unit}, at the last token of the prompt.",
+        "One kind of part: attention heads. MLPs are shown by layer, and are not named.",
+    )
+
+
+LIMITS = (
+    "The pairs differ in one place. What both prompts of a pair share, such as knowing that a name "
+    "must follow, is not seen by patching between them.",
+    "Naming a head says that its value matters, not what it computes. How the heads work together "
+    "was not examined.",
+    "A head that is not named may still be able to take over (a backup), and a head that is named "
+    "may only pass on what an earlier one found.",
+    "Silencing a head (writing zeros) takes it out of its usual range; such numbers are given "
+    "beside the others and decide nothing.",
+    "Nothing was tested on other tasks, other templates or other models. Intervals are about "
+    "drawing more pairs from the same source.",
+)
+"""What a finding of this form never says."""

@@ -1,0 +1,211 @@
+"""What an investigation measured, stage by stage: closed records of plain numbers and texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from residuum.runs import bootstrap_mean_interval, wilson_interval
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its 95 % interval.
+
+    Attributes:
+        value: mean over examples.
+        low, high: ends of the interval; NaN where there are too few examples.
+        n: number of examples.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    @staticmethod
+    def of_mean(values: Sequence[float], seed: int = 0) -> Estimate:
+        """Mean with a bootstrap interval (percentile, 2,000 resamples)."""
+        numbers = [float(value) for value in values]
+        low, high = bootstrap_mean_interval(numbers, seed=seed)
+        return Estimate(sum(numbers) / len(numbers), low, high, len(numbers))
+
+    @staticmethod
+    def of_share(hits: Sequence[float]) -> Estimate:
+        """Share of ones with Wilson's interval."""
+        low, high = wilson_interval(int(sum(hits)), len(hits))
+        return Estimate(float(sum(hits)) / len(hits), low, high, len(hits))
+
+    def over(self, distance: float) -> Estimate:
+        """The same in units of ``distance``; NaN where that is 0."""
+        if not distance:
+            nan = float("nan")
+            return Estimate(nan, nan, nan, self.n)
+        low, high = sorted((self.low / distance, self.high / distance))
+        return Estimate(self.value / distance, low, high, self.n)
+
+
+@dataclass(frozen=True)
+class BehaviourEvidence:
+    """Does the model do it at all.
+
+    Attributes:
+        accuracy, accuracy_corrupt: share of prompts whose most likely next token is an answer.
+        choice, choice_corrupt: share of prompts that rank the answer above the wrong answer;
+            where a task has no wrong answers, the accuracy again.
+        metric_clean, metric_corrupt: the task's metric, larger is more of the behaviour.
+        contrast: clean minus corrupt, pair by pair.
+        shuffled: ``choice`` with labels handed out at random (pairs of right and wrong answers
+            exchanged between prompts, and right with wrong by a coin): mean, and the range that
+            holds 95 % of the shuffles.
+        shuffles: how many.
+    """
+
+    accuracy: Estimate
+    accuracy_corrupt: Estimate
+    choice: Estimate
+    choice_corrupt: Estimate
+    metric_clean: Estimate
+    metric_corrupt: Estimate
+    contrast: Estimate
+    shuffled: Estimate
+    shuffles: int
+
+
+@dataclass(frozen=True)
+class LensEvidence:
+    """What each layer would answer if the model stopped there.
+
+    Attributes:
+        layers: row labels, ``embed`` and then a layer each.
+        difference: mean over prompts of the answers' minus the wrong answers' lens logits at the
+            last position, by layer.
+        tokens: the example prompt.
+        words: ``[layer][position]`` most likely next token of the example.
+        probabilities: ``[layer][position]`` of that token.
+        tracked: answer and wrong answer of the example.
+        tracked_probs: ``[layer][tracked]`` their probability at the last position.
+    """
+
+    layers: tuple[str, ...]
+    difference: tuple[Estimate, ...]
+    tokens: tuple[str, ...]
+    words: tuple[tuple[str, ...], ...]
+    probabilities: tuple[tuple[float, ...], ...]
+    tracked: tuple[str, ...]
+    tracked_probs: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class GridEvidence:
+    """A sweep: one patch for each cell, clean value into the corrupt run.
+
+    Attributes:
+        site: what was patched.
+        rows, cols: labels.
+        effects: ``[row][col]`` mean change of the metric towards clean.
+        low, high: ``[row][col]`` ends of the 95 % intervals.
+        recovered: ``[row][col]`` effect over the distance from corrupt to clean.
+        n: pairs.
+    """
+
+    site: str
+    rows: tuple[str, ...]
+    cols: tuple[str, ...]
+    effects: tuple[tuple[float, ...], ...]
+    low: tuple[tuple[float, ...], ...]
+    high: tuple[tuple[float, ...], ...]
+    recovered: tuple[tuple[float, ...], ...]
+    n: int
+
+
+@dataclass(frozen=True)
+class WhereEvidence:
+    """Where the answer can be moved from: the stream, heads, and whole sub-layers.
+
+    Attributes:
+        stream: residual stream, layers by positions; None where prompts do not align.
+        heads: ``z``, layers by heads, on the measuring half.
+        parts: ``attn_out`` and ``mlp_out``, layers by the two.
+        chosen: heads chosen on the choosing half, largest first.
+        chosen_recovered: what each recovered on the choosing half.
+    """
+
+    stream: GridEvidence | None
+    heads: GridEvidence
+    parts: GridEvidence
+    chosen: tuple[str, ...]
+    chosen_recovered: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class HeadEvidence:
+    """Three interventions on one head, on pairs that had no part in choosing it.
+
+    Attributes:
+        at: its address.
+        patch: effect of its clean value in the corrupt run.
+        recovered: the same over the distance from corrupt to clean.
+        swap_drop: what the clean run loses when the head takes its corrupt value.
+        zero_drop: what the clean run loses when the head writes nothing.
+        patch_values: the patch effect of every pair.
+    """
+
+    at: str
+    patch: Estimate
+    recovered: Estimate
+    swap_drop: Estimate
+    zero_drop: Estimate
+    patch_values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class SetEvidence:
+    """The chosen heads together, against random heads of the same number.
+
+    Attributes:
+        recovered: patched together, over the distance from corrupt to clean.
+        swap_drop, zero_drop: lost by the clean run, over the same distance.
+        random_recovered, random_swap_drop, random_zero_drop: the same for each random set.
+        all_heads_recovered: all heads patched at once: what heads can carry at most.
+    """
+
+    recovered: Estimate
+    swap_drop: Estimate
+    zero_drop: Estimate
+    random_recovered: tuple[float, ...]
+    random_swap_drop: tuple[float, ...]
+    random_zero_drop: tuple[float, ...]
+    all_heads_recovered: Estimate
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Attention of one head on one prompt, ``weights[query][key]``."""
+
+    at: str
+    tokens: tuple[str, ...]
+    weights: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class PartsEvidence:
+    """The named heads, one by one and together, with their attention on an example."""
+
+    heads: tuple[HeadEvidence, ...]
+    together: SetEvidence
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One pair of the data, as text, with what the model says."""
+
+    clean: str
+    corrupt: str
+    answers: tuple[str, ...]
+    wrong: tuple[str, ...]
+    says_clean: str
+    says_corrupt: str
+    metric_clean: float
+    metric_corrupt: float

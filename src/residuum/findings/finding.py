@@ -1,0 +1,176 @@
+"""A finding: a narrow claim with its evidence, its controls, and what would refute it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from residuum.core import CheckFailed, LoadError, Provenance, StoreError, content_hash
+from residuum.findings.budget import Budget
+from residuum.findings.evidence import (
+    BehaviourEvidence,
+    LensEvidence,
+    PartsEvidence,
+    Sample,
+    WhereEvidence,
+)
+from residuum.findings.plain import from_plain, to_plain
+from residuum.findings.rules import Rule, Status
+from residuum.stores.atomic import write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from residuum.figures import Bars
+
+SCHEMA = "residuum.finding/1"
+_ENVELOPE = ("schema", "hash", "finding")
+FILE, REPORT = "finding.json", "report.html"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found about one behaviour of one model.
+
+    Shows: which heads move the answer on these pairs under these interventions, against random
+    heads. Does not show: how they do it, that others could not take over, or that the same holds
+    for other prompts, other models or other behaviours; see ``limits``.
+
+    Attributes:
+        claim: one sentence built from the evidence.
+        status: decided by ``rules``.
+        falsifier: what would refute the claim.
+        scope: what the claim is about.
+        limits: what it does not say.
+        components: addresses of the named heads; empty where none is named.
+        intervention: what was done to them.
+        metric, unit: of the effects.
+        budget: what was spent.
+        rules: how the status was decided.
+        behaviour, lens, where, parts: the evidence; the later ones are None where the behaviour
+            was absent.
+        samples: some of the pairs, as text.
+        task: the pairs as token ids, enough to run it again.
+        provenance: model, weights, tokenizer, data, seed, software.
+    """
+
+    claim: str
+    status: Status
+    falsifier: str
+    scope: tuple[str, ...]
+    limits: tuple[str, ...]
+    components: tuple[str, ...]
+    intervention: str
+    metric: str
+    unit: str
+    budget: Budget
+    rules: tuple[Rule, ...]
+    behaviour: BehaviourEvidence
+    lens: LensEvidence
+    where: WhereEvidence | None
+    parts: PartsEvidence | None
+    samples: tuple[Sample, ...]
+    task: dict[str, Any]
+    provenance: Provenance
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over everything in it."""
+        return content_hash(to_plain(self))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data with schema and hash; NaN as None."""
+        data = to_plain(self)
+        return {"schema": SCHEMA, "hash": content_hash(data), "finding": data}
+
+    @staticmethod
+    def from_json(data: Any, *, verify: bool = True) -> Finding:
+        """Read what :meth:`to_json` wrote.
+
+        Args:
+            verify: refuse data that were changed after they were written.
+
+        Raises:
+            StoreError: not a finding, another schema, an unknown key or a missing one.
+            CheckFailed: its hash does not fit its content.
+        """
+        if not isinstance(data, dict) or set(data) != set(_ENVELOPE):
+            raise StoreError(
+                f"not a finding: its keys are not {', '.join(_ENVELOPE)}",
+                mend="give the finding.json that investigate wrote",
+            )
+        if data["schema"] != SCHEMA:
+            raise StoreError(
+                f"a finding of schema {data['schema']!r}, this version reads {SCHEMA!r}",
+                mend="read it with the version that wrote it, or investigate again",
+            )
+        if verify and content_hash(data["finding"]) != data["hash"]:
+            raise CheckFailed(
+                "the finding was changed after it was written: its hash does not fit",
+                mend="investigate again, or take the file as it was written",
+            )
+        return from_plain(Finding, data["finding"], "finding")
+
+    @staticmethod
+    def load(path: str | Path, *, verify: bool = True) -> Finding:
+        """Read a finding from ``finding.json``, or from the folder that it lies in.
+
+        Raises:
+            LoadError: no such file, or not JSON.
+            StoreError, CheckFailed: as :meth:`from_json`.
+        """
+        path = Path(path)
+        path = path / FILE if path.is_dir() else path
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else f"not JSON, {error}"
+            raise LoadError(
+                f"cannot read a finding: {reason}",
+                mend="give the finding.json that residuum investigate wrote",
+                where=str(path),
+            ) from error
+        return Finding.from_json(data, verify=verify)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write ``finding.json`` and ``report.html`` into a folder, each in full or not at all.
+
+        Returns:
+            The path of ``finding.json``.
+        """
+        from residuum.findings.report import report_html
+
+        folder = Path(folder)
+        page = report_html(self, replay_path=str(folder / FILE))
+        text = json.dumps(self.to_json(), ensure_ascii=False, allow_nan=False, indent=1)
+        try:
+            write_atomically(folder / FILE, f"{text}\n".encode())
+            write_atomically(folder / REPORT, page.encode())
+        except OSError as error:
+            raise StoreError(
+                f"cannot write the finding: {error.strerror}",
+                mend="give a folder that can be written to",
+                where=str(folder),
+            ) from error
+        return folder / FILE
+
+    def figure(self) -> Bars:
+        """The named heads' effects with their intervals (of the answer itself, if none is named)."""
+        from residuum.findings.report import head_bars
+
+        return head_bars(self)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row for each named head: effect of patching, swapping and silencing, with ends."""
+        import pandas as pd
+
+        rows = [
+            {"at": head.at}
+            | {f"{name}{end}": getattr(getattr(head, name), value)
+               for name in ("patch", "recovered", "swap_drop", "zero_drop")
+               for end, value in (("", "value"), ("_low", "low"), ("_high", "high"))}
+            for head in (self.parts.heads if self.parts else ())
+        ]  # fmt: skip
+        return pd.DataFrame(rows)

@@ -1,0 +1,281 @@
+"""The pictures of a finding's report."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from residuum.figures import (
+    Bars,
+    Column,
+    Guide,
+    HeatMap,
+    Lines,
+    Panel,
+    Series,
+    Table,
+)
+from residuum.findings.claim import short
+from residuum.findings.evidence import Estimate, GridEvidence
+from residuum.findings.finding import Finding
+
+_NOT_NEEDED = "that the cell is needed: other parts may be able to stand in for it."
+
+
+def lens_lines(finding: Finding) -> Lines:
+    """The answer's lead by layer, over all prompts."""
+    reading = finding.lens
+    lead = reading.difference
+    two_sided = len(reading.tracked) > 1
+    return Lines(
+        list(range(len(lead))),
+        [
+            Series(
+                "answer minus wrong answer" if two_sided else "log probability of the answer",
+                [each.value for each in lead],
+                lo=[each.low for each in lead],
+                hi=[each.high for each in lead],
+            )
+        ],
+        x="read after",
+        x_labels=reading.layers,
+        y="lead of the answer" if two_sided else "log probability",
+        unit="logits" if two_sided else "nats",
+        guides=[Guide(0.0, "no preference")] if two_sided else [],
+        title="The answer's lead, read after each layer (logit lens)",
+        caption=f"Mean over {lead[0].n} clean prompts, at the last token: the stream after each "
+        "layer, sent through the final norm and the unembedding as if the model stopped there. "
+        "The band is the 95 % interval.",
+        does_not_show="that later layers read the stream in this way.",
+    )
+
+
+def lens_map(finding: Finding) -> HeatMap:
+    """The most likely word after each layer and token of one prompt; the last layer on top."""
+    reading = finding.lens
+    tracked = " and ".join(f"`{word.strip()}`" for word in reading.tracked)
+    return HeatMap(
+        [list(row) for row in reversed(reading.probabilities)],
+        row_labels=list(reversed(reading.layers)),
+        col_labels=[token.strip() or "␣" for token in reading.tokens],
+        cell_text=[[word.strip() for word in row] for row in reversed(reading.words)],
+        x="token",
+        y="read after",
+        unit="probability",
+        scale="sequential",
+        limits=(0.0, 1.0),
+        title="Most likely next word, read after each layer",
+        caption=f"One clean prompt. Answer and wrong answer: {tracked}. Colour is the probability "
+        "of the word in the cell.",
+    )
+
+
+def stream_map(finding: Finding) -> HeatMap | None:
+    """The stream by layer and position; None where prompts do not line up."""
+    grid = finding.where.stream if finding.where else None
+    if grid is None:
+        return None
+    return _map(
+        grid,
+        finding,
+        x="position in the sentence",
+        title="The residual stream, by layer and position",
+        caption="The whole stream after a layer, at one position. Bright cells trace the path that "
+        "the answer takes: from the word that differs to the last token.",
+        does_not_show="which part of the layer put it there.",
+    )
+
+
+def head_map(finding: Finding) -> HeatMap:
+    """Every head."""
+    assert finding.where is not None
+    return _map(
+        finding.where.heads,
+        finding,
+        x="head",
+        title="Every attention head",
+        caption="One head at all positions.",
+        does_not_show=_NOT_NEEDED,
+    )
+
+
+def part_map(finding: Finding) -> HeatMap:
+    """Whole attention and MLP of each layer."""
+    assert finding.where is not None
+    return _map(
+        finding.where.parts,
+        finding,
+        x="part of the layer",
+        title="All heads of a layer together, and its MLP",
+        caption="What attention (`attn_out`) or the MLP (`mlp_out`) adds to the stream, at all "
+        "positions.",
+        does_not_show=_NOT_NEEDED,
+    )
+
+
+def _map(
+    grid: GridEvidence, finding: Finding, *, x: str, title: str, caption: str, does_not_show: str
+) -> HeatMap:
+    return HeatMap(
+        np.asarray(grid.recovered, dtype=float)[::-1],
+        row_labels=list(reversed(grid.rows)),
+        col_labels=grid.cols,
+        x=x,
+        y="layer",
+        unit="of the distance",
+        title=title,
+        caption=f"{caption} 1 is the clean answer, 0 the corrupt one, a distance of "
+        f"{finding.behaviour.contrast.value:.2f} {finding.unit}; mean over {grid.n} pairs.",
+        does_not_show=does_not_show,
+    )
+
+
+def head_bars(finding: Finding) -> Bars:
+    """The named heads' patch effects; where none is named, the answer's own metric."""
+    if finding.parts is None:
+        seen = finding.behaviour
+        return _bars(
+            ["clean", "corrupt"], [seen.metric_clean, seen.metric_corrupt], finding.unit,
+            title=f"{finding.metric.replace('_', ' ')} on both sides", caption="",
+        )  # fmt: skip
+    heads = finding.parts.heads
+    return _bars(
+        [short(head.at) for head in heads],
+        [head.patch for head in heads],
+        finding.unit,
+        title="Effect of giving one head its clean value",
+        caption=f"Change of the {finding.metric.replace('_', ' ')} towards clean, in the corrupt "
+        f"run; mean over {heads[0].patch.n} pairs, with 95 % intervals.",
+    )
+
+
+def _bars(names: list[str], values: list[Estimate], unit: str, *, title: str, caption: str) -> Bars:
+    return Bars(
+        names,
+        [each.value for each in values],
+        lo=[each.low for each in values],
+        hi=[each.high for each in values],
+        x="effect",
+        unit=unit,
+        order="given",
+        title=title,
+        caption=caption,
+    )
+
+
+def head_table(finding: Finding) -> Table:
+    """Each named head under three interventions, and all together."""
+    assert finding.parts is not None
+    rows = [
+        [short(head.at), *_with_ends(head.patch), 100 * head.recovered.value,
+         *_with_ends(head.swap_drop), *_with_ends(head.zero_drop)]
+        for head in finding.parts.heads
+    ]  # fmt: skip
+    return Table(
+        [
+            Column("head"),
+            Column("patched: gains", finding.unit, digits=2), Column("95 %", align="right"),
+            Column("recovers", "%", digits=0),
+            Column("swapped: loses", finding.unit, digits=2), Column("95 %", align="right"),
+            Column("silenced: loses", finding.unit, digits=2), Column("95 %", align="right"),
+        ],
+        rows,
+        title="The heads one by one",
+        caption="**Patched**: its clean value in the corrupt run. **Swapped**: its corrupt value in "
+        "the clean run. **Silenced**: zeros in the clean run, which also takes away what the head "
+        "does on both prompts alike.",
+        does_not_show="effects that only appear together: they are under controls.",
+    )  # fmt: skip
+
+
+def _with_ends(estimate: Estimate) -> tuple[float, str]:
+    return estimate.value, f"{estimate.low:.2f} to {estimate.high:.2f}"
+
+
+def control_bars(finding: Finding) -> Table:
+    """The named heads together, beside the random sets."""
+    assert finding.parts is not None
+    joint = finding.parts.together
+    rows = [
+        _control("patched together: recover", joint.recovered, joint.random_recovered),
+        _control("swapped together: lose", joint.swap_drop, joint.random_swap_drop),
+        _control("silenced together: lose", joint.zero_drop, joint.random_zero_drop),
+    ]
+    return Table(
+        [
+            Column("of the distance between corrupt and clean"),
+            Column("named heads", "%", digits=0), Column("95 %", align="right"),
+            Column("random sets, mean", "%", digits=0),
+            Column("random sets, highest", "%", digits=0),
+        ],
+        rows,
+        title="Named heads together, against random heads",
+        caption=f"{len(joint.random_recovered)} random sets of {len(finding.components)} heads, "
+        "none of them named.",
+    )  # fmt: skip
+
+
+def _control(
+    name: str, estimate: Estimate, random: tuple[float, ...]
+) -> list[str | float | None]:
+    mean = 100 * sum(random) / len(random) if random else None
+    ends = f"{100 * estimate.low:.0f} to {100 * estimate.high:.0f}"
+    return [name, 100 * estimate.value, ends, mean, 100 * max(random) if random else None]
+
+
+def attention_panel(finding: Finding) -> Panel:
+    """The named heads' attention on one prompt."""
+    assert finding.parts is not None
+    maps = [
+        HeatMap(
+            [
+                [weight if key <= query else None for key, weight in enumerate(row)]
+                for query, row in enumerate(picture.weights)
+            ],
+            row_labels=_numbered(picture.tokens),
+            col_labels=_numbered(picture.tokens),
+            x="looked at (key)",
+            y="looking (query)",
+            unit="attention",
+            scale="sequential",
+            limits=(0.0, 1.0),
+            title=short(picture.at),
+        )
+        for picture in finding.parts.pictures
+    ]
+    prompt = " ".join(token.strip() for token in finding.parts.pictures[0].tokens)
+    return Panel(
+        maps,
+        columns=min(4, len(maps)),
+        title="Attention of the named heads on one prompt",
+        caption=f"“{prompt}” Each row is a token looking back; a row sums to 1. Click a map for "
+        "its tokens and numbers.",
+        does_not_show="that what a head looks at is what it is used for.",
+    )
+
+
+def _numbered(tokens: tuple[str, ...]) -> list[str]:
+    return [f"{pos} {token.strip()}" for pos, token in enumerate(tokens)]
+
+
+def sample_table(finding: Finding) -> Table:
+    """Some pairs as text."""
+    rows = [
+        [sample.clean, _words(sample.answers), sample.says_clean.strip(), sample.metric_clean,
+         sample.corrupt, sample.says_corrupt.strip(), sample.metric_corrupt]
+        for sample in finding.samples
+    ]  # fmt: skip
+    unit = finding.unit
+    return Table(
+        [
+            Column("clean prompt"), Column("answer"), Column("model says"),
+            Column(finding.metric.replace("_", " "), unit, digits=1),
+            Column("corrupt prompt"), Column("model says"),
+            Column(finding.metric.replace("_", " "), unit, digits=1),
+        ],
+        rows,
+        title="Pairs",
+    )  # fmt: skip
+
+
+def _words(words: tuple[str, ...]) -> str:
+    return ", ".join(word.strip() for word in words)

@@ -1,0 +1,215 @@
+"""Replay: run a finding's investigation again and compare every number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from residuum.core import SILENT, CheckFailed, LoadError, Progress, content_hash
+from residuum.findings.finding import Finding
+from residuum.findings.investigation import investigate
+from residuum.findings.plain import to_plain
+from residuum.runs import Model, Task, load
+
+RELATIVE, ABSOLUTE = 1e-3, 1e-3
+"""A number is reproduced within ``ABSOLUTE + RELATIVE * |number|``."""
+HALF = 0.05
+"""Both, for weights in 16 bits."""
+_COMPARED = (
+    "status", "components", "metric", "unit", "budget", "rules", "behaviour", "lens", "where",
+    "parts", "samples",
+)  # fmt: skip
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A value that came out otherwise.
+
+    Attributes:
+        where: path in the finding, such as ``parts.heads[0].patch.value``.
+        recorded: what the file says.
+        found: what came out now.
+    """
+
+    where: str
+    recorded: Any
+    found: Any
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What came of running a finding again.
+
+    Shows: that the same data, weights and seed give the same numbers here. Does not show: that
+    the claim holds on other data; that is another finding.
+
+    Attributes:
+        path: of the finding.
+        recorded: as read.
+        found: the new one.
+        numbers: how many numbers were compared.
+        differences: values outside the tolerance.
+        worst: largest difference of two numbers, as a share of what is allowed.
+        relative, absolute: the tolerance.
+        unchanged: whether the file's hash fits its content.
+    """
+
+    path: str
+    recorded: Finding
+    found: Finding
+    numbers: int
+    differences: tuple[Difference, ...]
+    worst: float
+    relative: float
+    absolute: float
+    unchanged: bool
+
+    @property
+    def agrees(self) -> bool:
+        """Whether everything was reproduced and the file is as it was written."""
+        return self.unchanged and not self.differences
+
+    def check(self) -> Replay:
+        """Itself, if everything agrees.
+
+        Raises:
+            CheckFailed: numbers differ, or the file was changed after it was written.
+        """
+        if self.differences:
+            first = self.differences[0]
+            raise CheckFailed(
+                f"{len(self.differences)} of the recorded values were not reproduced; the first is "
+                f"{first.where}: recorded {_brief(first.recorded)}, found {_brief(first.found)}",
+                mend="compare weights, data and software versions, or investigate again",
+                where=self.path,
+            )
+        if not self.unchanged:
+            raise CheckFailed(
+                "every number was reproduced, but the file was changed after it was written",
+                mend="take the file as investigate wrote it, or investigate again",
+                where=self.path,
+            )
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data: the comparison, without the two findings."""
+        return {
+            "path": self.path,
+            "agrees": self.agrees,
+            "status_recorded": self.recorded.status,
+            "status_found": self.found.status,
+            "claim": self.found.claim,
+            "numbers_compared": self.numbers,
+            "differences": to_plain(self.differences),
+            "worst_share_of_tolerance": to_plain(self.worst),
+            "relative_tolerance": self.relative,
+            "absolute_tolerance": self.absolute,
+            "file_unchanged": self.unchanged,
+        }
+
+
+def replay(
+    path: str | Path, model: Model | None = None, *, check: bool = True, progress: Progress = SILENT
+) -> Replay:
+    """Run a finding again, with its own data, budget and seed, and compare every number.
+
+    Args:
+        path: ``finding.json``, or the folder that it lies in.
+        model: the model to use instead of the recorded one, which is loaded by name otherwise.
+        check: raise where the numbers differ; with False the record says so.
+        progress: who is told.
+
+    Returns:
+        The comparison.
+
+    Raises:
+        LoadError: no such file or model, or a model with other weights than the recorded ones.
+        CheckFailed: a number outside the tolerance, or a file changed after it was written.
+    """
+    recorded, unchanged = _read(path)
+    if model is None:
+        model = load(recorded.provenance.model_id)
+        _same_weights(recorded, model)
+    task = Task.from_json(recorded.task)
+    found = investigate(
+        model, task, recorded.budget.name, recorded.provenance.seed or 0, progress=progress
+    )
+    half = str(model.dtype) in ("torch.float16", "torch.bfloat16")
+    relative, absolute = (HALF, HALF) if half else (RELATIVE, ABSOLUTE)
+    compared = _Comparison(relative, absolute)
+    for part in _COMPARED:
+        compared.take(part, to_plain(getattr(recorded, part)), to_plain(getattr(found, part)))
+    result = Replay(
+        str(path), recorded, found, compared.numbers, tuple(compared.differences),
+        compared.worst, relative, absolute, unchanged,
+    )  # fmt: skip
+    return result.check() if check else result
+
+
+def _read(path: str | Path) -> tuple[Finding, bool]:
+    """The finding, and whether it is as it was written."""
+    try:
+        return Finding.load(path), True
+    except CheckFailed:
+        return Finding.load(path, verify=False), False
+
+
+def _same_weights(recorded: Finding, model: Model) -> None:
+    then, now = recorded.provenance.weight_hash, model.adapted.weight_hash
+    if then != now:
+        raise LoadError(
+            f"{model.name} has other weights ({now[:12]}) than the finding was made with "
+            f"({then[:12]})",
+            mend="give the model that it was made with, or --model to compare with another",
+        )
+
+
+class _Comparison:
+    """Walks through two pieces of plain data side by side."""
+
+    def __init__(self, relative: float, absolute: float) -> None:
+        self.relative, self.absolute = relative, absolute
+        self.numbers, self.worst = 0, 0.0
+        self.differences: list[Difference] = []
+
+    def take(self, where: str, recorded: Any, found: Any) -> None:
+        pairs = _children(recorded, found)
+        if pairs is not None:
+            for name, one, other in pairs:
+                self.take(f"{where}{name}", one, other)
+        elif _number(recorded) and _number(found):
+            self.numbers += 1
+            share = abs(recorded - found) / (self.absolute + self.relative * abs(recorded))
+            self.worst = max(self.worst, share)
+            if share > 1:
+                self.differences.append(Difference(where, recorded, found))
+        elif recorded != found and not _sentence(where):
+            self.differences.append(Difference(where, recorded, found))
+
+
+def _children(one: Any, other: Any) -> Iterator[tuple[str, Any, Any]] | None:
+    """Parts of the same name; None where there are none or where they do not line up."""
+    if isinstance(one, dict) and isinstance(other, dict) and set(one) == set(other):
+        return ((f".{key}", one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        return ((f"[{i}]", a, b) for i, (a, b) in enumerate(zip(one, other, strict=True)))
+    return None
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _sentence(where: str) -> bool:
+    """Texts made from numbers that are compared elsewhere."""
+    return where.endswith(".found")
+
+
+def _brief(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"

@@ -1,0 +1,256 @@
+"""A finding as one self-contained page: the claim on top, then what it stands on."""
+
+from __future__ import annotations
+
+import shlex
+
+from residuum.core import package_version
+from residuum.figures import (
+    Bars,
+    Bullets,
+    Callout,
+    Code,
+    Fold,
+    Heading,
+    HeatMap,
+    KeyValues,
+    Paragraph,
+    Part,
+    Stat,
+    Stats,
+    Table,
+    page,
+)
+from residuum.findings.claim import model_name, short
+from residuum.findings.evidence import Estimate
+from residuum.findings.finding import Finding
+from residuum.findings.pictures import (
+    attention_panel,
+    control_bars,
+    head_bars,
+    head_map,
+    head_table,
+    lens_lines,
+    lens_map,
+    part_map,
+    sample_table,
+    stream_map,
+)
+from residuum.findings.rules import ENOUGH, Rule, percent
+
+__all__ = ["head_bars", "report_html"]
+
+_TONES = {"supported": "good", "not supported": "bad", "undecided": "warning"}
+_MARKS = {"holds": "✓ holds", "fails": "✗ fails", "unclear": "? unclear"}
+
+
+def report_html(finding: Finding, replay_path: str = "finding.json") -> str:
+    """The whole page; it needs nothing but itself.
+
+    Args:
+        finding: what to report.
+        replay_path: path of the JSON file for the replay command.
+    """
+    name = model_name(finding.provenance.model_id)
+    parts: list[Part] = [*_top(finding), *_behaviour(finding)]
+    if finding.where is not None:
+        parts += _where(finding)
+    if finding.parts is not None:
+        parts += [*_heads(finding), *_controls(finding)]
+    parts += [*_decision(finding), *_data(finding), *_origin(finding, replay_path)]
+    return page(
+        f"{finding.task['name']} in {name}",
+        parts,
+        subtitle=f"A finding of residuum investigate, budget {finding.budget.name}",
+        footer=f"residuum {package_version()} · finding {finding.hash[:12]}",
+    )
+
+
+def _top(finding: Finding) -> list[Part]:
+    return [
+        Callout(finding.claim, title=_badge(finding), tone=_TONES[finding.status]),  # type: ignore[arg-type]
+        Stats(_stats(finding)),
+        Paragraph(f"**What would refute it.** {finding.falsifier}"),
+        Fold("What it is about, and what it does not say", [
+            Paragraph("**It is about**"), Bullets(finding.scope),
+            Paragraph("**It does not say**"), Bullets(finding.limits),
+        ], opened=True),
+    ]  # fmt: skip
+
+
+def _badge(finding: Finding) -> str:
+    return {"supported": "Supported", "not supported": "Not supported"}.get(
+        finding.status, "Undecided"
+    )
+
+
+def _stats(finding: Finding) -> list[Stat]:
+    seen = finding.behaviour
+    label = finding.metric.replace("_", " ")
+    stats = [
+        _stat("Accuracy", seen.accuracy, percentage=True),
+        _stat(f"{label.capitalize()}, clean", seen.metric_clean, unit=finding.unit),
+        _stat(f"{label.capitalize()}, corrupt", seen.metric_corrupt, unit=finding.unit),
+    ]
+    if finding.parts is not None:
+        joint = finding.parts.together
+        stats += [
+            _stat("Named heads recover", joint.recovered, percentage=True),
+            _stat("Without them is lost", joint.swap_drop, percentage=True),
+        ]
+    return stats
+
+
+def _stat(label: str, estimate: Estimate, *, unit: str = "", percentage: bool = False) -> Stat:
+    scale, digits = (100.0, 0) if percentage else (1.0, 2)
+    low, high = (f"{scale * end:.{digits}f}" for end in (estimate.low, estimate.high))
+    return Stat(
+        label,
+        f"{scale * estimate.value:.{digits}f}",
+        unit="%" if percentage else unit,
+        detail=f"95 % interval {low} to {high}" if estimate.low == estimate.low else "",
+    )
+
+
+def _behaviour(finding: Finding) -> list[Part]:
+    seen, task = finding.behaviour, finding.task["name"]
+    shown = [
+        Heading("Does the model do it?"),
+        Paragraph(
+            f"Each pair has a clean prompt and a corrupt one, as long, that differs where it "
+            f"matters. The same answer counts on both: a model that does `{task}` prefers it after "
+            "the clean prompt and not after the corrupt one."
+        ),
+        Table(
+            ["", "clean prompts", "corrupt prompts"],
+            [
+                ["most likely next word is the answer", _percents(seen.accuracy),
+                 _percents(seen.accuracy_corrupt)],
+                ["answer ranked above wrong answer", _percents(seen.choice),
+                 _percents(seen.choice_corrupt)],
+                [f"{finding.metric.replace('_', ' ')} ({finding.unit})",
+                 _numbers(seen.metric_clean), _numbers(seen.metric_corrupt)],
+            ],
+            title="Behaviour, with 95 % intervals",
+            caption=f"{seen.choice.n} pairs. With labels handed out at random ({seen.shuffles} "
+            f"times), the answer is ranked above the wrong one on {percent(seen.shuffled.value)} "
+            f"of the clean prompts (95 % of the times between {percent(seen.shuffled.low)} and "
+            f"{percent(seen.shuffled.high)}).",
+        ),
+        Heading("Where does the answer become readable?"),
+        lens_lines(finding),
+        Fold("One prompt, layer by layer", [lens_map(finding)]),
+    ]  # fmt: skip
+    return shown
+
+
+def _percents(estimate: Estimate) -> str:
+    return (
+        f"{100 * estimate.value:.0f} %  [{100 * estimate.low:.0f}, {100 * estimate.high:.0f}]"
+    )
+
+
+def _numbers(estimate: Estimate) -> str:
+    return f"{estimate.value:.2f}  [{estimate.low:.2f}, {estimate.high:.2f}]"
+
+
+def _where(finding: Finding) -> list[Part]:
+    shown: list[Part] = [
+        Heading("Where can the answer be moved from?"),
+        Paragraph(
+            "Each cell is one experiment: run the corrupt prompts, but give this one place the "
+            "value that it has on the clean prompt, and see how far the answer moves towards "
+            "clean. A place that restores the answer by itself carries what the prompts differ in."
+        ),
+    ]
+    stream = stream_map(finding)
+    if stream is not None:
+        shown.append(stream)
+    return [*shown, head_map(finding), part_map(finding)]
+
+
+def _heads(finding: Finding) -> list[Part]:
+    assert finding.where is not None and finding.parts is not None
+    names = ", ".join(f"`{short(at)}`" for at in finding.components)
+    return [
+        Heading("Which heads?"),
+        Paragraph(
+            f"{names}: the heads that moved the answer most on {_half(finding)} pairs set apart for "
+            "choosing. All numbers below are from the other pairs, which had no part in the choice."
+        ),
+        head_bars(finding),
+        head_table(finding),
+        Heading("What do they look at?"),
+        attention_panel(finding),
+    ]
+
+
+def _half(finding: Finding) -> int:
+    return len(finding.task["clean"]) - finding.behaviour.contrast.n
+
+
+def _controls(finding: Finding) -> list[Part]:
+    assert finding.parts is not None
+    joint = finding.parts.together
+    return [
+        Heading("Would any heads do?"),
+        Paragraph(
+            f"The named heads together, against {len(joint.random_recovered)} random sets of as "
+            "many other heads, treated in the same way. All heads of the model together recover "
+            f"{percent(joint.all_heads_recovered.value)}: what is missing there comes through the "
+            "words themselves, which stay corrupt at their own position."
+        ),
+        control_bars(finding),
+    ]
+
+
+def _decision(finding: Finding) -> list[Part]:
+    rows = [[_MARKS[rule.outcome], rule.name, rule.demands, rule.found] for rule in finding.rules]
+    return [
+        Heading("How the status was decided"),
+        Paragraph(
+            "By these rules, and by nobody's opinion. A rule about the behaviour that fails, heads "
+            f"that recover less than {percent(ENOUGH)}, or heads no better than random ones make it "
+            "**not supported**; all rules holding makes it **supported**; anything between is "
+            "**undecided**."
+        ),
+        Table(["outcome", "rule", "demands", "found"], rows),
+    ]
+
+
+def _data(finding: Finding) -> list[Part]:
+    total = len(finding.task["clean"])
+    return [
+        Heading("The data"),
+        Paragraph(
+            f"{total} pairs, from {finding.task['source'] or 'the caller'}: "
+            f"{_half(finding)} to choose heads, {finding.behaviour.contrast.n} to measure. The "
+            f"first {len(finding.samples)} of those measured on:"
+        ),
+        sample_table(finding),
+    ]
+
+
+def _origin(finding: Finding, replay_path: str) -> list[Part]:
+    origin = finding.provenance
+    return [
+        Heading("Run it again"),
+        Code(f"residuum replay {shlex.quote(replay_path)}", title="Shell"),
+        Paragraph(
+            "It loads the model, refuses other weights, repeats every stage with the token ids kept "
+            "in the file, and compares every number."
+        ),
+        KeyValues(
+            {
+                "model": f"`{origin.model_id}`",
+                "weights (SHA-256)": f"`{origin.weight_hash}`",
+                "tokenizer (SHA-256)": f"`{origin.tokenizer_hash}`",
+                "pairs (SHA-256)": f"`{origin.task_hash}`",
+                "dtype, device": f"{origin.dtype}, {origin.device}",
+                "seed": origin.seed,
+                "intervention": finding.intervention,
+                "software": ", ".join(f"{name} {v}" for name, v in origin.software.items()),
+            },
+            title="Where it comes from",
+        ),
+    ]

@@ -1,0 +1,156 @@
+"""The rules that decide a finding's status. The status is computed, never typed in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from residuum.findings.evidence import BehaviourEvidence, Estimate, SetEvidence
+
+Status = Literal["supported", "not supported", "undecided"]
+Outcome = Literal["holds", "fails", "unclear"]
+ENOUGH = 0.3
+"""Share of the clean-corrupt distance that the named heads together must move, both ways."""
+FEWEST_SETS = 10
+"""Random sets below which the comparison with chance stays unclear."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule and how it came out.
+
+    Attributes:
+        name: short.
+        demands: what must hold, in words.
+        found: what was found, in numbers.
+        outcome: ``holds``, ``fails`` or ``unclear``.
+        asks: ``behaviour`` or ``heads``.
+    """
+
+    name: str
+    demands: str
+    found: str
+    outcome: Outcome
+    asks: Literal["behaviour", "heads"]
+
+
+def behaviour_rules(evidence: BehaviourEvidence, unit: str) -> tuple[Rule, ...]:
+    """Is the behaviour there: the answer is preferred, beyond random labels, and it follows
+    what the pairs differ in."""
+    choice, random, contrast = evidence.choice, evidence.shuffled, evidence.contrast
+    return (
+        Rule(
+            "The answer is preferred",
+            "the share of prompts that rank the right answer above the wrong one lies above what "
+            f"{evidence.shuffles} random labellings give, interval and all",
+            f"{share(choice)}; random labels {percent(random.value)}, 95 % of them between "
+            f"{percent(random.low)} and {percent(random.high)}",
+            _above(choice, max(random.value, 0.0), choice.value > random.high),
+            "behaviour",
+        ),
+        Rule(
+            "It follows the change",
+            "the metric is higher on clean than on corrupt prompts, with its interval above 0",
+            f"{number(contrast)} {unit}",
+            _above(contrast, 0.0),
+            "behaviour",
+        ),
+    )
+
+
+def head_rules(evidence: SetEvidence) -> tuple[Rule, ...]:
+    """Are these the heads: enough, needed, and more than chance."""
+    sets = len(evidence.random_recovered)
+    best = max(evidence.random_recovered, default=float("nan"))
+    best_drop = max(evidence.random_swap_drop, default=float("nan"))
+    return (
+        Rule(
+            "Enough",
+            f"patched together into the corrupt run they recover at least {percent(ENOUGH)} of the "
+            "distance from corrupt to clean, interval and all",
+            share(evidence.recovered),
+            _above(evidence.recovered, ENOUGH),
+            "heads",
+        ),
+        Rule(
+            "Needed",
+            "given their corrupt values in the clean run, at least "
+            f"{percent(ENOUGH)} of the distance is lost, interval and all",
+            share(evidence.swap_drop),
+            _above(evidence.swap_drop, ENOUGH),
+            "heads",
+        ),
+        Rule(
+            "More than chance",
+            f"both exceed every one of {sets} random sets of as many other heads",
+            f"the best random set recovers {percent(best)} and loses {percent(best_drop)}",
+            _beyond(evidence, sets),
+            "heads",
+        ),
+    )
+
+
+def decide(rules: tuple[Rule, ...]) -> Status:
+    """The status that follows from the outcomes.
+
+    * a rule about the behaviour fails: ``not supported`` (nothing to explain);
+    * one is unclear: ``undecided``;
+    * there are no rules about heads: ``undecided``;
+    * all rules about heads hold: ``supported``;
+    * the heads are not enough, or no more than chance: ``not supported``;
+    * anything else: ``undecided``.
+    """
+    behaviour = [rule.outcome for rule in rules if rule.asks == "behaviour"]
+    heads = {rule.name: rule.outcome for rule in rules if rule.asks == "heads"}
+    if "fails" in behaviour:
+        return "not supported"
+    if "unclear" in behaviour or not behaviour or not heads:
+        return "undecided"
+    if all(outcome == "holds" for outcome in heads.values()):
+        return "supported"
+    if "fails" in (heads.get("Enough"), heads.get("More than chance")):
+        return "not supported"
+    return "undecided"
+
+
+def present(rules: tuple[Rule, ...]) -> bool:
+    """Whether no rule about the behaviour fails."""
+    return all(rule.outcome != "fails" for rule in rules if rule.asks == "behaviour")
+
+
+def _above(estimate: Estimate, bound: float, also: bool = True) -> Outcome:
+    """Whole interval above the bound: holds; the value not above it: fails; between: unclear."""
+    if not estimate.value > bound or not also:
+        return "fails"
+    return "holds" if estimate.low > bound else "unclear"
+
+
+def _beyond(evidence: SetEvidence, sets: int) -> Outcome:
+    if sets < FEWEST_SETS:
+        return "unclear"
+    more = evidence.recovered.value > max(evidence.random_recovered)
+    worse = evidence.swap_drop.value > max(evidence.random_swap_drop)
+    return "holds" if more and worse else "unclear" if more or worse else "fails"
+
+
+def percent(value: float) -> str:
+    """A share as text.
+
+    >>> percent(0.615), percent(1.0), percent(float("nan"))
+    ('62 %', '100 %', 'not known')
+    """
+    return "not known" if value != value else f"{100 * value:.0f} %"
+
+
+def share(estimate: Estimate) -> str:
+    """A share with its interval: ``62 % [51, 70]``."""
+    if estimate.low != estimate.low:
+        return percent(estimate.value)
+    return f"{percent(estimate.value)} [{100 * estimate.low:.0f}, {100 * estimate.high:.0f}]"
+
+
+def number(estimate: Estimate, digits: int = 2) -> str:
+    """A mean with its interval: ``7.10 [6.80, 7.40]``."""
+    if estimate.low != estimate.low:
+        return f"{estimate.value:.{digits}f}"
+    return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"

@@ -1,0 +1,145 @@
+"""Stage 3: where the answer can be moved from, by plain patching of clean into corrupt."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from residuum.core import SILENT, Patch, Progress, track
+from residuum.findings.bench import Bench
+from residuum.findings.evidence import Estimate, GridEvidence, WhereEvidence
+from residuum.patching import Sweep, patch
+
+SMALLEST_SHARE = 0.05
+"""A head is named if it alone recovers at least this share of the distance."""
+
+
+def where(
+    choose: Bench, bench: Bench, max_heads: int, progress: Progress = SILENT
+) -> WhereEvidence:
+    """Patch the stream by position, every head, and each layer's attention and MLP.
+
+    Heads are chosen on ``choose`` and measured on ``bench``, so that no head looks strong
+    because it was picked for looking strong.
+
+    Args:
+        choose: the choosing half.
+        bench: the measuring half.
+        max_heads: how many heads to name at most.
+        progress: told of every forward pass.
+    """
+    first = patch(choose.model, choose.task, "z", ("layer", "head"), progress=progress)
+    chosen = choose_heads(first, max_heads)
+    second = patch(bench.model, bench.task, "z", ("layer", "head"), progress=progress)
+    return WhereEvidence(
+        stream=stream(bench, progress),
+        heads=grid(second, bench.distance),
+        parts=_parts(bench, progress),
+        chosen=tuple(name for name, _ in chosen),
+        chosen_recovered=tuple(share for _, share in chosen),
+    )
+
+
+def choose_heads(sweep: Sweep, max_heads: int) -> list[tuple[str, float]]:
+    """Heads that move the answer towards clean most, with the share that each recovers.
+
+    Those above :data:`SMALLEST_SHARE`, at most ``max_heads``; if none is, the largest alone.
+    """
+    shares = np.nan_to_num(sweep.recovered_frac.values)
+    order = np.argsort(-shares.ravel(), kind="stable")[:max_heads]
+    found = []
+    for flat in order:
+        layer, head = np.unravel_index(flat, shares.shape)
+        share = float(shares[layer, head])
+        if not found or share >= SMALLEST_SHARE:
+            found.append((f"L{layer}.z[H{head}]", share))
+    return found
+
+
+def grid(sweep: Sweep, distance: float) -> GridEvidence:
+    """A sweep by layer and one more axis as evidence."""
+    values = sweep.per_example.values
+    values = values[:, None] if values.ndim == 2 else values
+    second = [str(dim) for dim in sweep.effects.dims][1:]
+    letter = {"head": "H", "pos": ""}
+    cols = [f"{letter[name]}{i}" for name in second for i in range(values.shape[1])]
+    rows = [f"L{layer}" for layer in range(values.shape[0])]
+    return grid_of(sweep.site, rows, cols or [sweep.site], values, distance)
+
+
+def grid_of(
+    site: str, rows: list[str], cols: list[str], values: np.ndarray, distance: float
+) -> GridEvidence:
+    """Values ``[row col example]`` as means, intervals and shares; NaN examples are left out."""
+    cells = [[_mean(cell) for cell in line] for line in values]
+    return GridEvidence(
+        site=site,
+        rows=tuple(rows),
+        cols=tuple(cols),
+        effects=tuple(tuple(cell.value for cell in line) for line in cells),
+        low=tuple(tuple(cell.low for cell in line) for line in cells),
+        high=tuple(tuple(cell.high for cell in line) for line in cells),
+        recovered=tuple(tuple(cell.over(distance).value for cell in line) for line in cells),
+        n=values.shape[-1],
+    )
+
+
+def _mean(cell: np.ndarray) -> Estimate:
+    return Estimate.of_mean([float(value) for value in cell if np.isfinite(value)])
+
+
+def _parts(bench: Bench, progress: Progress) -> GridEvidence:
+    """``attn_out`` and ``mlp_out`` by layer."""
+    sites = ("attn_out", "mlp_out")
+    sweeps = [patch(bench.model, bench.task, site, ("layer",), progress=progress) for site in sites]
+    values = np.stack([sweep.per_example.values for sweep in sweeps], axis=1)
+    rows = [f"L{layer}" for layer in range(values.shape[0])]
+    return grid_of("attn_out, mlp_out", rows, list(sites), values, bench.distance)
+
+
+def stream(bench: Bench, progress: Progress = SILENT) -> GridEvidence | None:
+    """The residual stream after each layer, by named position; by number where none is named.
+
+    Named positions are looked up prompt by prompt, so sentence patterns of different length go
+    together. Without names only prompts of one length can be lined up; None if they are not.
+    """
+    places = positions(bench)
+    if not places:
+        return None
+    sites = [f"L{layer}.resid_post" for layer in range(bench.model.n_layers)]
+    donor, receiver = bench.run("clean", capture=sites), bench.run("corrupt", capture=sites)
+    cells = [(site, at) for site in sites for at in places.values()]
+    values = []
+    for site, at in track(cells, progress, "patching resid_post", len(cells)):
+        mixed = _mixed(receiver[site], donor[site], at)
+        values.append(bench.values("corrupt", [Patch(site, mixed)]) - bench.corrupt)
+    shape = (len(sites), len(places), len(bench.task))
+    rows = [f"L{layer}" for layer in range(len(sites))]
+    return grid_of(
+        "resid_post", rows, list(places), np.stack(values).reshape(shape), bench.distance
+    )
+
+
+def positions(bench: Bench) -> dict[str, Tensor]:
+    """Label -> position in each prompt, left to right."""
+    task = bench.task
+    if task.positions:
+        named = {name: at for name, at in task.positions.items() if bool((at >= 0).all())}
+        named |= {} if any(bool((at == task.last).all()) for at in named.values()) else {
+            "last": task.last
+        }
+        return dict(sorted(named.items(), key=lambda item: float(item[1].double().mean())))
+    if task.attention_mask is not None:
+        return {}
+    width = task.clean.shape[1]
+    return {str(pos): torch.full((len(task),), pos) for pos in range(width)}
+
+
+def _mixed(base: Tensor, donor: Tensor, at: Tensor) -> Tensor:
+    """``base`` ``[example pos d]`` with one position of each example from ``donor``."""
+    out = base.clone()
+    rows = torch.arange(len(at), device=base.device)
+    cols = at.to(base.device)
+    out[rows, cols] = donor[rows, cols]
+    return out
