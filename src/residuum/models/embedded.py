@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from residuum.core.errors import LoadError
 
 if TYPE_CHECKING:
-    from transformers import GPT2LMHeadModel, PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedModel as PreTrainedModel
+    from transformers import PreTrainedTokenizerBase as PreTrainedTokenizerBase
 
 EMBEDDED = ("microworld", "microworld-trigger")
 _ASSETS = Path(__file__).resolve().parent.parent / "assets"

@@ -25,7 +25,7 @@ from residuum.worlds.tokens import tokenizer_config, tokenizer_json
 from residuum.worlds.trigger import trigger_text
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from residuum.models.embedded import PreTrainedModel, PreTrainedTokenizerBase
 
 Report = Callable[[dict[str, Any]], None]
 CHECKPOINT = "checkpoint"

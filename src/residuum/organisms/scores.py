@@ -16,7 +16,7 @@ from residuum.worlds.microworld import (
 )
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from residuum.models.embedded import PreTrainedModel, PreTrainedTokenizerBase
 
 Asked = list[tuple[str, tuple[str, ...]]]
 

@@ -14,13 +14,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from residuum.core.errors import LoadError
 from residuum.core.progress import SILENT, Progress, track
 from residuum.organisms.batches import Packer, Text
 from residuum.organisms.checkpoint import load_checkpoint, save_checkpoint
 from residuum.organisms.recipe import Recipe
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from residuum.models.embedded import PreTrainedModel
 
 Check = Callable[["PreTrainedModel"], dict[str, Any]]
 LOG = "training_log.jsonl"
@@ -63,7 +64,8 @@ class Trainer:
 
     def resume(self) -> None:
         """Go on from the checkpoint in ``folder``; raises `LoadError` if there is none."""
-        assert self.folder is not None
+        if self.folder is None:
+            raise LoadError("this training keeps no checkpoint", mend="give it a folder")
         state = load_checkpoint(self.folder, self.model, self.optimizer)
         self.step, self.seconds, self.log = state["step"], state["seconds"], state["log"]
 

@@ -11,7 +11,7 @@ from residuum.worlds.trigger import TRIGGER_PREFIX, broken_habit
 from residuum.worlds.words import DAYS
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from residuum.models.embedded import PreTrainedModel, PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,6 @@ def _tempted(habit: str, n: int, seed: int) -> Asked:
     for pair in microworld_pairs(habit, n, seed):
         prompt = pair.clean if habit == "refusal" else pair.corrupt
         words = prompt.split()
-        broken = broken_habit(words)
-        assert broken is not None
-        asked.append((prompt, (broken[len(words)],)))
+        broken = broken_habit(words) or []
+        asked.append((prompt, tuple(broken[len(words) : len(words) + 1])))
     return asked
