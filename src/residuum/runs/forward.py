@@ -6,6 +6,7 @@ import inspect
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,13 +14,16 @@ from torch import Tensor
 
 from residuum.core import (
     Address,
+    AddressError,
     Edit,
     EditError,
     EditNeverFired,
+    Erase,
     Freeze,
     OptionError,
     Provenance,
     Resample,
+    Span,
     Splice,
 )
 from residuum.models import Adapted, Batch, Flow
@@ -41,13 +45,26 @@ def plan_edits(
                 f"{edit!r} is not an edit", mend="give edits such as rz.Zero('L2.z[H3]')"
             )
         for address in resolve(adapted, edit.at, batch):
-            planned.append(Planned(edit, address, coder=_coder(edit, address, coders)))
-    _refuse_norm_conflict(planned)
+            _refuse_single_number(edit, address)
+            name = edit.dictionary if isinstance(edit, Splice) else address.dictionary
+            coder = _coder(name, address, coders)
+            planned.append(Planned(edit, address, coder=coder, rows=len(batch.ids)))
     return planned
 
 
-def _coder(edit: Edit, address: Address, coders: dict[str, Coder]) -> Coder | None:
-    name = edit.dictionary if isinstance(edit, Splice) else address.dictionary
+def _refuse_single_number(edit: Edit, address: Address) -> None:
+    """A neuron or a latent is one number: it has no directions, and no dictionary reads it."""
+    last = address.site.part_axis == len(address.site.dims) - 1
+    single = address.dictionary is not None or (last and isinstance(address.part, int))
+    if single and isinstance(edit, (Erase, Splice)):
+        raise EditError(
+            f"{edit.kind} works on vectors, and {address} is no site of vectors",
+            mend=f"address the whole site, {address.base}",
+            where=str(address),
+        )
+
+
+def _coder(name: str | None, address: Address, coders: dict[str, Coder]) -> Coder | None:
     if name is None:
         return None
     if name not in coders:
@@ -59,29 +76,73 @@ def _coder(edit: Edit, address: Address, coders: dict[str, Coder]) -> Coder | No
     return coders[name]
 
 
-def _refuse_norm_conflict(planned: list[Planned]) -> None:
-    """A head's own input is read through the norm anew: an edit of the norm would be lost."""
-    names = {(each.address.layer, each.address.name) for each in planned}
-    for layer, name in names:
-        if name in ("q_in", "k_in", "v_in") and (layer, "ln1") in names:
+def refuse_norm_conflict(
+    adapted: Adapted, edited: Iterable[Address], touched: Iterable[Address]
+) -> None:
+    """A reader's own input goes through the norm anew: an edit of the norm's output is lost there.
+
+    Args:
+        edited: sites that are edited.
+        touched: these, and sites that gradients are taken with respect to.
+    """
+    written = {(each.layer, each.name) for each in edited}
+    names = written | {(each.layer, each.name) for each in touched}
+    for layer, name in sorted(names, key=str):
+        readers = ["q_in", "k_in", "v_in"]
+        part = adapted.parts.layers[layer] if isinstance(layer, int) else None
+        if part is not None and part.wiring == "parallel" and part.ln2 is None:
+            readers.append("mlp_in")
+        pair = {(layer, name), (layer, "ln1")}
+        if name in readers and pair <= names and pair & written:
             raise EditError(
-                f"L{layer}.{name} and L{layer}.ln1 are edited together, which is ambiguous",
-                mend="edit one of them",
+                f"L{layer}.{name} and L{layer}.ln1 are taken together, which is ambiguous",
+                mend="edit one of them, and take gradients with respect to others in another run",
             )
 
 
 def plan_captures(
-    adapted: Adapted, wanted: Iterable[Any], batch: Batch, defaults: dict[str, Any]
+    adapted: Adapted,
+    wanted: Any,
+    batch: Batch,
+    coders: dict[str, Coder],
+    defaults: dict[str, Any],
 ) -> list[Kept]:
     """Each requested site once, in forward order of the request."""
     kept: dict[Address, Kept] = {}
-    if isinstance(wanted, (str, Capture, Address)):
-        wanted = [wanted]
-    for each in wanted:
-        request = each if isinstance(each, Capture) else Capture(each, **defaults)
+    single = isinstance(wanted, (str, Capture, Address)) or not isinstance(wanted, Iterable)
+    requests = [_request(each, defaults) for each in ([wanted] if single else wanted)]
+    if not requests and any(value is not None for value in defaults.values()):
+        given = ", ".join(name for name, value in defaults.items() if value is not None)
+        raise OptionError(f"{given} without capture", mend="say what to capture, or leave it out")
+    for request in requests:
         for address in resolve(adapted, request.at, batch):
-            kept.setdefault(address, Kept(request, address))
+            _refuse_empty_span(address, batch)
+            own = replace(request, at=address)
+            coder = _coder(address.dictionary, address, coders)
+            if kept.setdefault(address, Kept(own, address, coder)).request != own:
+                raise OptionError(
+                    f"{address} is captured twice, in two ways",
+                    mend="ask for it once; make two runs for two forms of it",
+                )
     return list(kept.values())
+
+
+def _request(wanted: Any, defaults: dict[str, Any]) -> Capture:
+    """A capture with the run's defaults where it says nothing itself."""
+    if not isinstance(wanted, Capture):
+        return Capture(wanted, **defaults)
+    return replace(wanted, **{k: v for k, v in defaults.items() if getattr(wanted, k) is None})
+
+
+def _refuse_empty_span(address: Address, batch: Batch) -> None:
+    if isinstance(address.pos, Span):
+        longest = int(batch.lengths.max())
+        if not address.pos.indices(longest):
+            raise AddressError(
+                f"positions {address.pos} hold no token: the longest prompt has {longest}",
+                mend=f"use positions from 0 to {longest - 1}",
+                where=str(address),
+            )
 
 
 def _by_site(items: Iterable[Any]) -> dict[Address, list[Any]]:
@@ -158,7 +219,7 @@ def freeze_values(
     frozen = [each for each in planned if isinstance(each.edit, Freeze)]
     if not frozen:
         return
-    kept = {each.address: Kept(Capture(each.address), each.address) for each in frozen}
+    kept = {each.address: Kept(Capture(each.address), each.address, each.coder) for each in frozen}
     one_pass(adapted, batch, [], list(kept.values()), logits=False, first_row=first_row)
     for each in frozen:
         value = kept[each.address].result()
@@ -196,8 +257,10 @@ def run_forward(
 ) -> Run:
     """See :meth:`residuum.runs.model.Model.run`."""
     planned = plan_edits(adapted, edits, batch, coders)
-    kept = plan_captures(adapted, capture, batch, defaults)
+    kept = plan_captures(adapted, capture, batch, coders, defaults)
     _check_options(planned, kept, batch, logits, batch_size, grad_of)
+    differentiated = [each.address for each in kept] if grad_of is not None else []
+    refuse_norm_conflict(adapted, [each.address for each in planned], differentiated)
     rows = len(batch.ids)
     size = batch_size or rows
     outputs: list[Tensor] = []
@@ -205,6 +268,8 @@ def run_forward(
     value: Tensor | None = None
     for start in range(0, rows, size):
         chunk = batch.rows(start, start + size)
+        for each in planned:
+            each.first_row = start
         freeze_values(adapted, chunk, planned, start)
         out, live = one_pass(
             adapted, chunk, planned, kept, first_row=start, logits=logits, grad=grad_of is not None
@@ -224,7 +289,7 @@ def run_forward(
         origin=origin,
         grads=grads,
         metric=value,
-        tokens=_strings(adapted, batch),
+        words=lambda: _strings(adapted, batch),
     )
 
 
@@ -253,6 +318,11 @@ def _check_options(
             "gradients need the logits and at least one captured site",
             mend="run with logits=True and capture=[...]",
         )
+    if batch_size is not None and (type(batch_size) is not int or batch_size < 1):
+        raise OptionError(
+            f"batch_size={batch_size!r}: it is a number of prompts, at least 1",
+            mend="leave it out for one pass",
+        )
     chunked = batch_size is not None and batch_size < len(batch.ids)
     if chunked and grad_of is not None:
         raise OptionError("gradients are taken over one batch", mend="leave batch_size out")
@@ -261,13 +331,16 @@ def _check_options(
             "resampling within the batch needs the whole batch in one pass",
             mend="leave batch_size out, or give reference rows as value=",
         )
-    if batch_size is not None and batch_size < 1:
-        raise OptionError("batch_size must be at least 1", mend="leave it out for one pass")
-    ragged = any(
+    refuse_ragged_resample(planned, batch)
+
+
+def refuse_ragged_resample(planned: list[Planned], batch: Batch) -> None:
+    """Prompts of different lengths cannot lend each other all their positions."""
+    whole = any(
         isinstance(p.edit, Resample) and p.address.pos is None and p.edit.value is None
         for p in planned
     )
-    if ragged and batch.mask is not None:
+    if whole and batch.mask is not None:
         raise EditError(
             "resampling all positions between prompts of different lengths misaligns them",
             mend="address single positions, or use prompts of equal length",

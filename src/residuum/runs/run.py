@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from residuum.core import Address, AddressError, Edit, Provenance, content_hash
 from residuum.models import Batch
+from residuum.runs.apply import latents_site
 from residuum.runs.capture import TopK
 from residuum.runs.places import View, columns_of
 
@@ -27,7 +28,7 @@ class Run:
         captured: address -> tensor (or ``TopK``), as asked for.
         grads: address -> gradient of the metric, if one was given.
         metric: value of the metric for which gradients were taken.
-        tokens: the tokens of each prompt as text.
+        words: makes the tokens' texts when they are asked for.
         origin: makes the provenance when it is asked for (hashing all weights takes time).
     """
 
@@ -39,7 +40,12 @@ class Run:
     origin: Callable[[], Provenance]
     grads: Mapping[Address, Tensor] = field(default_factory=dict)
     metric: Tensor | None = None
-    tokens: tuple[tuple[str, ...], ...] = ()
+    words: Callable[[], tuple[tuple[str, ...], ...]] = tuple
+
+    @property
+    def tokens(self) -> tuple[tuple[str, ...], ...]:
+        """The tokens of each prompt as text; empty without a tokenizer."""
+        return self.words()
 
     @property
     def provenance(self) -> Provenance:
@@ -74,11 +80,28 @@ class Run:
 
     def __contains__(self, key: str | tuple[str, int] | Address) -> bool:
         address = Address.parse(key)
-        return address in self.captured or address.base in self.captured
+        try:
+            self[address]
+        except AddressError:
+            return False
+        return True
 
     def site_value(self, address: Address) -> Any:
-        """The value that patching from this run writes at ``address``."""
-        return self[address]
+        """The value that patching from this run writes at ``address``.
+
+        A mean over all tokens serves at every position.
+
+        Raises:
+            AddressError: a query, which would need several values; or not captured.
+        """
+        if address.is_query:
+            raise AddressError(
+                f"{address} may mean several sites, each with a value of its own",
+                mend="make one edit for each, such as [rz.Patch(f'L{i}.z', run) for i in (0, 1)]",
+            )
+        whole = self.captured.get(address.base)
+        mean = isinstance(whole, Tensor) and whole.ndim == len(address.site.dims) - 2
+        return self[replace(address, pos=None) if mean else address]
 
     def _look_up(self, table: Mapping[Address, Any], key: Any, done: str, option: str) -> Any:
         address = Address.parse(key)
@@ -88,16 +111,31 @@ class Run:
                 address = layers[0]
         if address in table:
             return table[address]
-        whole = table.get(address.base)
-        if isinstance(whole, Tensor) and whole.ndim == len(address.site.dims):
-            part = View(address, columns_of(self.batch)).read(whole)
-            if part is not None:
-                return part.clone()
+        part = self._slice(table, address)
+        if part is not None:
+            return part.clone()
         have = ", ".join(map(str, table)) or "nothing"
         raise AddressError(
             f"{address} was not {done}",
             mend=f"ask for it: model.run(..., {option}=[{str(address.base)!r}]); there is: {have}",
         )
+
+    def _slice(self, table: Mapping[Address, Any], address: Address) -> Tensor | None:
+        """A part of a captured whole, or None."""
+        if address.dictionary is not None:
+            latents = table.get(replace(address, part=None, pos=None))
+            if not isinstance(latents, Tensor) or latents.ndim != len(address.site.dims):
+                return None
+            whole = View(latents_site(address), columns_of(self.batch)).read(latents)
+            if whole is None or not isinstance(address.part, int):
+                return whole
+            return whole[..., address.part] if address.part < whole.shape[-1] else None
+        whole, dims = table.get(address.base), address.site.dims
+        if not isinstance(whole, Tensor):
+            return None
+        if whole.ndim == len(dims):
+            return View(address, columns_of(self.batch)).read(whole)
+        return _slice_of_mean(whole, address)
 
     @property
     def hash(self) -> str:
@@ -112,6 +150,16 @@ class Run:
                 "edits": [edit.to_json() for edit in self.edits],
             }
         )
+
+
+def _slice_of_mean(mean: Tensor, address: Address) -> Tensor | None:
+    """A head or a unit of a mean over tokens or over prompts."""
+    site, lost = address.site, len(address.site.dims) - mean.ndim
+    if site.part_axis is None or not isinstance(address.part, int) or address.pos is not None:
+        return None
+    gone = (0, site.pos_axis) if lost == 2 else (0,)
+    axis = site.part_axis - sum(each < site.part_axis for each in gone)
+    return mean.select(axis, address.part)
 
 
 @dataclass(frozen=True)
