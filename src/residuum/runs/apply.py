@@ -130,7 +130,7 @@ def _fit(planned: Planned, new: Tensor, old: Tensor) -> Tensor:
             mend=f"give {list(old.shape)}, or trailing axes of it such as {list(old.shape[-1:])}",
             where=str(planned.address),
         )
-    return new.expand_as(old)
+    return new.expand_as(old).clone(memory_format=torch.contiguous_format)
 
 
 def _value(planned: Planned, old: Tensor) -> Tensor:

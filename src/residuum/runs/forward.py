@@ -35,16 +35,24 @@ from residuum.runs.session import Enough, Live, Session
 
 
 def plan_edits(
-    adapted: Adapted, edits: Sequence[Edit], batch: Batch, coders: dict[str, Coder]
+    adapted: Adapted,
+    edits: Sequence[Edit],
+    batch: Batch,
+    coders: dict[str, Coder],
+    more: int = 0,
 ) -> list[Planned]:
-    """Each edit at each site it means, checked against the model and the prompts."""
+    """Each edit at each site it means, checked against the model and the prompts.
+
+    Args:
+        more: tokens that generation will add to the prompts.
+    """
     planned = []
     for edit in edits:
         if not isinstance(edit, Edit):
             raise EditError(
                 f"{edit!r} is not an edit", mend="give edits such as rz.Zero('L2.z[H3]')"
             )
-        for address in resolve(adapted, edit.at, batch):
+        for address in resolve(adapted, edit.at, batch, more):
             _refuse_single_number(edit, address)
             name = edit.dictionary if isinstance(edit, Splice) else address.dictionary
             coder = _coder(name, address, coders)
@@ -106,6 +114,7 @@ def plan_captures(
     batch: Batch,
     coders: dict[str, Coder],
     defaults: dict[str, Any],
+    more: int = 0,
 ) -> list[Kept]:
     """Each requested site once, in forward order of the request."""
     kept: dict[Address, Kept] = {}
@@ -115,7 +124,7 @@ def plan_captures(
         given = ", ".join(name for name, value in defaults.items() if value is not None)
         raise OptionError(f"{given} without capture", mend="say what to capture, or leave it out")
     for request in requests:
-        for address in resolve(adapted, request.at, batch):
+        for address in resolve(adapted, request.at, batch, more):
             _refuse_empty_span(address, batch)
             own = replace(request, at=address)
             coder = _coder(address.dictionary, address, coders)

@@ -92,7 +92,7 @@ def generate(
 ) -> Generation:
     """See :meth:`residuum.runs.model.Model.generate`."""
     _check(adapted, batch, max_new_tokens)
-    planned = plan_edits(adapted, edits, batch, coders)
+    planned = plan_edits(adapted, edits, batch, coders, more=max_new_tokens - 1)
     if needs_base_run(planned):
         raise OptionError(
             "freezing a site is not defined while generating",
@@ -192,7 +192,7 @@ class _Loop:
             self.adapted,
             _by_site(self.planned),
             _by_site(kept),
-            Columns(self.starts, self.lengths, self.past),
+            Columns(self.starts, self.lengths, self.past, self.chunk.shape[1]),
             Flow(batch=self.chunk.shape[0], pos=self.chunk.shape[1]),
             real=self.mask[:, self.past :] if self.padded else None,
         )

@@ -12,8 +12,14 @@ from residuum.core import Address, AddressError, EditError, SiteRefused, Span
 from residuum.models import Adapted, Batch
 
 
-def resolve(adapted: Adapted, query: Any, batch: Batch | None = None) -> tuple[Address, ...]:
+def resolve(
+    adapted: Adapted, query: Any, batch: Batch | None = None, more: int = 0
+) -> tuple[Address, ...]:
     """The proven sites that an address or query means.
+
+    Args:
+        batch: prompts that its position must lie in.
+        more: tokens that generation will add to them.
 
     Raises:
         AddressError: no such site, or a part or position out of range.
@@ -30,7 +36,7 @@ def resolve(adapted: Adapted, query: Any, batch: Batch | None = None) -> tuple[A
     for each in found:
         _check_part(adapted, each)
         if batch is not None:
-            _check_position(each, batch)
+            _check_position(each, batch, more)
     return found
 
 
@@ -58,15 +64,16 @@ def _check_part(adapted: Adapted, address: Address) -> None:
         )
 
 
-def _check_position(address: Address, batch: Batch) -> None:
+def _check_position(address: Address, batch: Batch, more: int) -> None:
     pos = address.pos
     if not isinstance(pos, int):
         return
     shortest = int(batch.lengths.min())
-    if not -shortest <= pos < shortest:
+    if not -shortest <= pos < shortest + more:
+        made = f", and {more} are added and read again" if more else ""
         raise AddressError(
-            f"position {pos} is out of range: the shortest prompt has {shortest} tokens",
-            mend=f"use {-shortest} to {shortest - 1}",
+            f"position {pos} is out of range: the shortest prompt has {shortest} tokens{made}",
+            mend=f"use {-shortest} to {shortest + more - 1}",
             where=str(address),
         )
 
@@ -79,17 +86,20 @@ class Columns:
         starts: ``[batch]`` column of each prompt's first token.
         lengths: ``[batch]`` tokens of each prompt (in generation: of the prompt alone).
         past: columns of the whole sequence that came before this forward call.
+        fed: columns of this forward call, where it is a step of generation.
     """
 
     starts: Tensor
     lengths: Tensor
     past: int = 0
+    fed: int | None = None
 
     def places(self, pos: int | Span, width: int) -> tuple[Tensor, Tensor, bool]:
         """Rows and columns, each ``[n]``, and whether every row has as many.
 
         Args:
-            width: columns of the tensor; one that holds the whole sequence has no past.
+            width: columns of the tensor, which are the last ones of the sequence so far (a cache's
+                keys and values may be all of it, or a window).
         """
         rows: list[int] = []
         cols: list[int] = []
@@ -105,10 +115,14 @@ class Columns:
         return torch.tensor(rows, dtype=torch.long), torch.tensor(cols, dtype=torch.long), even
 
 
-def _indices(pos: int | Span, length: int) -> list[int] | range:
-    if isinstance(pos, Span):
-        return pos.indices(length)
-    return [pos + length if pos < 0 else pos]
+def _indices(pos: int | Span, length: int, total: int) -> range:
+    """Positions meant; negative ones count from the end of the prompt, open spans go on."""
+    if not isinstance(pos, Span):
+        at = pos + length if pos < 0 else pos
+        return range(at, at + 1)
+    ends = ((pos.start or 0), total if pos.stop is None else pos.stop)
+    start, stop = (max(end + length, 0) if end < 0 else min(end, total) for end in ends)
+    return range(start, stop)
 
 
 @dataclass(frozen=True)

@@ -197,6 +197,8 @@ class Session:
         return own
 
     def _keep(self, address: Address, value: Tensor) -> None:
+        if address.name in ("k", "v"):
+            value = value[:, -self.flow.pos :]  # while generating, the cache's are before them
         for kept in self.kept[address]:
             part = View(kept.address, self.columns).read(value)
             if part is not None:
