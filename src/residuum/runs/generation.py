@@ -219,7 +219,8 @@ class _Loop:
             if self.adapted.family.position_ids:
                 positions = (mask.long().cumsum(1) - 1).clamp_min(0)
                 arguments["position_ids"] = positions[:, self.past :]
-        if "logits_to_keep" in accepts:
+        asked = {each.address.name for each in (*self.planned, *self.wanted)}
+        if "logits_to_keep" in accepts and "logits" not in asked:
             arguments["logits_to_keep"] = 1
         return arguments
 
