@@ -159,7 +159,7 @@ class View:
         rows, cols, even = self.columns.places(self.address.pos, self._width(value))
         if not len(rows):
             return None
-        if not even:
+        if not even and isinstance(self.address.pos, Span):
             raise AddressError(
                 "the span covers different numbers of tokens in different prompts",
                 mend="run prompts of equal length together, or address single positions",
