@@ -34,7 +34,10 @@ def expected_names(name):
     if name in PARALLEL:
         names.add("resid_post = resid_pre + attn_out + mlp_out")
     elif name == "bert":
-        names |= {"resid_mid = norm(resid_pre + attn_out)", "resid_post = norm(resid_mid + mlp_out)"}
+        names |= {
+            "resid_mid = norm(resid_pre + attn_out)",
+            "resid_post = norm(resid_mid + mlp_out)",
+        }
     else:
         names |= {"resid_mid = resid_pre + attn_out", "resid_post = resid_mid + mlp_out"}
     if name != "bert":
