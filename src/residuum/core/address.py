@@ -13,14 +13,14 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from residuum.core.errors import AddressError
-from residuum.core.sites import SITES, Site, translate_alias
+from residuum.core.sites import ALIASES, SITES, Site, translate_alias
 
 _PATTERN = re.compile(
-    r"^(?:L(?P<layer>\d+|\*|\d*:\d*)\.)?"
+    r"(?:L(?P<layer>[0-9]{1,9}|\*|[0-9]{0,9}:[0-9]{0,9})\.)?"
     r"(?P<name>[a-z0-9_*?]+)"
     r"(?:/(?P<dictionary>[A-Za-z0-9_.\-]+))?"
-    r"(?:\[(?P<letter>[HNEF])(?P<index>\d+|\*)\])?"
-    r"(?:@(?P<pos>-?\d+|(?:-?\d+)?:(?:-?\d+)?))?$"
+    r"(?:\[(?P<letter>[HNEF])(?P<index>[0-9]{1,9}|\*)\])?"
+    r"(?:@(?P<pos>-?[0-9]{1,9}|(?:-?[0-9]{1,9})?:(?:-?[0-9]{1,9})?))?"
 )
 
 
@@ -83,7 +83,13 @@ class Address:
             raise AddressError(
                 f"an address is text, got {type(text).__name__}", mend='write it as "L9.z[H6]"'
             )
-        match = _PATTERN.match(translate_alias(text) or text)
+        match = _PATTERN.fullmatch(translate_alias(text) or text)
+        if match is None and ("hook_" in text or text.startswith("blocks.")):
+            raise AddressError(
+                f"cannot read the address {text!r}: no site has this name in TransformerLens",
+                mend="write L{layer}.{name}, or blocks.{layer}.NAME with NAME one of: "
+                + ", ".join(ALIASES),
+            )
         if match is None:
             raise AddressError(
                 f"cannot read the address {text!r}",
@@ -131,13 +137,14 @@ class Address:
         found = tuple(
             replace(each, part=part, pos=self.pos, dictionary=self.dictionary)
             for each in candidates
-            if self._covers(each, n_layers)
+            if self.covers(each, n_layers)
         )
         if not found:
             raise _no_such_site(self, candidates, n_layers)
         return found
 
-    def _covers(self, other: Address, n_layers: int) -> bool:
+    def covers(self, other: Address, n_layers: int) -> bool:
+        """Whether this address or query means (a part of) the whole site ``other``."""
         if not fnmatchcase(other.name, self.name):
             return False
         if self.part is not None and not self.dictionary and other.site.part_letter is None:

@@ -12,7 +12,16 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from residuum.core import SILENT, Address, OptionError, Patch, Progress, TaskError, track
+from residuum.core import (
+    SILENT,
+    SITES,
+    Address,
+    OptionError,
+    Patch,
+    Progress,
+    TaskError,
+    track,
+)
 from residuum.models import Batch
 from residuum.patching.sweep import Sweep
 from residuum.runs import Metric, Model, Task, metric_named, part_count
@@ -78,7 +87,7 @@ def patch(
     if direction not in ("denoise", "noise"):
         raise OptionError(f"unknown direction {direction!r}", mend="use 'denoise' or 'noise'")
     task.check_fits(model)
-    grid = _grid(model, task, sites, tuple(by))
+    grid = _grid(model, task, sites, (by,) if isinstance(by, str) else tuple(by))
     measure = metric_named(metric or task.metric)
     if measure.needs_reference:
         raise OptionError(
@@ -86,14 +95,14 @@ def patch(
         )
     clean, corrupt = (Batch(ids, task.attention_mask) for ids in (task.clean, task.corrupt))
     source, target = (clean, corrupt) if direction == "denoise" else (corrupt, clean)
-    whole = [Address(sites, layer) for layer in range(model.n_layers)]
+    whole = [Address(grid.site, layer) for layer in range(model.n_layers)]
     donor = model.run(source, capture=whole)
     receiver = model.run(target)
     given, base = (_at_answer(measure, run.last, task) for run in (donor, receiver))
     values = np.full((*grid.sizes, len(task)), np.nan)
     sign = 1.0 if measure.larger_is_better else -1.0
     cells = list(grid.cells())
-    for index, at in track(cells, progress, f"patching {sites}", len(cells)):
+    for index, at in track(cells, progress, f"patching {grid.site}", len(cells)):
         run = model.run(target, edits=Patch(at, donor))
         values[index] = sign * (_at_answer(measure, run.last, task) - base)
     ends = (given, base) if direction == "denoise" else (base, given)
@@ -106,7 +115,12 @@ def _at_answer(measure: Metric, logits: Tensor, task: Task) -> np.ndarray:
 
 
 def _grid(model: Model, task: Task, site: str, by: tuple[str, ...]) -> _Grid:
-    address = Address.parse(f"L0.{site}") if "." not in site else Address.parse(site)
+    address = Address.parse(site)
+    if address != Address(address.name) or address.name not in SITES or not address.site.layered:
+        raise OptionError(
+            f"cannot sweep {site!r}: a sweep takes a site that layers have, by name alone",
+            mend="write it as 'z' or 'resid_post'; by says what to go through",
+        )
     dims = address.site.dims
     has = {"layer": True, "head": "head" in dims, "pos": "pos" in dims or "q_pos" in dims}
     wrong = [axis for axis in by if not has.get(axis, False)]

@@ -12,6 +12,7 @@ from torch import Tensor
 from residuum.core import (
     Add,
     Address,
+    AddressError,
     Edit,
     Erase,
     Freeze,
@@ -49,6 +50,9 @@ class Planned:
         frozen: the value from the unedited run, for ``Freeze``.
         coder: the dictionary, for ``Splice`` and for edits of latents.
         fired: forward calls in which it wrote something.
+        rows: prompts in the whole run.
+        first_row, chunk: index, in the whole run, of this pass's first prompt, and how many it
+            has; 0 where the pass is not one of several.
     """
 
     edit: Edit
@@ -56,6 +60,9 @@ class Planned:
     frozen: Tensor | None = None
     coder: Coder | None = None
     fired: int = 0
+    rows: int = 0
+    first_row: int = 0
+    chunk: int = 0
     cache: dict[str, Tensor] = field(default_factory=dict)
 
     def apply(self, value: Tensor, view: View) -> Tensor:
@@ -71,37 +78,83 @@ class Planned:
 
     def _apply_latents(self, value: Tensor, view: View) -> Tensor:
         assert self.coder is not None
-        latents = self.coder.encode(value)
-        missed = value - self.coder.decode(latents)
+        whole = View(latents_site(self.address), view.columns)
+        old = whole.read(value)
+        if old is None or old.numel() == 0:
+            return value
+        latents = encoded(self.coder, self.address, old)
         index = self.address.part
         if not isinstance(index, int):
             edited = _RULES[type(self.edit)](self, latents)
         else:
-            if index >= latents.shape[-1]:
-                raise refuse(
-                    self.edit,
-                    self.address,
-                    f"latent {index} is out of range",
-                    f"use 0 to {latents.shape[-1] - 1}",
-                )
             edited = latents.clone()
             edited[..., index] = _RULES[type(self.edit)](self, latents[..., index])
-        whole = View(
-            Address(self.address.name, self.address.layer, pos=self.address.pos), view.columns
-        )
-        new = whole.read(self.coder.decode(edited) + missed)
-        if new is None:
-            return value
+        before, after = (decoded(self.coder, self.address, x, old) for x in (latents, edited))
         self.fired += 1
-        return whole.write(value, new.to(value.dtype))
+        return whole.write(value, (after + (old - before)).to(value.dtype))
 
     def tensor(self, name: str, like: Tensor) -> Tensor:
         """A tensor of the edit, on the device and in the dtype of ``like``."""
         key = f"{name}{like.device}{like.dtype}"
         if key not in self.cache:
             ref = getattr(self.edit, name)
-            self.cache[key] = live(ref).to(device=like.device, dtype=like.dtype)
+            cast = live(ref).to(device=like.device, dtype=like.dtype)
+            if not bool(cast.isfinite().all()):
+                raise ShapeError(
+                    f"{self.edit.kind} has numbers too large for {like.dtype}",
+                    mend="give smaller numbers, or load the model in a wider dtype",
+                    where=str(self.address),
+                )
+            self.cache[key] = cast
         return self.cache[key]
+
+
+def latents_site(address: Address) -> Address:
+    """The part of the site that a dictionary reads: all of it, at the address's positions."""
+    return Address(address.name, address.layer, pos=address.pos)
+
+
+def encoded(coder: Coder, address: Address, x: Tensor) -> Tensor:
+    """Latents of a site's vectors ``[... latent]``.
+
+    Raises:
+        ShapeError: the dictionary reads vectors of another width.
+        AddressError: the address names a latent that the dictionary does not have.
+    """
+    try:
+        latents = coder.encode(x)
+    except RuntimeError as error:
+        raise _misfit(address, str(error).splitlines()[0]) from error
+    if isinstance(address.part, int) and address.dictionary and address.part >= latents.shape[-1]:
+        raise AddressError(
+            f"latent {address.part} is out of range: {address.dictionary} has {latents.shape[-1]}",
+            mend=f"use 0 to {latents.shape[-1] - 1}",
+            where=str(address),
+        )
+    return latents
+
+
+def decoded(coder: Coder, address: Address, latents: Tensor, like: Tensor) -> Tensor:
+    """What the dictionary makes of latents, of the shape of ``like``.
+
+    Raises:
+        ShapeError: it writes vectors of another width.
+    """
+    try:
+        out = coder.decode(latents)
+    except RuntimeError as error:
+        raise _misfit(address, str(error).splitlines()[0]) from error
+    if out.shape != like.shape:
+        raise _misfit(address, f"it makes {list(out.shape)} of {list(like.shape)}")
+    return out
+
+
+def _misfit(address: Address, reason: str) -> ShapeError:
+    return ShapeError(
+        f"the dictionary does not fit the site: {reason}",
+        mend="hang it on the site that it was trained on",
+        where=str(address),
+    )
 
 
 def live(ref: TensorRef) -> Tensor:
@@ -134,7 +187,11 @@ def _fit(planned: Planned, new: Tensor, old: Tensor) -> Tensor:
 
 
 def _value(planned: Planned, old: Tensor) -> Tensor:
-    return _fit(planned, planned.tensor("value", old), old)
+    new = planned.tensor("value", old)
+    of_all = new.ndim == old.ndim and new.shape[0] == planned.rows
+    if of_all and old.shape[0] == planned.chunk != planned.rows:
+        new = new[planned.first_row : planned.first_row + old.shape[0]]
+    return _fit(planned, new, old)
 
 
 def _add(planned: Planned, old: Tensor) -> Tensor:
@@ -159,8 +216,15 @@ def _resample(planned: Planned, old: Tensor) -> Tensor:
     rows = old.shape[0]
     if edit.value is not None:
         pool = planned.tensor("value", old)
-        chosen = torch.randint(len(pool), (rows,), generator=generator)
-        return _fit(planned, pool[chosen.to(pool.device)], old)
+        if pool.ndim != old.ndim or not len(pool):
+            raise ShapeError(
+                f"resample got rows of shape {list(pool.shape)}, the site has {list(old.shape)}",
+                mend=f"give reference rows [row, {', '.join(map(str, old.shape[1:]))}]",
+                where=str(planned.address),
+            )
+        chosen = torch.randint(len(pool), (max(planned.rows, rows),), generator=generator)
+        own = chosen[planned.first_row : planned.first_row + rows]
+        return _fit(planned, pool[own.to(pool.device)], old)
     if rows < 2:
         raise refuse(
             edit,
@@ -179,36 +243,53 @@ def _erase(planned: Planned, old: Tensor) -> Tensor:
     assert isinstance(edit, Erase)
     width = old.shape[-1]
     if edit.matrix is not None:
-        matrix = planned.tensor("matrix", old)
-        _want(planned, matrix, (width, width))
-        new = old @ matrix.T
+        new = old @ _want(planned, "matrix", old, (width, width)).T
     else:
-        directions = planned.tensor("directions", old).reshape(-1, live_width(edit.directions))
-        _want(planned, directions[0], (width,))
-        basis = torch.linalg.qr(directions.T.to(torch.promote_types(old.dtype, torch.float32)))[0]
-        basis = basis.to(old.dtype)
-        new = old - (old @ basis) @ basis.T
-    return new if edit.bias is None else new + planned.tensor("bias", old)
+        basis = _basis(planned, old)
+        new = old - (old @ basis.T) @ basis
+    return new if edit.bias is None else new + _want(planned, "bias", old, (width,))
 
 
-def live_width(ref: TensorRef | None) -> int:
-    """Last axis of a referenced tensor."""
-    assert ref is not None
-    return ref.shape[-1]
+def _basis(planned: Planned, old: Tensor) -> Tensor:
+    """Orthonormal rows that span the directions to erase, ``[rank d]``."""
+    key = f"basis{old.device}{old.dtype}"
+    if key not in planned.cache:
+        work = torch.promote_types(old.dtype, torch.float32)
+        given = planned.tensor("directions", old).to(work)
+        rows = given.unsqueeze(0) if given.ndim == 1 else given
+        if rows.ndim != 2 or rows.shape[1] != old.shape[-1]:
+            raise _wrong_shape(planned, "directions", given, f"[{old.shape[-1]}]")
+        _, sizes, basis = torch.linalg.svd(rows, full_matrices=False)
+        least = sizes.max() * max(rows.shape) * torch.finfo(work).eps
+        kept = sizes > least
+        if not bool(kept.any()):
+            raise refuse(
+                planned.edit, planned.address, "the direction is zero", "give one with a length"
+            )
+        planned.cache[key] = basis[kept].to(old.dtype)
+    return planned.cache[key]
 
 
-def _want(planned: Planned, tensor: Tensor, shape: tuple[int, ...]) -> None:
+def _want(planned: Planned, name: str, old: Tensor, shape: tuple[int, ...]) -> Tensor:
+    tensor = planned.tensor(name, old)
     if tuple(tensor.shape) != shape:
-        raise ShapeError(
-            f"erase got shape {list(tensor.shape)}, the site's vectors have {list(shape)}",
-            mend=f"give directions of width {shape[-1]}",
-            where=str(planned.address),
-        )
+        raise _wrong_shape(planned, name, tensor, str(list(shape)))
+    return tensor
+
+
+def _wrong_shape(planned: Planned, name: str, tensor: Tensor, wanted: str) -> ShapeError:
+    plural = ", or several rows of that" if name == "directions" else ""
+    return ShapeError(
+        f"erase got {name} of shape {list(tensor.shape)}, the site's vectors ask for {wanted}",
+        mend=f"give {name} of shape {wanted}{plural}",
+        where=str(planned.address),
+    )
 
 
 def _splice(planned: Planned, old: Tensor) -> Tensor:
-    assert planned.coder is not None and isinstance(planned.edit, Splice)
-    rebuilt = planned.coder.decode(planned.coder.encode(old))
+    coder, at = planned.coder, planned.address
+    assert coder is not None and isinstance(planned.edit, Splice)
+    rebuilt = decoded(coder, at, encoded(coder, at, old), old)
     return rebuilt + (old - rebuilt).detach() if planned.edit.keep_error else rebuilt
 
 

@@ -278,7 +278,7 @@ def run_forward(
     for start in range(0, rows, size):
         chunk = batch.rows(start, start + size)
         for each in planned:
-            each.first_row = start
+            each.first_row, each.chunk = start, len(chunk.ids)
         freeze_values(adapted, chunk, planned, start)
         out, live = one_pass(
             adapted, chunk, planned, kept, first_row=start, logits=logits, grad=grad_of is not None

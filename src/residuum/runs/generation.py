@@ -13,13 +13,15 @@ from torch import Tensor
 from residuum.core import Address, Edit, OptionError, Provenance
 from residuum.models import Adapted, Batch, Flow
 from residuum.runs.apply import Coder, Planned, needs_base_run
-from residuum.runs.capture import Capture, Kept
+from residuum.runs.capture import Kept
 from residuum.runs.forward import (
     _by_site,
     check_fired,
     model_device,
     plan_captures,
     plan_edits,
+    refuse_norm_conflict,
+    refuse_ragged_resample,
 )
 from residuum.runs.places import Columns
 from residuum.runs.session import Session
@@ -92,15 +94,22 @@ def generate(
 ) -> Generation:
     """See :meth:`residuum.runs.model.Model.generate`."""
     _check(adapted, batch, max_new_tokens)
+    _check_sampling(sampling, adapted.parts.dims.d_vocab)
     planned = plan_edits(adapted, edits, batch, coders, more=max_new_tokens - 1)
     if needs_base_run(planned):
         raise OptionError(
             "freezing a site is not defined while generating",
             mend="capture it in a run and give the value: rz.Patch(site, run)",
         )
-    requests = [k.request for k in plan_captures(adapted, capture, batch, defaults)]
-    places = [k.address for k in plan_captures(adapted, capture, batch, defaults)]
-    loop = _Loop(adapted, batch, planned, list(zip(requests, places, strict=True)))
+    refuse_norm_conflict(adapted, [each.address for each in planned], ())
+    refuse_ragged_resample(planned, batch)
+    more = max_new_tokens - 1 if batch.mask is None else 0  # rows get there in different steps
+    wanted = plan_captures(adapted, capture, batch, coders, defaults, more)
+    if any(each.request.reduce == "top_k" for each in wanted):
+        raise OptionError(
+            "top_k is not kept while generating", mend="capture it in a run over the whole text"
+        )
+    loop = _Loop(adapted, batch, planned, wanted)
     generator = torch.Generator().manual_seed(sampling.seed)
     end = getattr(adapted.tokens.tokenizer, "eos_token_id", None) if stop_at_end else None
     done = torch.zeros(len(batch.ids), dtype=torch.bool)
@@ -133,8 +142,11 @@ def _check(adapted: Adapted, batch: Batch, max_new_tokens: int) -> None:
         raise OptionError(
             "an encoder does not generate", mend="use run; generation needs a causal model"
         )
-    if max_new_tokens < 1:
-        raise OptionError("max_new_tokens must be at least 1", mend="give a positive number")
+    if type(max_new_tokens) is not int or max_new_tokens < 1:
+        raise OptionError(
+            f"max_new_tokens={max_new_tokens!r}: it is a number of tokens, at least 1",
+            mend="give a positive whole number",
+        )
     n_ctx = adapted.tokens.n_ctx
     longest = int(batch.lengths.max())
     if n_ctx is not None and longest + max_new_tokens > n_ctx:
@@ -142,6 +154,23 @@ def _check(adapted: Adapted, batch: Batch, max_new_tokens: int) -> None:
             f"{longest} tokens of prompt and {max_new_tokens} new ones exceed the context {n_ctx}",
             mend=f"ask for at most {n_ctx - longest} new tokens",
         )
+
+
+def _check_sampling(sampling: Sampling, d_vocab: int) -> None:
+    heat, top_k = sampling.temperature, sampling.top_k
+    if not isinstance(heat, (int, float)) or not 0 <= heat < float("inf"):
+        raise OptionError(
+            f"temperature={heat!r} is out of range", mend="0 is greedy; 1 is the model's own"
+        )
+    if top_k is None:
+        return
+    if heat == 0:
+        raise OptionError(
+            "top_k has no meaning at temperature 0, which takes the most likely token",
+            mend="give a temperature, or leave top_k out",
+        )
+    if type(top_k) is not int or not 1 <= top_k <= d_vocab:
+        raise OptionError(f"top_k={top_k!r} is out of range", mend=f"use 1 to {d_vocab}")
 
 
 def _choose(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> Tensor:
@@ -170,11 +199,11 @@ class _Loop:
         adapted: Adapted,
         batch: Batch,
         planned: list[Planned],
-        requests: list[tuple[Capture, Address]],
+        wanted: list[Kept],
     ) -> None:
         self.adapted = adapted
         self.planned = planned
-        self.requests = requests
+        self.wanted = wanted
         self.device = model_device(adapted)
         self.starts, self.lengths = batch.starts, batch.lengths
         self.cache = adapted.new_cache()
@@ -182,19 +211,19 @@ class _Loop:
         self.padded = batch.mask is not None
         self.chunk = batch.ids
         self.past = 0
-        self.captured: dict[Address, list[Tensor]] = {place: [] for _, place in requests}
+        self.captured: dict[Address, list[Tensor]] = {each.address: [] for each in wanted}
         self.lengths_made = torch.zeros(len(batch.ids), dtype=torch.long)
 
     def step(self) -> Tensor:
         """Logits for the next token, ``[batch d_vocab]``."""
-        kept = [Kept(request, place) for request, place in self.requests]
+        kept = [Kept(each.request, each.address, each.coder) for each in self.wanted]
         session = Session(
             self.adapted,
             _by_site(self.planned),
             _by_site(kept),
             Columns(self.starts, self.lengths, self.past, self.chunk.shape[1]),
             Flow(batch=self.chunk.shape[0], pos=self.chunk.shape[1]),
-            real=self.mask[:, self.past :] if self.padded else None,
+            real=self.mask if self.padded else None,
         )
         with torch.no_grad(), session.installed():
             output = self.adapted.hf(**self._arguments())

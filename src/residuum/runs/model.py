@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -250,6 +251,11 @@ class Model:
                 "attention_mask goes with a tensor of ids",
                 mend="give texts or id lists without a mask; they are padded for you",
             )
+        if not isinstance(mask, Tensor) or bool(((mask != 0) & (mask != 1)).any()):
+            raise OptionError(
+                "attention_mask is a tensor of ones (tokens) and zeros (padding)",
+                mend="give one, [batch pos]; additive masks are made from it",
+            )
         if mask.shape != batch.ids.shape:
             raise OptionError(
                 f"attention_mask has shape {list(mask.shape)}, the ids {list(batch.ids.shape)}",
@@ -313,7 +319,8 @@ class Model:
 
 
 def _as_list(edits: Sequence[Edit] | Edit) -> Sequence[Edit]:
-    return (edits,) if isinstance(edits, Edit) else tuple(edits)
+    several = isinstance(edits, Iterable) and not isinstance(edits, str)
+    return tuple(edits) if several else (edits,)
 
 
 def _refuse_unknown(verb: str, unknown: dict[str, Any]) -> None:
@@ -321,6 +328,17 @@ def _refuse_unknown(verb: str, unknown: dict[str, Any]) -> None:
         raise OptionError(
             f"unknown option {', '.join(sorted(unknown))} of {verb}",
             mend=f"see help(model.{verb}) for its options",
+        )
+
+
+def _refuse_for_loaded(options: dict[str, Any]) -> None:
+    """A model in memory is taken as it is."""
+    names = ("dtype", "device_map", "revision", "allow_pickle")
+    given = [name for name in names if options.get(name)]
+    if given:
+        raise OptionError(
+            f"{', '.join(given)} cannot be chosen for a model that is in memory already",
+            mend="load it so in transformers, or give a name or folder here",
         )
 
 
@@ -342,5 +360,7 @@ def load(source: Any, *, check: bool = True, **options: Any) -> Model:
     >>> rz.load("microworld").n_layers > 1
     True
     """
+    if not isinstance(source, (str, Path)):
+        _refuse_for_loaded(options)
     adapted = adapt(source, **options)
     return Model(adapted, self_check(adapted) if check else None)

@@ -26,18 +26,25 @@ def resolve(
         SiteRefused: the site exists, but was not proven on this model.
     """
     address = Address.parse(query)
-    if address.base in adapted.refused and not address.is_query:
-        raise SiteRefused(
-            f"{address.base} is not available on this model: {adapted.refused[address.base]}",
-            mend="residuum doctor MODEL lists the sites that are",
-            where=str(address),
-        )
+    _refuse_unproven(adapted, address)
     found = address.expand(adapted.taps, len(adapted.parts.layers))
     for each in found:
         _check_part(adapted, each)
         if batch is not None:
             _check_position(each, batch, more)
     return found
+
+
+def _refuse_unproven(adapted: Adapted, address: Address) -> None:
+    """An address, or a query by a site's full name, never leaves out what was not proven."""
+    layers = len(adapted.parts.layers)
+    for refused, reason in adapted.refused.items():
+        if refused.name == address.name and address.covers(refused, layers):
+            raise SiteRefused(
+                f"{refused} is not available on this model: {reason}",
+                mend="residuum doctor MODEL lists the sites that are",
+                where=str(address),
+            )
 
 
 def part_count(adapted: Adapted, address: Address) -> int:
@@ -55,11 +62,12 @@ def _check_part(adapted: Adapted, address: Address) -> None:
         return
     count = part_count(adapted, address)
     if address.part >= count:
+        grouped = count < adapted.parts.dims.n_heads
         kind = {"H": "head", "N": "neuron", "E": "expert"}[address.site.part_letter or "H"]
         raise AddressError(
             f"{kind} {address.part} is out of range: {address.base} has {count}",
             mend=f"use 0 to {count - 1}"
-            + (" (key/value heads)" if count < adapted.parts.dims.n_heads else ""),
+            + (" (key/value heads)" if kind == "head" and grouped else ""),
             where=str(address),
         )
 
@@ -104,9 +112,11 @@ class Columns:
         rows: list[int] = []
         cols: list[int] = []
         found = []
+        past = self.past if self.fed is None else self.past + self.fed - width
         ends = zip(self.starts.tolist(), self.lengths.tolist(), strict=True)
         for row, (start, length) in enumerate(ends):
-            absolute = [start + p - self.past for p in _indices(pos, length)]
+            total = length if self.fed is None else self.past + self.fed - start
+            absolute = [start + p - past for p in _indices(pos, length, total)]
             inside = [column for column in absolute if 0 <= column < width]
             rows += [row] * len(inside)
             cols += inside

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -174,19 +174,21 @@ class Session:
                 edited = planned.apply(edited, View(planned.address, self.columns))
             changed = edited is not value
             here = tap.address in self.kept and tap.seen_at is None
-            if here and self.grad:
-                edited, changed = self._held_in_graph(tap, edited), True
+            if here and self.grad and not tap.needs:
+                edited, changed = self._own_node(tap, edited), True
             if here:
                 self._keep(tap.address, edited)
             if changed:
                 native = tap.write(native, edited, self.flow)
+            if here and self.grad and tap.needs:
+                native = self._zero_added(tap, native, edited)
         finally:
             self.busy = False
         if tap.seen_at is None or tap.address not in self.kept:
             self._finish(tap.address)
         return native
 
-    def _held_in_graph(self, tap: Tap, value: Tensor) -> Tensor:
+    def _own_node(self, tap: Tap, value: Tensor) -> Tensor:
         """Make the site's tensor a node of its own, from which the rest of the pass is computed.
 
         The module's own tensor will not do: others may read it too, as the stream around an MLP
@@ -196,18 +198,35 @@ class Session:
         self.live[tap.address] = Live(own.requires_grad_(), own.shape)
         return own
 
+    def _zero_added(self, tap: Tap, native: Tensor, value: Tensor) -> Tensor:
+        """What flows on, plus a zero whose gradient is that of a site made beside the model's path.
+
+        Such a site (a head's own input, a head's output) is not on the way from what comes before
+        to what comes after; the model's own tensor stays there, so that sites before it get the
+        gradient of the model and not that of the model and of the site.
+        """
+        leaf = value.detach().clone().requires_grad_()
+        memo = {key: _detached(each) for key, each in self.flow.memo.items()}
+        through = tap.write(native.detach(), leaf, replace(self.flow, memo=memo))
+        self.live[tap.address] = Live(leaf, leaf.shape)
+        return native + (through - through.detach())
+
     def _keep(self, address: Address, value: Tensor) -> None:
         if address.name in ("k", "v"):
             value = value[:, -self.flow.pos :]  # while generating, the cache's are before them
         for kept in self.kept[address]:
-            part = View(kept.address, self.columns).read(value)
-            if part is not None:
-                kept.take(part, self.real, self.first_row)
+            kept.take(value, self.columns, self.real, self.first_row)
 
     def _finish(self, address: Address) -> None:
         self._pending.discard(address)
         if self.stop_early and not self._pending:
             raise Enough
+
+
+def _detached(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_detached(each) for each in value)
+    return value.detach() if isinstance(value, Tensor) else value
 
 
 def _into_graph(native: Any) -> Any:
