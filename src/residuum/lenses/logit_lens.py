@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from residuum.core import AddressError, OptionError, Provenance
+from residuum.core import AddressError, OptionError, Provenance, TokenError
 from residuum.runs import Capture, Model
 
 if TYPE_CHECKING:
@@ -153,14 +153,14 @@ def logit_lens(
     >>> bool((reading.kl_bits[-1] < 1e-4).all())
     True
     """
-    if not 1 <= top <= model.d_vocab:
+    if type(top) is not int or not 1 <= top <= model.d_vocab:
         raise OptionError(f"top={top} is out of range", mend=f"use 1 to {model.d_vocab}")
     sites = [Capture("L0.resid_pre"), Capture("L*.resid_post")]
     run = model.run(prompt, capture=sites)
     if run.ids.shape[0] != 1:
         raise OptionError("the lens reads one prompt at a time", mend="give a single prompt")
     streams = [run["L0.resid_pre"]] + [run["resid_post", i] for i in range(model.n_layers)]
-    ids = [model.to_single_token(each) if isinstance(each, str) else each for each in track]
+    ids = [_token_id(model, each) for each in ([track] if isinstance(track, str) else track)]
     assert run.logits is not None
     final = torch.log_softmax(run.logits[0].double(), dim=-1)
     readings = [_read(unembed(model, s)[0].double(), final, top, ids) for s in streams]
@@ -181,6 +181,16 @@ def logit_lens(
         kl_bits=kl,
         provenance=model.provenance(strategy=f"logit_lens(top={top})"),
     )
+
+
+def _token_id(model: Model, word: str | int) -> int:
+    if isinstance(word, str):
+        return model.to_single_token(word)
+    if isinstance(word, bool) or not isinstance(word, int) or not 0 <= word < model.d_vocab:
+        raise TokenError(
+            f"token id {word!r} cannot be tracked", mend=f"ids go from 0 to {model.d_vocab - 1}"
+        )
+    return word
 
 
 def _read(logits: Tensor, final: Tensor, top: int, ids: list[int]) -> tuple[Tensor, ...]:
