@@ -86,13 +86,7 @@ def _rotate_part(
 def _gpt_neo(layer: Layer, hidden: Tensor, kwargs: dict[str, Any]) -> tuple[Heads, AttentionCall]:
     q, k, v = _heads(layer, hidden)
     k, v = _cached(layer, k, v, kwargs)
-    q_len, k_len = q.shape[-2], k.shape[-2]
-    allowed = layer.attn.bias[:, :, k_len - q_len : k_len, :k_len]
-    mask = kwargs.get("attention_mask")
-    if mask is not None:
-        mask = mask[..., :k_len]
-        allowed = allowed & (mask if mask.dtype == torch.bool else mask == 0)
-    return (q, k, v), AttentionCall(allowed, {"scaling": 1.0})
+    return (q, k, v), AttentionCall(kwargs.get("attention_mask"), {"scaling": 1.0})
 
 
 _PREPARE: dict[str, Prepare] = {
@@ -107,7 +101,21 @@ def prepare_heads(
     parts: Parts, layer: Layer, hidden: Tensor, kwargs: dict[str, Any]
 ) -> tuple[Heads, AttentionCall]:
     """q, k, v after rotary embedding, and how attention is to be called with them."""
-    return _PREPARE[parts.family.name](layer, hidden, kwargs)
+    heads, call = _PREPARE[parts.family.name](layer, hidden, kwargs)
+    call.mask = _windowed(layer, call.mask, heads[0].shape[-2], heads[1].shape[-2])
+    return heads, call
+
+
+def _windowed(layer: Layer, mask: Tensor | None, q_len: int, k_len: int) -> Tensor | None:
+    """The mask with GPT-Neo's own causal and local window; other families' masks hold theirs."""
+    window = getattr(layer.attn, "bias", None)
+    if not isinstance(window, Tensor) or window.ndim != 4:
+        return mask
+    allowed = window[:, :, k_len - q_len : k_len, :k_len]
+    if mask is None:
+        return allowed
+    mask = mask[..., :k_len]
+    return allowed & (mask if mask.dtype == torch.bool else mask == 0)
 
 
 def _forward(parts: Parts, layer: Layer, visitor: Visitor, calls: dict[int, AttentionCall]) -> Any:
@@ -119,6 +127,9 @@ def _forward(parts: Parts, layer: Layer, visitor: Visitor, calls: dict[int, Atte
             visitor.visit(layer.index, slot, each.transpose(1, 2)).transpose(1, 2)
             for slot, each in zip("qkv", heads, strict=True)
         )
+        if k.shape[-2] != heads[1].shape[-2]:
+            mask = kwargs.get("attention_mask")
+            call.mask = _windowed(layer, mask, q.shape[-2], k.shape[-2])
         z, pattern = attend_explicitly(
             layer.attn, q, k, v, call.mask, visitor, layer.index, **call.options
         )

@@ -196,11 +196,16 @@ def one_pass(
     first_row: int = 0,
     logits: bool = True,
     grad: bool = False,
+    own_cache: bool = False,
 ) -> tuple[Tensor | None, dict[Address, Live]]:
-    """One forward pass; returns the logits (or None) and the tensors still in the graph."""
+    """One forward pass; returns the logits (or None) and the tensors still in the graph.
+
+    Args:
+        own_cache: let the model keep its key/value cache as it would for its user.
+    """
     device = model_device(adapted)
     asked = bool(planned or kept or grad)
-    arguments = forward_arguments(adapted, batch, device, plain=not asked)
+    arguments = forward_arguments(adapted, batch, device, plain=own_cache)
     session = Session(
         adapted,
         _by_site(planned),
@@ -281,7 +286,14 @@ def run_forward(
             each.first_row, each.chunk = start, len(chunk.ids)
         freeze_values(adapted, chunk, planned, start)
         out, live = one_pass(
-            adapted, chunk, planned, kept, first_row=start, logits=logits, grad=grad_of is not None
+            adapted,
+            chunk,
+            planned,
+            kept,
+            first_row=start,
+            logits=logits,
+            grad=grad_of is not None,
+            own_cache=not planned and not kept,
         )
         if grad_of is not None and out is not None:
             value, grads = _gradients(grad_of, out, live, kept)

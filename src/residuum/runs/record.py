@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from residuum.models import Adapted, Batch, LayerCall
-from residuum.runs.forward import forward_arguments, model_device
+from residuum.runs.capture import Kept
+from residuum.runs.forward import one_pass
 
 _CACHE_NAMES = ("past_key_values", "layer_past", "use_cache", "output_attentions")
 
@@ -32,8 +32,14 @@ class BlockCall:
     call: LayerCall = field(default_factory=LayerCall)
 
 
-def record_calls(adapted: Adapted, batch: Batch) -> list[BlockCall]:
-    """Every block's call in one plain pass over ``batch``, without gradients."""
+def record_calls(
+    adapted: Adapted, batch: Batch, kept: list[Kept] | None = None
+) -> tuple[list[BlockCall], Tensor]:
+    """Every block's call in one pass over ``batch``, without gradients, and the logits.
+
+    Args:
+        kept: further sites to keep in the same pass.
+    """
     calls: dict[int, BlockCall] = {}
     layer_calls: dict[int, LayerCall] = {}
     handles = []
@@ -60,9 +66,9 @@ def record_calls(adapted: Adapted, batch: Batch) -> list[BlockCall]:
             handles.append(layer.attn.register_forward_pre_hook(hook, with_kwargs=True))
             after = after_block(layer.index)
             handles.append(layer.block.register_forward_hook(after, with_kwargs=True))
-        with torch.no_grad():
-            adapted.hf(**forward_arguments(adapted, batch, model_device(adapted)))
+        logits, _ = one_pass(adapted, batch, [], kept or [])
     finally:
         for handle in handles:
             handle.remove()
-    return [calls[index] for index in sorted(calls)]
+    assert logits is not None
+    return [calls[index] for index in sorted(calls)], logits

@@ -261,7 +261,7 @@ def _seam_check(
     try:
         worst = max(
             _seam_gap(adapted, index, record, index in grad_layers)
-            for index, record in enumerate(record_calls(adapted, batch))
+            for index, record in enumerate(record_calls(adapted, batch)[0])
         )
     except (RuntimeError, ValueError, TypeError, AttributeError, KeyError, AssertionError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
