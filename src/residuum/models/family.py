@@ -12,7 +12,7 @@ from typing import Any, Literal
 QKVLayout = Literal["separate", "blocks", "grouped"]
 MLPKind = Literal["plain", "gated", "fused_gated", "moe"]
 Door = Literal["interface", "module"]
-Wiring = Literal["sequential", "parallel", "post_norm_encoder"]
+Wiring = Literal["sequential", "parallel", "post_norm_encoder", "opaque"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ class Family:
         mlp_in, mlp_gate, mlp_out: projections of the MLP, in the block.
         router, experts: of a mixture, in the block.
         post_attn_norm, post_mlp_norm: norms between a sub-layer and the stream.
-        wiring: sequential, parallel, or BERT's post-norm encoder.
+        wiring: sequential, parallel, BERT's post-norm encoder, or opaque: only what goes into and
+            comes out of a block is known.
         parallel_if: config attribute that makes the block parallel when true.
         door: whether attention goes through transformers' attention interface, or the module's
             forward must be replaced while someone looks inside.

@@ -33,6 +33,7 @@ class Adapted:
         taps: site -> where it is seen; the self-check may remove some.
         refused: site -> why it was removed.
         guessed: whether the family has no table and its parts were guessed.
+        padding: sides on which padded prompts equal single ones.
     """
 
     hf: Any
@@ -45,6 +46,7 @@ class Adapted:
     refused: dict[Address, str] = field(default_factory=dict)
     guessed: bool = False
     seam_proven: bool = False
+    padding: tuple[str, ...] = ("left", "right")
     _hashed: tuple[Any, str] | None = None
 
     @property

@@ -64,6 +64,11 @@ class Layer:
     scale: float = 1.0
 
     @property
+    def opaque(self) -> bool:
+        """Whether only what goes in and comes out is known; the other fields then hold nothing."""
+        return self.wiring == "opaque"
+
+    @property
     def has_mlp(self) -> bool:
         """Whether the block has an MLP at all (attention-only models do not)."""
         return self.mlp_out is not None or self.mlp_kind == "moe"
@@ -169,7 +174,32 @@ def find_parts(hf: Any, family: Family) -> Parts:
     )
 
 
+def _opaque_layer(index: int, block: nn.Module) -> Layer:
+    """A block of a family without a table, of which nothing inside is known."""
+    return Layer(
+        index=index,
+        block=block,
+        ln1=None,
+        attn=block,
+        o_proj=block,
+        ln2=None,
+        mlp=None,
+        projections=Projections((), "none", 0, 0, 0),
+        mlp_kind="plain",
+        mlp_in=None,
+        mlp_gate=None,
+        mlp_out=None,
+        router=None,
+        experts=None,
+        post_attn_norm=None,
+        post_mlp_norm=None,
+        wiring="opaque",
+    )
+
+
 def _layer(index: int, block: nn.Module, family: Family, config: Any) -> Layer:
+    if family.wiring == "opaque":
+        return _opaque_layer(index, block)
     attn = _need(block, family.attn, family)
     router = find(block, family.router) if family.mlp_kind == "moe" else None
     kind = "gated" if family.mlp_kind == "moe" and router is None else family.mlp_kind
@@ -202,7 +232,8 @@ def _dims(
     config: Any, layers: tuple[Layer, ...], embed: nn.Module, unembed: nn.Module | None
 ) -> Dims:
     first = layers[0]
-    d_model = int(_out_features(first.o_proj) or getattr(config, "hidden_size", 0))
+    width = getattr(embed, "embedding_dim", 0) if first.opaque else _out_features(first.o_proj)
+    d_model = int(width or getattr(config, "hidden_size", 0))
     d_mlp = next((_out_features(each.mlp_in) for each in layers if each.mlp_in is not None), None)
     if d_mlp is not None and first.mlp_kind == "fused_gated":
         d_mlp //= 2
@@ -222,7 +253,7 @@ def _dims(
 
 def _context(config: Any, first: Layer) -> int | None:
     """Longest prompt the positions allow; models with ALiBi set no bound."""
-    return _number(config, "max_position_embeddings", "n_positions", "n_ctx")
+    return _number(config, "max_position_embeddings", "n_positions", "n_ctx", "max_seq_len")
 
 
 def _out_features(module: nn.Module | None) -> int | None:

@@ -150,6 +150,10 @@ def _back(parts: Parts) -> Iterator[Tap]:
 
 def _blocks(parts: Parts, seam: Seam) -> Iterator[Tap]:
     for layer in parts.layers:
+        if layer.opaque:
+            yield _simple(layer, "resid_pre", layer.block, "in")
+            yield _simple(layer, "resid_post", layer.block, "out")
+            continue
         yield from _reading(layer, seam)
         for slot in ("q", "k", "v", "scores", "pattern", "z"):
             yield _door_tap(layer, slot)

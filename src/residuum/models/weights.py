@@ -39,7 +39,8 @@ class ByLayer:
                 mend=f"use 0 to {len(self.layers) - 1}",
                 where=self.name,
             )
-        value = self.of(self.layers[index])
+        layer = self.layers[index]
+        value = None if layer.opaque else self.of(layer)
         if value is None:
             raise AddressError(
                 f"block {index} has no {self.name}",
@@ -59,7 +60,9 @@ class ByLayer:
         return torch.stack(list(self))
 
     def __repr__(self) -> str:
-        return f"{self.name}[{len(self)} layers of {tuple(self[0].shape)}]"
+        shapes = (None if each.opaque else self.of(each) for each in self.layers)
+        shape = next((tuple(each.shape) for each in shapes if each is not None), "nothing")
+        return f"{self.name}[{len(self)} layers of {shape}]"
 
 
 def _bias(module: nn.Module | None) -> Tensor | None:

@@ -174,12 +174,25 @@ def forward_arguments(
     accepts = inspect.signature(adapted.hf.forward).parameters
     if "use_cache" in accepts and not plain:
         arguments["use_cache"] = False
-    if batch.mask is not None:
+    refuse_padding(adapted, batch)
+    if batch.mask is not None and "attention_mask" in accepts:
         mask = batch.mask.to(device)
         arguments["attention_mask"] = mask.long()
         if adapted.family.position_ids:
             arguments["position_ids"] = (mask.long().cumsum(1) - 1).clamp_min(0)
     return arguments
+
+
+def refuse_padding(adapted: Adapted, batch: Batch) -> None:
+    """Padding is an error where the self-check found that it changes the numbers."""
+    if batch.mask is None:
+        return
+    side = "left" if bool(batch.starts.any()) else "right"
+    if side not in adapted.padding:
+        raise OptionError(
+            f"padding on the {side} changes the numbers of this family's prompts",
+            mend="run prompts of one length together",
+        )
 
 
 def model_device(adapted: Adapted) -> torch.device:

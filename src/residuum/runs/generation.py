@@ -21,6 +21,7 @@ from residuum.runs.forward import (
     plan_captures,
     plan_edits,
     refuse_norm_conflict,
+    refuse_padding,
     refuse_ragged_resample,
 )
 from residuum.runs.places import Columns
@@ -142,6 +143,12 @@ def _check(adapted: Adapted, batch: Batch, max_new_tokens: int) -> None:
         raise OptionError(
             "an encoder does not generate", mend="use run; generation needs a causal model"
         )
+    if "past_key_values" not in inspect.signature(adapted.hf.forward).parameters:
+        raise OptionError(
+            "this family keeps no key/value cache that generation knows",
+            mend="run the text again for each new token",
+        )
+    refuse_padding(adapted, batch)
     if type(max_new_tokens) is not int or max_new_tokens < 1:
         raise OptionError(
             f"max_new_tokens={max_new_tokens!r}: it is a number of tokens, at least 1",

@@ -108,6 +108,7 @@ def self_check(adapted: Adapted, *, thorough: bool = False) -> Report:
     batch = probe_batch(adapted)
     checks: list[Check] = []
     values, bare = _capture_all(adapted, batch, checks)
+    checks += _shapes(batch, values)
     bound = tolerance(bare.dtype)
     for gap in identity_gaps(adapted, values, bare):
         checks.append(_identity(gap, outer_bound(bare.dtype) if gap.name == BARE else bound))
@@ -117,6 +118,8 @@ def self_check(adapted: Adapted, *, thorough: bool = False) -> Report:
     checks.append(_seam_check(adapted, batch, outer, _sample_layers(adapted, thorough)))
     _refuse(adapted, checks)
     adapted.seam_proven = checks[-1].passed
+    if adapted.guessed:
+        checks += _padding_checks(adapted, outer_bound(bare.dtype))
     names = {each.name: None for each in adapted.taps}
     refused = {str(each.name): reason for each, reason in adapted.refused.items()}
     return Report(
@@ -128,6 +131,51 @@ def self_check(adapted: Adapted, *, thorough: bool = False) -> Report:
         refused=refused,
         seam_proven=adapted.seam_proven,
     )
+
+
+def _shapes(batch: Batch, values: dict[Address, Tensor]) -> list[Check]:
+    """A check for each site whose axes are not those of the vocabulary (a guessed module)."""
+    rows, length = batch.ids.shape
+    wrong: dict[str, Check] = {}
+    for address, value in values.items():
+        site = address.site
+        fits = value.ndim == len(site.dims) and len(value) == rows
+        if not (fits and value.shape[site.pos_axis] == length):
+            note = f"it has shape {list(value.shape)}, not [{' '.join(site.dims)}]"
+            name = f"{site.name} has its axes"
+            wrong[site.name] = Check(name, (site.name,), 1.0, 0.0, False, note)
+    for address in [a for a in values if a.name in wrong]:
+        del values[address]
+    return list(wrong.values())
+
+
+def _padding_checks(adapted: Adapted, bound: float) -> list[Check]:
+    """Whether padded prompts of a guessed family equal single ones; sides that fail are refused."""
+    ids = probe_batch(adapted, rows=1, length=5, seed=2).ids
+    alone, _ = one_pass(adapted, Batch(ids), [], [])
+    assert alone is not None
+    checks = []
+    for side in adapted.padding:
+        own = slice(2, None) if side == "left" else slice(0, ids.shape[1])
+        padded = torch.zeros(2, ids.shape[1] + 2, dtype=torch.long)
+        mask = torch.ones_like(padded).bool()
+        mask[0] = False
+        mask[0, own] = True
+        padded[0, own] = ids[0]
+        name = f"prompts padded on the {side} = single prompts"
+        try:
+            found, _ = one_pass(adapted, Batch(padded, mask), [], [])
+        except (RuntimeError, ValueError, TypeError, AttributeError, IndexError) as error:
+            note = f"it could not be run: {(str(error).splitlines() or [''])[0][:120]}"
+            checks.append(Check(name, (), 1.0, bound, False, note))
+            continue
+        assert found is not None
+        gap = _relative(found[0, own], alone[0])
+        passed = gap <= bound
+        checks.append(Check(name, (), gap, bound, passed, "" if passed else "such are refused"))
+    sides = zip(adapted.padding, checks, strict=True)
+    adapted.padding = tuple(side for side, check in sides if check.passed)
+    return checks
 
 
 def _identity(gap: Gap, bound: float) -> Check:
@@ -258,6 +306,9 @@ def _seam_check(
 ) -> Check:
     """Whether the five functions rebuild every block, forward and (on some layers) gradient."""
     name = "the layer seam rebuilds every block, forward and gradient"
+    if any(layer.opaque for layer in adapted.parts.layers):
+        note = "nothing is known of the inside of its blocks; the naive engine is used instead"
+        return Check(name, (), 1.0, bound, False, note)
     try:
         worst = max(
             _seam_gap(adapted, index, record, index in grad_layers)
