@@ -80,10 +80,12 @@ class Tap:
 
 
 def _tensor(native: Any) -> Tensor:
-    return native[0] if isinstance(native, tuple) else native
+    return native[0] if isinstance(native, (tuple, list)) else native
 
 
 def _swap(native: Any, tensor: Tensor) -> Any:
+    if isinstance(native, list):
+        return [tensor, *native[1:]]
     return (tensor, *native[1:]) if isinstance(native, tuple) else tensor
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from residuum.core import Address, LoadError, ResiduumError
+from residuum.core import SITES, Address, LoadError, ResiduumError
 from residuum.models import Adapted, Batch
 from residuum.runs.capture import Capture, Kept
 from residuum.runs.forward import forward_arguments, model_device, one_pass
@@ -120,6 +120,7 @@ def self_check(adapted: Adapted, *, thorough: bool = False) -> Report:
     adapted.seam_proven = checks[-1].passed
     if adapted.guessed:
         checks += _padding_checks(adapted, outer_bound(bare.dtype))
+    _refuse_unknown_sites(adapted)
     names = {each.name: None for each in adapted.taps}
     refused = {str(each.name): reason for each, reason in adapted.refused.items()}
     return Report(
@@ -131,6 +132,16 @@ def self_check(adapted: Adapted, *, thorough: bool = False) -> Report:
         refused=refused,
         seam_proven=adapted.seam_proven,
     )
+
+
+def _refuse_unknown_sites(adapted: Adapted) -> None:
+    """Say of every site inside a block of unknown make that it was not found."""
+    known = adapted.taps.keys() | adapted.refused.keys()
+    for layer in adapted.parts.layers:
+        for name in [name for name, site in SITES.items() if site.layered and layer.opaque]:
+            if Address(name, layer.index) not in known:
+                note = "its family has no table, and the inside of its blocks was not recognised"
+                adapted.refused[Address(name, layer.index)] = note
 
 
 def _shapes(batch: Batch, values: dict[Address, Tensor]) -> list[Check]:
