@@ -93,22 +93,25 @@ def falsifier(bench: Bench, named: Sequence[str], found: bool) -> str:
     task = bench.task.name
     if not found:
         return (
-            f"Refuted if, on other {task} pairs for the same weights, the right answer is preferred "
-            "more often than under random labels and the metric is higher on clean than on corrupt "
-            "prompts."
+            f"Refuted if, on other {task} pairs for the same weights, the right answer is "
+            "preferred more often than under random labels and the metric is higher on clean "
+            "than on corrupt prompts."
         )
     heads = listed([short(at) for at in named])
     return (
-        f"Refuted if, on new {task} pairs for the same weights, patching {heads} together recovers "
-        f"less than {percent(ENOUGH)} of the distance from corrupt to clean, or no more than random "
-        f"heads do, or if giving them corrupt values costs the answer less than {percent(ENOUGH)}."
+        f"Refuted if, on new {task} pairs for the same weights, patching {heads} together "
+        f"recovers less than {percent(ENOUGH)} of the distance from corrupt to clean, or no more "
+        "than random heads do, or if giving them corrupt values costs less than "
+        f"{percent(ENOUGH)} of it."
     )
 
 
 def scope(bench: Bench, n_chosen: int, n_given: int) -> tuple[str, ...]:
     """What the claim is about."""
     model, task = bench.model, bench.task
-    left = f" ({n_given} were given, the budget takes these)" if n_given > n_chosen + len(task) else ""
+    left = (
+        f" ({n_given} were given, the budget takes these)" if n_given > n_chosen + len(task) else ""
+    )
     source = f", from {task.source}" if task.source else ""
     return (
         f"One model: {model.name}, weights {model.adapted.weight_hash[:12]}, "

@@ -157,7 +157,7 @@ class Finding:
         return folder / FILE
 
     def figure(self) -> Bars:
-        """The named heads' effects with their intervals (of the answer itself, if none is named)."""
+        """The named heads' effects with intervals (the answer's own, if none is named)."""
         from residuum.findings.report import head_bars
 
         return head_bars(self)

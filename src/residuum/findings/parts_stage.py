@@ -64,11 +64,17 @@ class _Surgeon:
         )
 
     def together(self, chosen: tuple[str, ...], sets: list[tuple[str, ...]]) -> SetEvidence:
-        joint = [self.share(values) for values in self.three(chosen)]
+        recovered, swap, zero = (self.share(values) for values in self.three(chosen))
         random = [[self.share(values).value for values in self.three(each)] for each in sets]
-        columns = list(zip(*random, strict=True)) or [(), (), ()]
-        whole = self.patched(all_heads(self.bench))
-        return SetEvidence(*joint, *columns, all_heads_recovered=self.share(whole))
+        return SetEvidence(
+            recovered=recovered,
+            swap_drop=swap,
+            zero_drop=zero,
+            random_recovered=tuple(row[0] for row in random),
+            random_swap_drop=tuple(row[1] for row in random),
+            random_zero_drop=tuple(row[2] for row in random),
+            all_heads_recovered=self.share(self.patched(all_heads(self.bench))),
+        )
 
     def three(self, heads: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Effects of patching, swapping and silencing these heads, each ``[example]``."""

@@ -17,6 +17,7 @@ from residuum.figures import (
 from residuum.findings.claim import short
 from residuum.findings.evidence import Estimate, GridEvidence
 from residuum.findings.finding import Finding
+from residuum.findings.rules import number, percent, share
 
 _NOT_NEEDED = "that the cell is needed: other parts may be able to stand in for it."
 
@@ -163,63 +164,60 @@ def _bars(names: list[str], values: list[Estimate], unit: str, *, title: str, ca
 
 
 def head_table(finding: Finding) -> Table:
-    """Each named head under three interventions, and all together."""
+    """Each named head under three interventions."""
     assert finding.parts is not None
     rows = [
-        [short(head.at), *_with_ends(head.patch), 100 * head.recovered.value,
-         *_with_ends(head.swap_drop), *_with_ends(head.zero_drop)]
-        for head in finding.parts.heads
-    ]  # fmt: skip
-    return Table(
         [
-            Column("head"),
-            Column("patched: gains", finding.unit, digits=2), Column("95 %", align="right"),
-            Column("recovers", "%", digits=0),
-            Column("swapped: loses", finding.unit, digits=2), Column("95 %", align="right"),
-            Column("silenced: loses", finding.unit, digits=2), Column("95 %", align="right"),
-        ],
+            short(head.at),
+            100 * head.recovered.value,
+            number(head.patch),
+            number(head.swap_drop),
+            number(head.zero_drop),
+        ]
+        for head in finding.parts.heads
+    ]
+    columns = [Column(f"{what} ({finding.unit})", align="right")
+               for what in ("patched gains", "swapped loses", "silenced loses")]  # fmt: skip
+    return Table(
+        [Column("head"), Column("recovers (%)", digits=0), *columns],
         rows,
-        title="The heads one by one",
-        caption="**Patched**: its clean value in the corrupt run. **Swapped**: its corrupt value in "
+        title="The heads one by one, with 95 % intervals",
+        caption="**Patched**: its clean value in the corrupt run; as a share of the distance "
+        "between corrupt and clean this is what it **recovers**. **Swapped**: its corrupt value in "
         "the clean run. **Silenced**: zeros in the clean run, which also takes away what the head "
         "does on both prompts alike.",
-        does_not_show="effects that only appear together: they are under controls.",
-    )  # fmt: skip
+        does_not_show="effects that only appear together: they are in the comparison below.",
+    )
 
 
-def _with_ends(estimate: Estimate) -> tuple[float, str]:
-    return estimate.value, f"{estimate.low:.2f} to {estimate.high:.2f}"
-
-
-def control_bars(finding: Finding) -> Table:
+def control_table(finding: Finding) -> Table:
     """The named heads together, beside the random sets."""
     assert finding.parts is not None
     joint = finding.parts.together
     rows = [
-        _control("patched together: recover", joint.recovered, joint.random_recovered),
-        _control("swapped together: lose", joint.swap_drop, joint.random_swap_drop),
-        _control("silenced together: lose", joint.zero_drop, joint.random_zero_drop),
+        _control("patched: recover", joint.recovered, joint.random_recovered),
+        _control("swapped: lose", joint.swap_drop, joint.random_swap_drop),
+        _control("silenced: lose", joint.zero_drop, joint.random_zero_drop),
     ]
     return Table(
         [
-            Column("of the distance between corrupt and clean"),
-            Column("named heads", "%", digits=0), Column("95 %", align="right"),
-            Column("random sets, mean", "%", digits=0),
-            Column("random sets, highest", "%", digits=0),
+            Column("all together"),
+            Column("named heads", align="right"),
+            Column("random: mean", align="right"),
+            Column("random: highest", align="right"),
         ],
         rows,
-        title="Named heads together, against random heads",
-        caption=f"{len(joint.random_recovered)} random sets of {len(finding.components)} heads, "
-        "none of them named.",
-    )  # fmt: skip
+        title="The named heads together, against random heads",
+        caption="Shares of the distance between corrupt and clean, with 95 % intervals. Random: "
+        f"{len(joint.random_recovered)} sets of {len(finding.components)} heads, none of them "
+        "named. All heads of the model together recover "
+        f"{share(joint.all_heads_recovered)}.",
+    )
 
 
-def _control(
-    name: str, estimate: Estimate, random: tuple[float, ...]
-) -> list[str | float | None]:
-    mean = 100 * sum(random) / len(random) if random else None
-    ends = f"{100 * estimate.low:.0f} to {100 * estimate.high:.0f}"
-    return [name, 100 * estimate.value, ends, mean, 100 * max(random) if random else None]
+def _control(name: str, estimate: Estimate, random: tuple[float, ...]) -> list[str]:
+    mean = sum(random) / len(random) if random else float("nan")
+    return [name, share(estimate), percent(mean), percent(max(random, default=float("nan")))]
 
 
 def attention_panel(finding: Finding) -> Panel:

@@ -85,7 +85,9 @@ def _scalar(kind: Any, data: Any, where: str) -> Any:
     if kind is float:
         if data is None:
             return math.nan
-        _expect(isinstance(data, (int, float)) and not isinstance(data, bool), where, "a number", data)
+        _expect(
+            isinstance(data, (int, float)) and not isinstance(data, bool), where, "a number", data
+        )
         return float(data)
     if kind is int:
         _expect(isinstance(data, int) and not isinstance(data, bool), where, "a whole number", data)

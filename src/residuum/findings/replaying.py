@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from residuum.core import SILENT, CheckFailed, LoadError, Progress, content_hash
+from residuum.core import SILENT, CheckFailed, LoadError, Progress
 from residuum.findings.finding import Finding
 from residuum.findings.investigation import investigate
 from residuum.findings.plain import to_plain

@@ -6,13 +6,11 @@ import shlex
 
 from residuum.core import package_version
 from residuum.figures import (
-    Bars,
     Bullets,
     Callout,
     Code,
     Fold,
     Heading,
-    HeatMap,
     KeyValues,
     Paragraph,
     Part,
@@ -26,7 +24,7 @@ from residuum.findings.evidence import Estimate
 from residuum.findings.finding import Finding
 from residuum.findings.pictures import (
     attention_panel,
-    control_bars,
+    control_table,
     head_bars,
     head_map,
     head_table,
@@ -36,7 +34,7 @@ from residuum.findings.pictures import (
     sample_table,
     stream_map,
 )
-from residuum.findings.rules import ENOUGH, Rule, percent
+from residuum.findings.rules import ENOUGH, percent
 
 __all__ = ["head_bars", "report_html"]
 
@@ -145,9 +143,7 @@ def _behaviour(finding: Finding) -> list[Part]:
 
 
 def _percents(estimate: Estimate) -> str:
-    return (
-        f"{100 * estimate.value:.0f} %  [{100 * estimate.low:.0f}, {100 * estimate.high:.0f}]"
-    )
+    return f"{100 * estimate.value:.0f} %  [{100 * estimate.low:.0f}, {100 * estimate.high:.0f}]"
 
 
 def _numbers(estimate: Estimate) -> str:
@@ -175,8 +171,9 @@ def _heads(finding: Finding) -> list[Part]:
     return [
         Heading("Which heads?"),
         Paragraph(
-            f"{names}: the heads that moved the answer most on {_half(finding)} pairs set apart for "
-            "choosing. All numbers below are from the other pairs, which had no part in the choice."
+            f"{names}: the heads that moved the answer most on {_half(finding)} pairs set "
+            "apart for choosing. All numbers below are from the other pairs, which had no "
+            "part in the choice."
         ),
         head_bars(finding),
         head_table(finding),
@@ -186,21 +183,20 @@ def _heads(finding: Finding) -> list[Part]:
 
 
 def _half(finding: Finding) -> int:
+    """Pairs that heads were chosen on."""
     return len(finding.task["clean"]) - finding.behaviour.contrast.n
 
 
 def _controls(finding: Finding) -> list[Part]:
     assert finding.parts is not None
-    joint = finding.parts.together
     return [
         Heading("Would any heads do?"),
         Paragraph(
-            f"The named heads together, against {len(joint.random_recovered)} random sets of as "
-            "many other heads, treated in the same way. All heads of the model together recover "
-            f"{percent(joint.all_heads_recovered.value)}: what is missing there comes through the "
-            "words themselves, which stay corrupt at their own position."
+            "The named heads together, against random sets of as many other heads, treated in the "
+            "same way. What even all heads of the model do not recover comes through the words "
+            "themselves, which stay corrupt at their own position."
         ),
-        control_bars(finding),
+        control_table(finding),
     ]
 
 
@@ -210,8 +206,8 @@ def _decision(finding: Finding) -> list[Part]:
         Heading("How the status was decided"),
         Paragraph(
             "By these rules, and by nobody's opinion. A rule about the behaviour that fails, heads "
-            f"that recover less than {percent(ENOUGH)}, or heads no better than random ones make it "
-            "**not supported**; all rules holding makes it **supported**; anything between is "
+            f"that recover less than {percent(ENOUGH)}, or heads no better than random ones make "
+            "it **not supported**; all rules holding makes it **supported**; anything between is "
             "**undecided**."
         ),
         Table(["outcome", "rule", "demands", "found"], rows),
@@ -237,8 +233,8 @@ def _origin(finding: Finding, replay_path: str) -> list[Part]:
         Heading("Run it again"),
         Code(f"residuum replay {shlex.quote(replay_path)}", title="Shell"),
         Paragraph(
-            "It loads the model, refuses other weights, repeats every stage with the token ids kept "
-            "in the file, and compares every number."
+            "It loads the model, refuses other weights, repeats every stage with the token ids "
+            "kept in the file, and compares every number."
         ),
         KeyValues(
             {

@@ -29,7 +29,11 @@ class Stages:
         self.reused: list[str] = []
 
     def run(
-        self, name: str, kind: type[R], compute: Callable[[], R], extra: dict[str, Any] | None = None
+        self,
+        name: str,
+        kind: type[R],
+        compute: Callable[[], R],
+        extra: dict[str, Any] | None = None,
     ) -> R:
         """The stage's result: read if the same inputs were finished before, else computed.
 

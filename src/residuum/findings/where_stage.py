@@ -126,9 +126,11 @@ def positions(bench: Bench) -> dict[str, Tensor]:
     task = bench.task
     if task.positions:
         named = {name: at for name, at in task.positions.items() if bool((at >= 0).all())}
-        named |= {} if any(bool((at == task.last).all()) for at in named.values()) else {
-            "last": task.last
-        }
+        named |= (
+            {}
+            if any(bool((at == task.last).all()) for at in named.values())
+            else {"last": task.last}
+        )
         return dict(sorted(named.items(), key=lambda item: float(item[1].double().mean())))
     if task.attention_mask is not None:
         return {}

@@ -1,0 +1,1 @@
+"""What people start: the only rooms that print, parse arguments or open a port."""

@@ -1,0 +1,76 @@
+"""The entry point: read the command line, run one command, turn errors into two lines."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from residuum.apps.cli import doctor, investigate, lens, models, patch, replay, run, tasks
+from residuum.apps.cli.parser import Parser, command_parser
+from residuum.core import CheckFailed, ResiduumError
+
+COMMANDS = (investigate, replay, run, lens, patch, tasks, models, doctor)
+"""One module each, with ``add(commands)`` and ``run(arguments)``; in the order of the help."""
+
+BAD_INPUT, CHECK_FAILED, INTERRUPTED = 2, 1, 130
+_QUIET = {
+    "TQDM_DISABLE": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: arguments; None takes the process's own, and silences other packages' progress bars
+            and warnings in this process.
+
+    Returns:
+        0, or 1 for a failed check, 2 for bad input, 130 for Ctrl-C.
+    """
+    if argv is None:
+        for name, value in _QUIET.items():
+            os.environ.setdefault(name, value)
+    try:
+        return _dispatch(sys.argv[1:] if argv is None else list(argv))
+    except KeyboardInterrupt:
+        print("residuum: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except ResiduumError as error:
+        _complain(error)
+        return CHECK_FAILED if isinstance(error, CheckFailed) else BAD_INPUT
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def build_parser() -> Parser:
+    """The parser with every command."""
+    parser, commands = command_parser()
+    for command in COMMANDS:
+        command.add(commands)
+    return parser
+
+
+def _dispatch(argv: list[str]) -> int:
+    parser = build_parser()
+    arguments = parser.parse_args(argv)
+    if not hasattr(arguments, "run"):
+        parser.print_help()
+        return 0
+    return arguments.run(arguments)
+
+
+def _complain(error: ResiduumError) -> None:
+    """Two lines on standard error: what, and how to mend it."""
+    place = f" [{error.where}]" if error.where else ""
+    print(f"residuum: {_one_line(error.what)}{place}", file=sys.stderr)
+    print(f"    mend: {_one_line(error.mend)}", file=sys.stderr)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
