@@ -222,9 +222,15 @@ def keep_good(
             more += f"; words that are no single tokens: {', '.join(map(repr, unfit))}"
         raise TaskError(
             f"{len(problems)} of {len(checked)} pairs do not fit: {listed}{more}",
-            mend="mend these rows, or pass skip_misfits=True to drop and count them"
-            if rows
-            else "choose pairs whose words this model's tokenizer holds as single tokens",
+            mend=_mend_misfits(bool(rows), bool(unfit)),
             where=where,
         )
     return rows, problems
+
+
+def _mend_misfits(some_fit: bool, words: bool) -> str:
+    if some_fit:
+        return "mend these rows, or pass skip_misfits=True to drop and count them"
+    if words:
+        return "choose pairs whose words this model's tokenizer holds as single tokens"
+    return "mend these rows: clean and corrupt differ, and have equally many tokens"
