@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -142,6 +143,7 @@ def _finish(
         "tokens_per_second": round(recipe.steps * recipe.tokens_per_step / trainer.seconds),
         "device": str(model.device),
         "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
         "torch": torch.__version__,
         **evaluate_microworld(model, tokenizer, n=n, seed=SCORE_SEED).to_json(),
     }
