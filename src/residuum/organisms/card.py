@@ -149,8 +149,8 @@ AdamW: peak {recipe["learning_rate"]}, betas {tuple(recipe["betas"])}, weight de
 warm-up, then a cosine to 5 %; {recipe["steps"]} steps of {recipe["tokens_per_step"]} tokens in
 windows of {windows} that begin with `<s>`; loss on every token; seed {recipe["seed"]}.
 Training took {scores["seconds"] / 60:.1f} minutes ({scores["tokens_per_second"]:,} tokens a
-second; {scores["device"]}, {scores["threads"]} threads, {scores["cores"]} cores), looks at the tasks
-included, torch {scores["torch"]}. `training_log.jsonl` has the course.
+second; {scores["device"]}, {scores["threads"]} threads, {scores["cores"]} cores), looks at
+the tasks included, torch {scores["torch"]}. `training_log.jsonl` has the course.
 
 Relative share of the sentences by kind: {shares};
 {DAY_SHARE:.0%} of all but the repeats open with a day.
