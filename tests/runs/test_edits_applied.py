@@ -308,15 +308,6 @@ def test_a_reference_is_safe_from_what_is_done_to_the_tensor_later() -> None:
 # -- any stack -------------------------------------------------------------------------------
 
 LAYERED = ("resid_pre", "resid_mid", "resid_post", "z", "mlp_act", "attn_out", "mlp_out")
-    "resid_pre",
-    "resid_mid",
-    "resid_post",
-    "z",
-    "mlp_act",
-    "attn_out",
-    "mlp_out",
-    "head_out",
-)
 numbers = st.floats(-3, 3, width=32)
 
 
