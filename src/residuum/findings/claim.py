@@ -10,6 +10,12 @@ from residuum.findings.evidence import BehaviourEvidence, PartsEvidence
 from residuum.findings.rules import ENOUGH, Status, number, percent, present, share
 from residuum.findings.rules import Rule as Rule
 
+_METRIC_WORDS = {
+    "logit_diff": "logit difference",
+    "prob": "probability",
+    "prob_diff": "probability difference",
+    "loss_nats": "log probability",
+}
 INTERVENTION = (
     "patching `z`, what a head hands to its output projection, at all positions: clean values "
     "into the corrupt run, and corrupt values into the clean run"
@@ -39,9 +45,13 @@ def model_name(name: str) -> str:
     return PurePath(name).name or name
 
 
-def answer_name(unit: str) -> str:
-    """What the metric is called in a sentence."""
-    return {"logits": "logit difference", "probability": "probability"}.get(unit, unit)
+def metric_words(metric: str) -> str:
+    """A metric's name in words.
+
+    >>> metric_words("logit_diff")
+    'logit difference'
+    """
+    return _METRIC_WORDS.get(metric, metric.replace("_", " "))
 
 
 def data_name(bench: Bench) -> str:
@@ -66,7 +76,7 @@ def claim(
             f"{percent(behaviour.shuffled.value)}, and clean and corrupt prompts differ by "
             f"{number(behaviour.contrast)} {bench.metric.unit}."
         )
-    measure = f"{bench.task.metric.replace('_', ' ')} {number(behaviour.metric_clean)}"
+    measure = f"{metric_words(bench.task.metric)} {number(behaviour.metric_clean)}"
     answer = f"{model}'s answer ({measure}, accuracy {percent(behaviour.accuracy.value)})"
     names = listed([short(head.at) for head in parts.heads])
     noun = "head" if len(parts.heads) == 1 else "heads"
@@ -76,10 +86,11 @@ def claim(
 def _verdict(parts: PartsEvidence, heads: str, status: Status) -> str:
     joint = parts.together
     best = max(joint.random_recovered, default=float("nan"))
+    its, sets = ("its", "heads") if len(parts.heads) == 1 else ("their", "sets of as many heads")
     said = (
-        f"their clean values in the corrupt run recover {share(joint.recovered)} of it, their "
-        f"corrupt values in the clean run cost {share(joint.swap_drop)}, and the best of "
-        f"{len(joint.random_recovered)} random sets of as many heads recovers {percent(best)}."
+        f"given {its} clean values, a corrupt run regains {share(joint.recovered)} of the answer; "
+        f"given {its} corrupt values, a clean run loses {share(joint.swap_drop)}; the best of "
+        f"{len(joint.random_recovered)} random {sets} regains {percent(best)}."
     )
     if status == "supported":
         return f"depends on {heads}: {said}"
@@ -118,7 +129,8 @@ def scope(bench: Bench, n_chosen: int, n_given: int) -> tuple[str, ...]:
         f"{str(model.dtype).removeprefix('torch.')} on {model.device}.",
         f"One task: {task.name}{source}; heads were chosen on {n_chosen} pairs and measured on "
         f"{len(task)} others{left}.",
-        f"One measure: {task.metric} in {bench.metric.unit}, at the last token of the prompt.",
+        f"One measure: the {metric_words(task.metric)} ({bench.metric.unit}) at the last "
+        "token of the prompt.",
         "One kind of part: attention heads. MLPs are shown by layer, and are not named.",
     )
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from residuum.runs import bootstrap_mean_interval, wilson_interval
+
+RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -36,13 +41,25 @@ class Estimate:
         low, high = wilson_interval(int(sum(hits)), len(hits))
         return Estimate(float(sum(hits)) / len(hits), low, high, len(hits))
 
-    def over(self, distance: float) -> Estimate:
-        """The same in units of ``distance``; NaN where that is 0."""
-        if not distance:
-            nan = float("nan")
-            return Estimate(nan, nan, nan, self.n)
-        low, high = sorted((self.low / distance, self.high / distance))
-        return Estimate(self.value / distance, low, high, self.n)
+    @staticmethod
+    def of_ratio(values: Sequence[float], distances: Sequence[float], seed: int = 0) -> Estimate:
+        """Mean value over mean distance, pairs drawn together; NaN where the distance is 0.
+
+        Drawing value and distance of a pair together keeps what only makes all of a pair's numbers
+        larger out of the interval.
+        """
+        parts, wholes = np.asarray(values, dtype=float), np.asarray(distances, dtype=float)
+        n = len(parts)
+        if not wholes.sum():
+            return Estimate(math.nan, math.nan, math.nan, n)
+        ratio = float(parts.sum() / wholes.sum())
+        if n < 2:
+            return Estimate(ratio, math.nan, math.nan, n)
+        drawn = np.random.default_rng(seed).integers(0, n, size=(RESAMPLES, n))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratios = parts[drawn].sum(axis=1) / wholes[drawn].sum(axis=1)
+        low, high = np.nanquantile(ratios, [0.025, 0.975])
+        return Estimate(ratio, float(low), float(high), n)
 
 
 @dataclass(frozen=True)

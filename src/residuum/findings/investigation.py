@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -143,7 +144,7 @@ class _Chain:
         provenance = self.bench.model.provenance()
         return {
             "schema": SCHEMA,
-            "residuum": package_version(),
+            "code": code_hash(),
             "weights": provenance.weight_hash,
             "dtype": provenance.dtype,
             "device": provenance.device,
@@ -243,6 +244,16 @@ def samples(bench: Bench, count: int = SHOWN) -> tuple[Sample, ...]:
             )
         )
     return tuple(found)
+
+
+def code_hash() -> str:
+    """SHA-256 over this package's sources: a stage is only reused by the code that made it."""
+    root = Path(__file__).resolve().parent.parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(f"{path.relative_to(root)}".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def software() -> dict[str, str]:

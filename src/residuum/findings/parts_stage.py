@@ -53,11 +53,10 @@ class _Surgeon:
 
     def head(self, at: str) -> HeadEvidence:
         patch, swap, zero = self.three((at,))
-        effect = Estimate.of_mean(patch.tolist())
         return HeadEvidence(
             at=at,
-            patch=effect,
-            recovered=effect.over(self.bench.distance),
+            patch=Estimate.of_mean(patch.tolist()),
+            recovered=self.share(patch),
             swap_drop=Estimate.of_mean(swap.tolist()),
             zero_drop=Estimate.of_mean(zero.tolist()),
             patch_values=tuple(patch.tolist()),
@@ -98,7 +97,8 @@ class _Surgeon:
         return self.bench.clean - values
 
     def share(self, values: np.ndarray) -> Estimate:
-        return Estimate.of_mean(values.tolist()).over(self.bench.distance)
+        """Values as a share of the distance from corrupt to clean."""
+        return Estimate.of_ratio(values.tolist(), (self.bench.clean - self.bench.corrupt).tolist())
 
     def picture(self, at: str, example: int = 0) -> Picture:
         """The head's attention on an example prompt, padding cut off."""

@@ -14,7 +14,7 @@ from residuum.figures import (
     Series,
     Table,
 )
-from residuum.findings.claim import short
+from residuum.findings.claim import metric_words, short
 from residuum.findings.evidence import Estimate, GridEvidence
 from residuum.findings.finding import Finding
 from residuum.findings.rules import number, percent, share
@@ -80,8 +80,9 @@ def stream_map(finding: Finding) -> HeatMap | None:
         finding,
         x="position in the sentence",
         title="The residual stream, by layer and position",
-        caption="The whole stream after a layer, at one position. Bright cells trace the path that "
-        "the answer takes: from the word that differs to the last token.",
+        caption="The whole stream at one position, before the first layer (embed) and after each. "
+        "The dark cells trace the path of what differs, from the changed word up and over to the last "
+        "token. Columns are roles in the sentence, with the word in one of the prompts.",
         does_not_show="which part of the layer put it there.",
     )
 
@@ -136,7 +137,7 @@ def head_bars(finding: Finding) -> Bars:
         seen = finding.behaviour
         return _bars(
             ["clean", "corrupt"], [seen.metric_clean, seen.metric_corrupt], finding.unit,
-            title=f"{finding.metric.replace('_', ' ')} on both sides", caption="",
+            title=f"{metric_words(finding.metric)} on both sides", caption="",
         )  # fmt: skip
     heads = finding.parts.heads
     return _bars(
@@ -144,7 +145,7 @@ def head_bars(finding: Finding) -> Bars:
         [head.patch for head in heads],
         finding.unit,
         title="Effect of giving one head its clean value",
-        caption=f"Change of the {finding.metric.replace('_', ' ')} towards clean, in the corrupt "
+        caption=f"Change of the {metric_words(finding.metric)} towards clean, in the corrupt "
         f"run; mean over {heads[0].patch.n} pairs, with 95 % intervals.",
     )
 
@@ -243,7 +244,7 @@ def attention_panel(finding: Finding) -> Panel:
     prompt = " ".join(token.strip() for token in finding.parts.pictures[0].tokens)
     return Panel(
         maps,
-        columns=min(4, len(maps)),
+        columns=4,
         title="Attention of the named heads on one prompt",
         caption=f"“{prompt}” Each row is a token looking back; a row sums to 1. Click a map for "
         "its tokens and numbers.",
@@ -266,9 +267,9 @@ def sample_table(finding: Finding) -> Table:
     return Table(
         [
             Column("clean prompt"), Column("answer"), Column("model says"),
-            Column(finding.metric.replace("_", " "), unit, digits=1),
+            Column(metric_words(finding.metric), unit, digits=1),
             Column("corrupt prompt"), Column("model says"),
-            Column(finding.metric.replace("_", " "), unit, digits=1),
+            Column(metric_words(finding.metric), unit, digits=1),
         ],
         rows,
         title="Pairs",

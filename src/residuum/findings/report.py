@@ -19,7 +19,7 @@ from residuum.figures import (
     Table,
     page,
 )
-from residuum.findings.claim import model_name, short
+from residuum.findings.claim import metric_words, model_name, short
 from residuum.findings.evidence import Estimate
 from residuum.findings.finding import Finding
 from residuum.findings.pictures import (
@@ -34,7 +34,7 @@ from residuum.findings.pictures import (
     sample_table,
     stream_map,
 )
-from residuum.findings.rules import ENOUGH, percent
+from residuum.findings.rules import ENOUGH, number, percent, share
 
 __all__ = ["head_bars", "report_html"]
 
@@ -84,29 +84,46 @@ def _badge(finding: Finding) -> str:
 
 def _stats(finding: Finding) -> list[Stat]:
     seen = finding.behaviour
-    label = finding.metric.replace("_", " ")
+    corrupt = number(seen.metric_corrupt)
     stats = [
         _stat("Accuracy", seen.accuracy, percentage=True),
-        _stat(f"{label.capitalize()}, clean", seen.metric_clean, unit=finding.unit),
-        _stat(f"{label.capitalize()}, corrupt", seen.metric_corrupt, unit=finding.unit),
+        _stat(
+            metric_words(finding.metric).capitalize(),
+            seen.metric_clean,
+            unit=finding.unit,
+            more=f"after corrupt prompts {corrupt}",
+        ),
     ]
     if finding.parts is not None:
         joint = finding.parts.together
         stats += [
-            _stat("Named heads recover", joint.recovered, percentage=True),
-            _stat("Without them is lost", joint.swap_drop, percentage=True),
+            _stat(
+                "With their clean values",
+                joint.recovered,
+                percentage=True,
+                more="of the answer regained by a corrupt run",
+            ),
+            _stat(
+                "With their corrupt values",
+                joint.swap_drop,
+                percentage=True,
+                more="of the answer lost by a clean run",
+            ),
         ]
     return stats
 
 
-def _stat(label: str, estimate: Estimate, *, unit: str = "", percentage: bool = False) -> Stat:
+def _stat(
+    label: str, estimate: Estimate, *, unit: str = "", percentage: bool = False, more: str = ""
+) -> Stat:
     scale, digits = (100.0, 0) if percentage else (1.0, 2)
     low, high = (f"{scale * end:.{digits}f}" for end in (estimate.low, estimate.high))
+    interval = f"95 % interval {low} to {high}" if estimate.low == estimate.low else ""
     return Stat(
         label,
         f"{scale * estimate.value:.{digits}f}",
         unit="%" if percentage else unit,
-        detail=f"95 % interval {low} to {high}" if estimate.low == estimate.low else "",
+        detail="; ".join(part for part in (more, interval) if part),
     )
 
 
@@ -122,12 +139,12 @@ def _behaviour(finding: Finding) -> list[Part]:
         Table(
             ["", "clean prompts", "corrupt prompts"],
             [
-                ["most likely next word is the answer", _percents(seen.accuracy),
-                 _percents(seen.accuracy_corrupt)],
-                ["answer ranked above wrong answer", _percents(seen.choice),
-                 _percents(seen.choice_corrupt)],
-                [f"{finding.metric.replace('_', ' ')} ({finding.unit})",
-                 _numbers(seen.metric_clean), _numbers(seen.metric_corrupt)],
+                ["most likely next word is the answer", share(seen.accuracy),
+                 share(seen.accuracy_corrupt)],
+                ["answer ranked above wrong answer", share(seen.choice),
+                 share(seen.choice_corrupt)],
+                [f"{metric_words(finding.metric)} ({finding.unit})",
+                 number(seen.metric_clean), number(seen.metric_corrupt)],
             ],
             title="Behaviour, with 95 % intervals",
             caption=f"{seen.choice.n} pairs. With labels handed out at random ({seen.shuffles} "
@@ -140,14 +157,6 @@ def _behaviour(finding: Finding) -> list[Part]:
         Fold("One prompt, layer by layer", [lens_map(finding)]),
     ]  # fmt: skip
     return shown
-
-
-def _percents(estimate: Estimate) -> str:
-    return f"{100 * estimate.value:.0f} %  [{100 * estimate.low:.0f}, {100 * estimate.high:.0f}]"
-
-
-def _numbers(estimate: Estimate) -> str:
-    return f"{estimate.value:.2f}  [{estimate.low:.2f}, {estimate.high:.2f}]"
 
 
 def _where(finding: Finding) -> list[Part]:

@@ -80,13 +80,17 @@ def grid_of(
         effects=tuple(tuple(cell.value for cell in line) for line in cells),
         low=tuple(tuple(cell.low for cell in line) for line in cells),
         high=tuple(tuple(cell.high for cell in line) for line in cells),
-        recovered=tuple(tuple(cell.over(distance).value for cell in line) for line in cells),
+        recovered=tuple(tuple(_ratio(cell.value, distance) for cell in line) for line in cells),
         n=values.shape[-1],
     )
 
 
 def _mean(cell: np.ndarray) -> Estimate:
     return Estimate.of_mean([float(value) for value in cell if np.isfinite(value)])
+
+
+def _ratio(effect: float, distance: float) -> float:
+    return effect / distance if distance else float("nan")
 
 
 def _parts(bench: Bench, progress: Progress) -> GridEvidence:
@@ -99,7 +103,7 @@ def _parts(bench: Bench, progress: Progress) -> GridEvidence:
 
 
 def stream(bench: Bench, progress: Progress = SILENT) -> GridEvidence | None:
-    """The residual stream after each layer, by named position; by number where none is named.
+    """The stream before and after each layer, by named position; by number where none is named.
 
     Named positions are looked up prompt by prompt, so sentence patterns of different length go
     together. Without names only prompts of one length can be lined up; None if they are not.
@@ -107,7 +111,8 @@ def stream(bench: Bench, progress: Progress = SILENT) -> GridEvidence | None:
     places = positions(bench)
     if not places:
         return None
-    sites = [f"L{layer}.resid_post" for layer in range(bench.model.n_layers)]
+    layers = range(bench.model.n_layers)
+    sites = ["L0.resid_pre", *(f"L{layer}.resid_post" for layer in layers)]
     donor, receiver = bench.run("clean", capture=sites), bench.run("corrupt", capture=sites)
     cells = [(site, at) for site in sites for at in places.values()]
     values = []
@@ -115,14 +120,14 @@ def stream(bench: Bench, progress: Progress = SILENT) -> GridEvidence | None:
         mixed = _mixed(receiver[site], donor[site], at)
         values.append(bench.values("corrupt", [Patch(site, mixed)]) - bench.corrupt)
     shape = (len(sites), len(places), len(bench.task))
-    rows = [f"L{layer}" for layer in range(len(sites))]
+    rows = ["embed", *(f"L{layer}" for layer in layers)]
     return grid_of(
         "resid_post", rows, list(places), np.stack(values).reshape(shape), bench.distance
     )
 
 
 def positions(bench: Bench) -> dict[str, Tensor]:
-    """Label -> position in each prompt, left to right."""
+    """Label, with the first prompt's word, -> position in each prompt, left to right."""
     task = bench.task
     if task.positions:
         named = {name: at for name, at in task.positions.items() if bool((at >= 0).all())}
@@ -131,7 +136,9 @@ def positions(bench: Bench) -> dict[str, Tensor]:
             if any(bool((at == task.last).all()) for at in named.values())
             else {"last": task.last}
         )
-        return dict(sorted(named.items(), key=lambda item: float(item[1].double().mean())))
+        order = sorted(named, key=lambda name: float(named[name].double().mean()))
+        words = bench.prompt("clean", 0)
+        return {f"{name} ({words[int(named[name][0])].strip()})": named[name] for name in order}
     if task.attention_mask is not None:
         return {}
     width = task.clean.shape[1]
