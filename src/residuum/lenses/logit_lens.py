@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from residuum.core import AddressError, OptionError, Provenance, TokenError
+from residuum.core import OptionError, Provenance, TokenError
+from residuum.models import final_logits
 from residuum.runs import Capture, Model
 
 if TYPE_CHECKING:
@@ -116,18 +117,8 @@ def unembed(model: Model, stream: Tensor) -> Tensor:
     The final norm is applied at the stream's own scale, then the unembedding and the family's own
     scaling and soft cap.
     """
-    parts, config = model.adapted.parts, model.hf.config.get_text_config()
-    if parts.unembed is None:
-        raise AddressError("this model has no unembedding", mend="load a language model")
     with torch.no_grad():
-        logits = parts.unembed(stream if parts.final_norm is None else parts.final_norm(stream))
-    family = model.adapted.family
-    if family.logit_scale:
-        logits = logits * getattr(config, family.logit_scale)
-    if family.logit_divisor:
-        logits = logits / getattr(config, family.logit_divisor)
-    cap = getattr(config, family.logit_softcap) if family.logit_softcap else None
-    return logits if cap is None else torch.tanh(logits / cap) * cap
+        return final_logits(model.adapted.parts, stream)
 
 
 def logit_lens(

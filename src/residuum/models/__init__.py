@@ -9,6 +9,7 @@ from residuum.models.parts import Dims, Layer, Parts, find_parts
 from residuum.models.seam import LayerCall, Seam
 from residuum.models.taps import DoorPoint, Flow, ModulePoint, Tap, build_taps
 from residuum.models.tokens import Batch, Tokens
+from residuum.models.unembedding import final_logits, logits_of
 from residuum.models.weights import BY_LAYER_NAMES, WEIGHT_NAMES, ByLayer, Weights
 
 __all__ = [
@@ -38,6 +39,8 @@ __all__ = [
     "build_taps",
     "embedded_path",
     "family_of",
+    "final_logits",
     "find_parts",
+    "logits_of",
     "open_door",
 ]

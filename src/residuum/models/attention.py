@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +46,7 @@ def attend_explicitly(
     softcap: float | None = None,
     s_aux: Tensor | None = None,
     bias: Tensor | None = None,
+    single: Literal["", "scores", "softmax"] = "",
     **_: Any,
 ) -> tuple[Tensor, Tensor]:
     """Attention written out, honouring soft caps, sinks, additive biases and grouped heads.
@@ -55,6 +56,8 @@ def attend_explicitly(
         mask: boolean (true = attend), additive, or None for plain causal (or no) masking.
         s_aux: per-head sink logits.
         bias: added to the scores after scaling (ALiBi).
+        single: what the model's own code computes in float32 whatever its dtype; followed unless
+            somebody looks at scores or pattern, which are then exact in the model's dtype.
 
     Returns:
         ``z`` as ``[batch, q_pos, head, d_head]`` and the pattern.
@@ -63,7 +66,11 @@ def attend_explicitly(
     if groups > 1:
         key, value = (each.repeat_interleave(groups, dim=1) for each in (key, value))
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    own = "" if visitor is not None and visitor.explicit(layer) else single
+    if own == "scores":
+        query, key = query.float(), key.float()
     scores = query @ key.transpose(-1, -2) * scale
+    scores = scores.to(torch.promote_types(scores.dtype, value.dtype))
     if bias is not None:
         scores = scores + bias
     if softcap is not None:
@@ -71,6 +78,7 @@ def attend_explicitly(
     scores = _masked(scores, mask, causal=getattr(module, "is_causal", True))
     if visitor is not None:
         scores = _still_masked(scores, visitor.visit(layer, "scores", scores))
+    scores = scores.float() if own == "softmax" else scores
     pattern = _softmax(scores, s_aux).to(value.dtype)
     if visitor is not None:
         pattern = visitor.visit(layer, "pattern", pattern)

@@ -88,6 +88,15 @@ def _attention(
     return attend_explicitly(module, query, key, value, mask, door.visitor, layer, **kw)
 
 
+def own_kernel(
+    parts: Parts, layer: int, query: Tensor, key: Tensor, value: Tensor, call: AttentionCall
+) -> Tensor:
+    """``z`` of one layer by the model's own kernel, called as ``call`` recorded."""
+    module = parts.layers[layer].attn
+    name = module.config._attn_implementation or "eager"
+    return _kernel(module, name)(module, query, key, value, call.mask, **call.options)[0]
+
+
 def _kernel_name(parts: Parts, visitor: Visitor) -> str:
     """The model's own kernel; where scores are asked for, one whose mask can be read."""
     name = parts.layers[0].attn.config._attn_implementation or "eager"

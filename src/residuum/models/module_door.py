@@ -43,7 +43,11 @@ def _bloom(layer: Layer, hidden: Tensor, kwargs: dict[str, Any]) -> tuple[Heads,
     q, k, v = _heads(layer, hidden)
     k, v = _cached(layer, k, v, kwargs)
     alibi = kwargs["alibi"].unflatten(0, (hidden.shape[0], -1))
-    options = {"scaling": layer.attn.inv_norm_factor, "bias": alibi * layer.attn.beta}
+    options = {
+        "scaling": layer.attn.inv_norm_factor,
+        "bias": alibi * layer.attn.beta,
+        "single": "softmax",
+    }
     return (q, k, v), AttentionCall(kwargs.get("attention_mask"), options)
 
 
@@ -72,7 +76,9 @@ def _gptj(layer: Layer, hidden: Tensor, kwargs: dict[str, Any]) -> tuple[Heads, 
     width = attn.rotary_dim or layer.projections.d_head
     q, k = (_rotate_part(each, rotate, sin, cos, width) for each in (q, k))
     k, v = _cached(layer, k, v, kwargs)
-    return (q, k, v), AttentionCall(kwargs.get("attention_mask"), {"scaling": 1 / attn.scale_attn})
+    return (q, k, v), AttentionCall(
+        kwargs.get("attention_mask"), {"scaling": 1 / attn.scale_attn, "single": "scores"}
+    )
 
 
 def _rotate_part(
@@ -86,7 +92,9 @@ def _rotate_part(
 def _gpt_neo(layer: Layer, hidden: Tensor, kwargs: dict[str, Any]) -> tuple[Heads, AttentionCall]:
     q, k, v = _heads(layer, hidden)
     k, v = _cached(layer, k, v, kwargs)
-    return (q, k, v), AttentionCall(kwargs.get("attention_mask"), {"scaling": 1.0})
+    return (q, k, v), AttentionCall(
+        kwargs.get("attention_mask"), {"scaling": 1.0, "single": "scores"}
+    )
 
 
 _PREPARE: dict[str, Prepare] = {

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from residuum.models.attention import AttentionCall, Visitor, attend_explicitly
 from residuum.models.door import open_door
+from residuum.models.interface_door import own_kernel
 from residuum.models.module_door import prepare_heads
 from residuum.models.parts import Layer, Parts
 
@@ -103,6 +104,15 @@ class Seam:
         options = call.attention.options
         z, _ = attend_explicitly(attn, q, k, v, call.attention.mask, visitor, layer, **options)
         return z
+
+    def attend_natively(
+        self, layer: int, q: Tensor, k: Tensor, v: Tensor, call: LayerCall
+    ) -> Tensor:
+        """``z``, by the kernel that the model itself uses."""
+        if self.parts.family.door == "module":
+            return self.attend(layer, q, k, v, call)
+        query, key, value = (each.transpose(1, 2) for each in (q, k, v))
+        return own_kernel(self.parts, layer, query, key, value, call.attention)
 
     def out(self, layer: int, z: Tensor) -> Tensor:
         """What attention adds to the stream, from ``z``."""

@@ -2,48 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import product
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
-import torch
 import xarray as xr
-from torch import Tensor
 
-from residuum.core import (
-    SILENT,
-    SITES,
-    Address,
-    OptionError,
-    Patch,
-    Progress,
-    TaskError,
-    track,
-)
+from residuum.core import SILENT, OptionError, Progress
 from residuum.models import Batch
+from residuum.patching.engines import Outcome, forked, naive
+from residuum.patching.grid import Grid, make_grid
+from residuum.patching.reader import AnswerReader
 from residuum.patching.sweep import Sweep
-from residuum.runs import Metric, Model, Task, metric_named, part_count
+from residuum.runs import Metric, Model, Task, metric_named
 
 Direction = Literal["denoise", "noise"]
-_BY = ("layer", "head", "pos")
+Engine = Literal["auto", "forked", "naive"]
 _SMALL = 0.05
-
-
-@dataclass(frozen=True)
-class _Grid:
-    """The cells of a sweep."""
-
-    site: str
-    by: tuple[str, ...]
-    sizes: tuple[int, ...]
-
-    def cells(self) -> Iterator[tuple[tuple[int, ...], Address]]:
-        """Index and address of each cell, in order."""
-        for index in product(*(range(size) for size in self.sizes)):
-            at = dict(zip(self.by, index, strict=True))
-            yield index, Address(self.site, at["layer"], at.get("head"), at.get("pos"))
 
 
 def patch(
@@ -53,10 +29,11 @@ def patch(
     by: Sequence[str] = ("layer", "head"),
     *,
     direction: Direction = "denoise",
+    engine: Engine = "auto",
     metric: str = "",
     progress: Progress = SILENT,
 ) -> Sweep:
-    """Patch every cell of a grid, one forward pass each, and measure the task's metric.
+    """Patch every cell of a grid, one at a time, and measure the task's metric.
 
     Args:
         model: a loaded model.
@@ -65,6 +42,8 @@ def patch(
         by: grid axes: ``layer``, and ``head`` and ``pos`` where the site has them.
         direction: ``"denoise"`` writes clean values into the corrupt run, ``"noise"`` corrupt ones
             into the clean run; effects are signed towards clean in both.
+        engine: ``"forked"`` computes only what a patch can change, ``"naive"`` one whole forward
+            pass a cell; ``"auto"`` forks where that is proven equal on this model, and says so.
         metric: name of a metric; the task's own by default.
         progress: who is told.
 
@@ -86,8 +65,10 @@ def patch(
     """
     if direction not in ("denoise", "noise"):
         raise OptionError(f"unknown direction {direction!r}", mend="use 'denoise' or 'noise'")
+    if engine not in ("auto", "forked", "naive"):
+        raise OptionError(f"unknown engine {engine!r}", mend="use 'auto', 'forked' or 'naive'")
     task.check_fits(model)
-    grid = _grid(model, task, sites, (by,) if isinstance(by, str) else tuple(by))
+    grid = make_grid(model, task, sites, (by,) if isinstance(by, str) else tuple(by))
     measure = metric_named(metric or task.metric)
     if measure.needs_reference:
         raise OptionError(
@@ -95,70 +76,43 @@ def patch(
         )
     clean, corrupt = (Batch(ids, task.attention_mask) for ids in (task.clean, task.corrupt))
     source, target = (clean, corrupt) if direction == "denoise" else (corrupt, clean)
-    whole = [Address(grid.site, layer) for layer in range(model.n_layers)]
-    donor = model.run(source, capture=whole)
-    receiver = model.run(target)
-    given, base = (_at_answer(measure, run.last, task) for run in (donor, receiver))
-    values = np.full((*grid.sizes, len(task)), np.nan)
-    sign = 1.0 if measure.larger_is_better else -1.0
-    cells = list(grid.cells())
-    for index, at in track(cells, progress, f"patching {grid.site}", len(cells)):
-        run = model.run(target, edits=Patch(at, donor))
-        values[index] = sign * (_at_answer(measure, run.last, task) - base)
-    ends = (given, base) if direction == "denoise" else (base, given)
-    return _sweep(model, task, grid, values, ends, sign, measure, direction, len(cells) + 2)
+    reader = AnswerReader(model, task, measure)
+    outcome = _swept(model, grid, source, target, reader, engine, progress)
+    return _sweep(model, task, grid, outcome, measure, direction)
 
 
-def _at_answer(measure: Metric, logits: Tensor, task: Task) -> np.ndarray:
-    with torch.no_grad():
-        return measure(logits.double(), task).cpu().numpy()
-
-
-def _grid(model: Model, task: Task, site: str, by: tuple[str, ...]) -> _Grid:
-    address = Address.parse(site)
-    if address != Address(address.name) or address.name not in SITES or not address.site.layered:
-        raise OptionError(
-            f"cannot sweep {site!r}: a sweep takes a site that layers have, by name alone",
-            mend="write it as 'z' or 'resid_post'; by says what to go through",
-        )
-    dims = address.site.dims
-    has = {"layer": True, "head": "head" in dims, "pos": "pos" in dims or "q_pos" in dims}
-    wrong = [axis for axis in by if not has.get(axis, False)]
-    if wrong or "layer" not in by or len(set(by)) != len(by):
-        can = ", ".join(axis for axis in _BY if has[axis])
-        raise OptionError(
-            f"cannot sweep {site} by {by!r}", mend=f"by starts with layer and may hold: {can}"
-        )
-    if "pos" in by and task.attention_mask is not None:
-        raise TaskError(
-            "the prompts have different lengths, so positions do not line up",
-            mend="sweep prompts of one length, or leave pos out of by",
-        )
-    sizes = {
-        "layer": model.n_layers,
-        "head": part_count(model.adapted, address) if "head" in by else 0,
-        "pos": task.clean.shape[1],
-    }
-    return _Grid(address.name, by, tuple(sizes[axis] for axis in by))
+def _swept(
+    model: Model,
+    grid: Grid,
+    source: Batch,
+    target: Batch,
+    reader: AnswerReader,
+    engine: Engine,
+    progress: Progress,
+) -> Outcome:
+    """The sweep by the engine asked for; ``auto`` forks where that is proven equal."""
+    if engine == "naive":
+        return naive(model, grid, source, target, reader, progress)
+    found = forked(model, grid, source, target, reader, progress)
+    if isinstance(found, Outcome):
+        return found
+    if engine == "forked":
+        raise OptionError(f"this sweep cannot be forked: {found}", mend="use engine='auto'")
+    return replace(naive(model, grid, source, target, reader, progress), why=found)
 
 
 def _sweep(
-    model: Model,
-    task: Task,
-    grid: _Grid,
-    values: np.ndarray,
-    ends: tuple[np.ndarray, np.ndarray],
-    sign: float,
-    measure: Metric,
-    direction: str,
-    passes: int,
+    model: Model, task: Task, grid: Grid, outcome: Outcome, measure: Metric, direction: str
 ) -> Sweep:
-    clean, corrupt = ends
+    sign = 1.0 if measure.larger_is_better else -1.0
+    given, base = outcome.given, outcome.base
+    clean, corrupt = (given, base) if direction == "denoise" else (base, given)
     coords = {axis: np.arange(size) for axis, size in zip(grid.by, grid.sizes, strict=True)}
+    values = sign * (outcome.values - base)
     per_example = xr.DataArray(values, dims=(*grid.by, "example"), coords=coords)
     effects = per_example.mean("example")
     distance = float(sign * (clean.mean() - corrupt.mean()))
-    warnings = []
+    warnings = [f"not forked, so every cell took a whole pass: {outcome.why}"] * bool(outcome.why)
     if abs(distance) < _SMALL * max(1e-9, float(np.abs(np.r_[clean, corrupt]).max())):
         warnings.append(
             "clean and corrupt hardly differ under this metric: recovered_frac is unreliable"
@@ -176,6 +130,8 @@ def _sweep(
         provenance=model.provenance(
             task_hash=task.task_hash, strategy=f"patch({grid.site}, by={grid.by}, {direction})"
         ),
-        passes=passes,
+        engine=outcome.engine,
+        passes=outcome.passes,
+        passes_saved=int(np.prod(grid.sizes)) + 2 - outcome.passes,
         warnings=tuple(warnings),
     )

@@ -49,7 +49,9 @@ class Sweep:
         recovered_frac: effects over (clean - corrupt); NaN where the two hardly differ.
         clean, corrupt: the metric on the unpatched prompts, ``[example]``.
         metric, unit: of the effects.
-        passes: forward passes that were made.
+        engine: ``"forked"`` or ``"naive"``: how it was computed.
+        passes: forward-pass equivalents that were made.
+        passes_saved: forward passes that one pass a cell would have taken beyond that.
         warnings: what a reader must know before quoting a number.
     """
 
@@ -62,7 +64,9 @@ class Sweep:
     metric: str
     unit: str
     provenance: Provenance
-    passes: int = 0
+    engine: str = "naive"
+    passes: float = 0.0
+    passes_saved: float = 0.0
     warnings: tuple[str, ...] = ()
 
     def address(self, cell: dict[str, Any]) -> str:
@@ -146,7 +150,9 @@ class Sweep:
             "per_example": _plain(self.per_example.values),
             "clean": self.clean.tolist(),
             "corrupt": self.corrupt.tolist(),
+            "engine": self.engine,
             "passes": self.passes,
+            "passes_saved": self.passes_saved,
             "warnings": list(self.warnings),
             "provenance": self.provenance.to_json(),
         }

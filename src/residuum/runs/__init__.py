@@ -3,6 +3,7 @@
 from residuum.runs.apply import Coder
 from residuum.runs.behaviour import BehaviourCheck, SideCheck
 from residuum.runs.capture import Capture, TopK
+from residuum.runs.forks import CannotFork, Change, Forks
 from residuum.runs.generation import Generation, Sampling
 from residuum.runs.intervals import bootstrap_mean_interval, wilson_interval
 from residuum.runs.metrics import METRICS, Metric, metric_named
@@ -11,16 +12,19 @@ from residuum.runs.named_tasks import make_task, task_names
 from residuum.runs.places import part_count, resolve
 from residuum.runs.record import BlockCall, record_calls
 from residuum.runs.run import Run
-from residuum.runs.selfcheck import Check, Report, self_check
+from residuum.runs.selfcheck import Check, Report, outer_bound, self_check
 from residuum.runs.task import Task
 
 __all__ = [
     "METRICS",
     "BehaviourCheck",
     "BlockCall",
+    "CannotFork",
     "Capture",
+    "Change",
     "Check",
     "Coder",
+    "Forks",
     "Generation",
     "Metric",
     "Model",
@@ -34,6 +38,7 @@ __all__ = [
     "load",
     "make_task",
     "metric_named",
+    "outer_bound",
     "part_count",
     "record_calls",
     "resolve",

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from residuum.core import Address, ResiduumError
-from residuum.models import Adapted, Layer
+from residuum.models import Adapted, Layer, logits_of
 from residuum.models.norms import frozen_scale
 
 Values = dict[Address, Tensor]
@@ -61,21 +61,9 @@ def _ends(adapted: Adapted, values: Values, bare: Tensor) -> Iterator[Gap]:
         yield _gap(name, ("embed", "pos_embed")[: len(terms)], first, *terms)
     final = values.get(Address("ln_final"))
     if final is not None and logits is not None and adapted.parts.unembed is not None:
-        yield _gap("logits = unembed(ln_final)", ("ln_final",), logits, _unembed(adapted, final))
-
-
-def _unembed(adapted: Adapted, final: Tensor) -> Tensor:
-    """The unembedding and what the family does after it."""
-    config, family = adapted.hf.config.get_text_config(), adapted.family
-    assert adapted.parts.unembed is not None
-    with torch.no_grad():
-        logits = adapted.parts.unembed(final)
-    if family.logit_scale:
-        logits = logits * getattr(config, family.logit_scale)
-    if family.logit_divisor:
-        logits = logits / getattr(config, family.logit_divisor)
-    cap = getattr(config, family.logit_softcap) if family.logit_softcap else None
-    return logits if cap is None else torch.tanh(logits / cap) * cap
+        with torch.no_grad():
+            made = logits_of(adapted.parts, final)
+        yield _gap("logits = unembed(ln_final)", ("ln_final",), logits, made)
 
 
 def _layers(adapted: Adapted, values: Values) -> Iterator[Gap]:
