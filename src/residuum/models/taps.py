@@ -220,11 +220,19 @@ def _own_input(layer: Layer, slot: str, seam: Seam) -> Tap:
             own = value[:, :, head]
             if value.requires_grad or not torch.equal(own, stream):
                 projected = projections.module(slot)(seam.norm(layer.index, own))
-                rows[head] = projections.read(projected, slot)[..., head, :]
+                made = projections.read(projected, slot)[..., head, :]
+                rows[head] = _where_changed(own, stream, made, rows[head])
         return projections.write(out, slot, torch.stack(rows, dim=-2))
 
     point = ModulePoint(projections.module(slot), "out")
     return Tap(Address(f"{slot}_in", layer.index), point, read, write, needs=("stream",))
+
+
+def _where_changed(own: Tensor, stream: Tensor, made: Tensor, before: Tensor) -> Tensor:
+    """What a reader makes of its own copy, at the positions where that differs from the stream."""
+    if own.requires_grad:
+        return made
+    return torch.where((own != stream).any(-1, keepdim=True), made, before)
 
 
 def _attention_out(layer: Layer) -> Iterator[Tap]:
@@ -300,7 +308,9 @@ def _mlp_input(layer: Layer, seam: Seam) -> Tap:
         return flow.memo[layer.index, "stream"]
 
     def write(native: Any, value: Tensor, flow: Flow) -> Any:
-        return _plain_back(native, seam.norm(layer.index, value), flow)
+        stream = flow.memo[layer.index, "stream"]
+        made = _where_changed(value, stream, seam.norm(layer.index, value), _plain(native, flow))
+        return _plain_back(native, made, flow)
 
     module = layer.mlp or layer.mlp_in
     assert module is not None
