@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral, Number
 from typing import Any
 
 import torch
@@ -154,14 +155,14 @@ class Tokens:
             return self._checked(Batch(_integer_rows(prompts)))
         if isinstance(prompts, str):
             prompts = [prompts]
-        if isinstance(prompts, Sequence) and prompts and isinstance(prompts[0], int):
+        if isinstance(prompts, Sequence) and prompts and isinstance(prompts[0], Number):
             prompts = [prompts]
         if not isinstance(prompts, Sequence) or not prompts:
             raise TokenError(
                 f"cannot run a prompt of type {type(prompts).__name__}",
                 mend="give a text, a list of texts, or an integer tensor [batch pos]",
             )
-        rows = [self.encode(p, prepend_bos) if isinstance(p, str) else list(p) for p in prompts]
+        rows = [self.encode(p, prepend_bos) if isinstance(p, str) else _ids(p) for p in prompts]
         return self._checked(_padded(rows, self.pad_id, left))
 
     def _checked(self, batch: Batch) -> Batch:
@@ -203,6 +204,18 @@ class Tokens:
         if self.tokenizer is None:
             return [f"<{each}>" for each in flat]
         return [self.tokenizer.decode([each]) for each in flat]
+
+
+def _ids(row: Any) -> list[int]:
+    """One prompt's ids from a list, a tuple, an array or a tensor of integers."""
+    values = row.tolist() if hasattr(row, "tolist") else row
+    whole = isinstance(values, Sequence) and not isinstance(values, (str, bytes))
+    if not whole or not all(isinstance(v, Integral) and not isinstance(v, bool) for v in values):
+        raise TokenError(
+            f"token ids must be integers, got {str(row)[:40]}",
+            mend="give texts, or lists of ids, or an integer tensor [batch pos]",
+        )
+    return [int(value) for value in values]
 
 
 def _integer_rows(ids: Tensor) -> Tensor:
