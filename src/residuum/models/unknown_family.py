@@ -2,7 +2,8 @@
 
 First the rows that are known are tried on the model's modules. Where none fits, the stream itself
 is found by structure (the embedding, the longest list of blocks, the norm after it, the
-unembedding): such a model has ``resid_pre``, ``resid_post`` and what is before and after the blocks.
+unembedding): such a model has ``resid_pre`` and ``resid_post``, and what is before and after its
+blocks.
 """
 
 from __future__ import annotations
