@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -164,8 +165,17 @@ def _load(name: str, dtype: Any, device_map: Any, revision: str | None, pickles:
             transformers.AutoModelForMaskedLM if masked else transformers.AutoModelForCausalLM
         )
         hf, info = auto.from_pretrained(
-            place, **options, use_safetensors=not pickles, output_loading_info=True
+            place,
+            **options,
+            use_safetensors=not pickles,
+            ignore_mismatched_sizes=True,  # they are refused by name below
+            output_loading_info=True,
         )
+    except UnpicklingError as error:
+        raise LoadError(
+            f"the pickle of {name} holds more than tensors, or is damaged",
+            mend="convert it to safetensors where you trust it; such pickles are never run here",
+        ) from error
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise _reason(name, error) from error
     except Exception as error:

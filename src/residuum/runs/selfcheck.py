@@ -295,7 +295,9 @@ def _perturbations(adapted: Adapted, layers: tuple[int, ...], chunk: int = 48) -
         change = (moved - still).abs().flatten(1).amax(1) / still.abs().max()
         for address, amount in zip(part, change.tolist(), strict=True):
             changes[address.name] = min(changes.get(address.name, float("inf")), amount)
-    bound = 10 * torch.finfo(adapted.parts.embed.weight.dtype).eps  # type: ignore[union-attr,arg-type]
+    # In half precision too: a change of one unit in the last place of one logit is a change.
+    dtype = next(adapted.parts.embed.parameters()).dtype
+    bound = 10 * torch.finfo(torch.promote_types(dtype, torch.float32)).eps
     return [_perturbation(name, change, bound) for name, change in changes.items()]
 
 
