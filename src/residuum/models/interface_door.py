@@ -23,6 +23,8 @@ from residuum.models.parts import Parts
 
 NAME = "residuum"
 _ACTIVE = threading.local()
+_KERNELS: dict[int, str] = {}
+"""Kernel of each configuration that is set to ``NAME``, for threads that have no door open."""
 
 
 @dataclass
@@ -52,8 +54,7 @@ def _mask(*args: Any, **kwargs: Any) -> Any:
     """Build the mask that the model's own kernel would get."""
     from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 
-    door = _current()
-    name = door.kernel_name if door is not None else "sdpa"
+    name = _KERNELS.get(id(kwargs.get("config")), "sdpa")
     return ALL_MASK_ATTENTION_FUNCTIONS[name](*args, **kwargs)
 
 
@@ -72,9 +73,8 @@ def _attention(
     door = _current()
     layer = None if door is None else door.layer_of.get(id(module))
     if door is None or layer is None:
-        return _kernel(module, door.kernel_name if door else "sdpa")(
-            module, query, key, value, mask, **kw
-        )
+        name = _KERNELS.get(id(module.config), "sdpa")
+        return _kernel(module, name)(module, query, key, value, mask, **kw)
     door.calls[layer] = AttentionCall(mask, kw)
     if not door.visitor.wants(layer):
         return _kernel(module, door.kernel_name)(module, query, key, value, mask, **kw)
@@ -122,15 +122,22 @@ def registered_function(parts: Parts, visitor: Visitor) -> Iterator[dict[int, At
         text = each.get_text_config()
         configs[id(text)] = text
     before = {key: each._attn_implementation_internal for key, each in configs.items()}
+    kernels = {key: _KERNELS.get(key) for key in configs}
     kernel = _kernel_name(parts, visitor)
     door = _OpenDoor(modules, kernel, visitor)
     stack = _ACTIVE.__dict__.setdefault("stack", [])
     stack.append(door)
     try:
-        for each in configs.values():
+        for key, each in configs.items():
+            _KERNELS[key] = kernel
             each._attn_implementation_internal = NAME
         yield door.calls
     finally:
         for key, each in configs.items():
             each._attn_implementation_internal = before[key]
+            outer = kernels[key]
+            if outer is None:
+                del _KERNELS[key]
+            else:
+                _KERNELS[key] = outer
         stack.remove(door)

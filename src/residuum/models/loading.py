@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -21,6 +23,7 @@ from residuum.models.unknown_family import guess_family
 from residuum.models.weights import Weights
 
 _MASKED = ("bert",)
+_LOCKS: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
@@ -35,6 +38,7 @@ class Adapted:
         refused: site -> why it was removed.
         guessed: whether the family has no table and its parts were guessed.
         padding: sides on which padded prompts equal single ones.
+        lock: held during a pass, whose hooks would else see the passes of other threads.
     """
 
     hf: Any
@@ -48,6 +52,7 @@ class Adapted:
     guessed: bool = False
     seam_proven: bool = False
     padding: tuple[str, ...] = ("left", "right")
+    lock: Any = field(default_factory=threading.RLock)
     _hashed: tuple[Any, str] | None = None
 
     @property
@@ -129,7 +134,8 @@ def _adapted(hf: Any, model_id: str, tokenizer: Any) -> Adapted:
     seam = Seam(parts)
     tokens = Tokens(tokenizer, parts.dims.d_vocab, parts.dims.n_ctx)
     taps = build_taps(parts, seam)
-    return Adapted(hf, model_id, family, parts, tokens, seam, taps, guessed=guessed)
+    lock = _LOCKS.setdefault(hf, threading.RLock())
+    return Adapted(hf, model_id, family, parts, tokens, seam, taps, guessed=guessed, lock=lock)
 
 
 def _in_memory(source: Any) -> Any:

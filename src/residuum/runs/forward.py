@@ -230,7 +230,7 @@ def one_pass(
         grad=grad,
         stop_early=not logits,
     )
-    with torch.enable_grad() if grad else torch.no_grad():
+    with adapted.lock, torch.enable_grad() if grad else torch.no_grad():
         try:
             with session.installed() if asked else nullcontext():
                 output = adapted.hf(**arguments)
