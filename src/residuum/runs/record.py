@@ -60,15 +60,16 @@ def record_calls(
 
         return hook
 
-    try:
-        for layer in adapted.parts.layers:
-            hook = before_attention(layer.index)
-            handles.append(layer.attn.register_forward_pre_hook(hook, with_kwargs=True))
-            after = after_block(layer.index)
-            handles.append(layer.block.register_forward_hook(after, with_kwargs=True))
-        logits, _ = one_pass(adapted, batch, [], kept or [])
-    finally:
-        for handle in handles:
-            handle.remove()
+    with adapted.lock:
+        try:
+            for layer in adapted.parts.layers:
+                hook = before_attention(layer.index)
+                handles.append(layer.attn.register_forward_pre_hook(hook, with_kwargs=True))
+                after = after_block(layer.index)
+                handles.append(layer.block.register_forward_hook(after, with_kwargs=True))
+            logits, _ = one_pass(adapted, batch, [], kept or [])
+        finally:
+            for handle in handles:
+                handle.remove()
     assert logits is not None
     return [calls[index] for index in sorted(calls)], logits
