@@ -619,6 +619,30 @@ ROWS = [
         "no tensor df7472b00d75 (float32[]) in the store",
         "copy the folder of tensors along with the file that refers to it",
     ),
+    Row(
+        "patch from a run of one token",
+        lambda w: model().run(IDS, edits=rz.Patch("L0.z", model().run(IDS[:, :1], capture="L0.z"))),
+        lambda w: model().run(IDS, edits=rz.Patch("L0.z", model().run(IDS[:1], capture="L0.z"))),
+        ShapeError,
+        "patch got shape [2, 1, 4, 8], the site has [2, 5, 4, 8]",
+        "give [2, 5, 4, 8], or trailing axes of it such as [8]",
+    ),
+    Row(
+        "seed that is no whole number",
+        lambda w: rz.Resample("L0.z", seed=1.5),
+        lambda w: rz.Resample("L0.z", seed=1),
+        EditError,
+        "resample at L0.z has seed 1.5",
+        "give a whole number as the seed",
+    ),
+    Row(
+        "keep_error that is neither true nor false",
+        lambda w: rz.Splice("L0.z", "toy", keep_error="no"),
+        lambda w: rz.Splice("L0.z", "toy", keep_error=False),
+        EditError,
+        "splice at L0.z has keep_error 'no'",
+        "give True or False",
+    ),
     # options
     Row(
         "unknown option of run",
@@ -796,6 +820,14 @@ ROWS = [
         "attention_mask is a tensor of ones (tokens) and zeros (padding)",
         "give one, [batch pos]; additive masks are made from it",
     ),
+    Row(
+        "gradient of what is no function",
+        lambda w: model().run(IDS, capture="L0.z", grad_of=3),
+        lambda w: model().run(IDS, capture="L0.z", grad_of=torch.sum),
+        OptionError,
+        "grad_of=3 is no function",
+        "give a callable that takes [batch pos d_vocab] and returns a tensor",
+    ),
     # generation
     Row(
         "freeze in generation",
@@ -966,6 +998,14 @@ ROWS = [
         "token id 101 cannot be tracked",
         "ids go from 0 to 100",
     ),
+    Row(
+        "float ids in lists",
+        lambda w: model().run([[4.0, 5.0]]),
+        lambda w: model().run([[4, 5]]),
+        TokenError,
+        "token ids must be integers, got [4.0, 5.0]",
+        "give texts, or lists of ids, or an integer tensor [batch pos]",
+    ),
     # tasks
     Row(
         "clean and corrupt of different lengths",
@@ -1114,6 +1154,22 @@ ROWS = [
         OptionError,
         "top=0 is out of range",
         "use 1 to 101",
+    ),
+    Row(
+        "unknown engine of a sweep",
+        lambda w: rz.patch(model(), id_task(), by=("layer",), engine="warp"),
+        lambda w: rz.patch(model(), id_task(), by=("layer",), engine="naive"),
+        OptionError,
+        "unknown engine 'warp'",
+        "use 'auto', 'forked' or 'naive'",
+    ),
+    Row(
+        "query of a sweep",
+        lambda w: rz.patch(model(), id_task(), sites="resid_*", by=("layer",)),
+        lambda w: rz.patch(model(), id_task(), sites="resid_mid", by=("layer",)),
+        OptionError,
+        "cannot sweep 'resid_*': a sweep takes a site that layers have, by name alone",
+        "write it as 'z' or 'resid_post'; by says what to go through",
     ),
     # files
     Row(

@@ -25,14 +25,16 @@ PADDED = Batch(
     torch.tensor([[1, 1, 1, 1], [0, 1, 1, 1], [1, 1, 0, 0]]).bool(),
 )
 
+_LAYERS = ["", "L0.", "L2.", "L3.", "L*.", "L1:.", "L:9.", "L5:9.", "L99999999999.", "l0."]
+_PARTS = ["", "[H0]", "[H3]", "[H4]", "[H*]", "[N5]", "[N999]", "[E1]", "[F2]", "/x[F2]"]
 texts = st.one_of(
     st.text(max_size=12),
     st.text("L0123.zqk*?[]HN@-:_/", max_size=14),
     st.builds(
         lambda layer, name, part, pos: f"{layer}{name}{part}{pos}",
-        st.sampled_from("|L0.|L2.|L3.|L*.|L1:.|L:9.|L5:9.|L99999999999.|l0.".split("|")),
+        st.sampled_from(_LAYERS),
         st.sampled_from([*SITES, "res*", "*", "?", "hook_z", "attn", "blocks.1.hook_resid_pre"]),
-        st.sampled_from("|[H0]|[H3]|[H4]|[H*]|[N5]|[N999]|[E1]|[F2]|/x[F2]".split("|")),
+        st.sampled_from(_PARTS),
         st.sampled_from(["", "@0", "@-1", "@3", "@4", "@-5", "@1:3", "@:", "@9:", "@--1", "@x"]),
     ),
 )

@@ -173,9 +173,13 @@ class Resample(Edit):
     def __init__(
         self, at: str | tuple[str, int] | Address, seed: int = 0, value: Any = None
     ) -> None:
-        object.__setattr__(self, "seed", int(seed))
+        object.__setattr__(self, "seed", seed)
         object.__setattr__(self, "value", value)
         Edit.__init__(self, at)
+        if type(seed) is not int:
+            raise EditError(
+                f"resample at {self.at} has seed {seed!r}", mend="give a whole number as the seed"
+            )
         self._adopt("value")
 
 
@@ -234,8 +238,12 @@ class Splice(Edit):
         self, at: str | tuple[str, int] | Address, dictionary: str, keep_error: bool = False
     ) -> None:
         object.__setattr__(self, "dictionary", dictionary)
-        object.__setattr__(self, "keep_error", bool(keep_error))
+        object.__setattr__(self, "keep_error", keep_error)
         Edit.__init__(self, at)
+        if type(keep_error) is not bool:
+            raise EditError(
+                f"splice at {self.at} has keep_error {keep_error!r}", mend="give True or False"
+            )
 
 
 EDITS: dict[str, type[Edit]] = {

@@ -177,6 +177,9 @@ def _fit(planned: Planned, new: Tensor, old: Tensor) -> Tensor:
         fits = torch.broadcast_shapes(new.shape, old.shape) == old.shape
     except RuntimeError:
         fits = False
+    if isinstance(planned.edit, Patch):  # another run's value: only its batch may be of one
+        own = zip(reversed(new.shape[new.ndim == old.ndim :]), reversed(old.shape), strict=False)
+        fits = fits and all(given == wanted for given, wanted in own)
     if not fits or new.ndim > old.ndim:
         raise ShapeError(
             f"{planned.edit.kind} got shape {list(new.shape)}, the site has {list(old.shape)}",

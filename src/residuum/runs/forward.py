@@ -357,6 +357,11 @@ def _check_options(
             f"batch_size={batch_size!r}: it is a number of prompts, at least 1",
             mend="leave it out for one pass",
         )
+    if grad_of is not None and not callable(grad_of):
+        raise OptionError(
+            f"grad_of={grad_of!r} is no function",
+            mend="give a callable that takes [batch pos d_vocab] and returns a tensor",
+        )
     chunked = batch_size is not None and batch_size < len(batch.ids)
     if chunked and grad_of is not None:
         raise OptionError("gradients are taken over one batch", mend="leave batch_size out")
