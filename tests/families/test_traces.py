@@ -239,3 +239,29 @@ def test_loading_draws_nothing_from_the_global_generator(name):
     model = rz.load(hf)
     model.run(random_ids(1, 5), capture=["pattern"])
     assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama", "gpt_oss", "bloom", "gptj"])
+def test_one_model_in_three_threads(name):
+    hf = build(name)
+    models = [rz.load(hf), rz.load(hf)]
+    models.append(models[0])
+    ids = random_ids(2, 6)
+    edits = ([rz.Scale("L1.pattern", 0.5)], [rz.Add("L0.resid_post", noise((32,), 2))], [])
+    sites = (["pattern", "z"], ["L1.z"], [])
+    alone = [m.run(ids, capture=s, edits=e) for m, s, e in zip(models, sites, edits, strict=True)]
+    before = state(hf)
+    start = threading.Barrier(3)
+
+    def work(index):
+        start.wait()
+        return [models[index].run(ids, capture=sites[index], edits=edits[index]) for _ in range(12)]
+
+    with ThreadPoolExecutor(3) as pool:
+        results = list(pool.map(work, range(3)))
+    for runs, expected in zip(results, alone, strict=True):
+        for run in runs:
+            assert torch.equal(run.logits, expected.logits)
+            for address, value in expected.captured.items():
+                assert torch.equal(run.captured[address], value)
+    assert state(hf) == before

@@ -152,6 +152,22 @@ def test_batched_equals_single(name, kind):
     assert batch.lengths.tolist() == [STEPS] * 3
 
 
+@pytest.mark.parametrize("name", CAUSAL)
+def test_every_family_generates_in_batches(name):
+    model = loaded(name)
+    rows = [prompt(n, seed=n)[0].tolist() for n in (4, 10, 6)]
+    edits = [rz.Scale("L1.z[H1]", 0.3), rz.Add("L0.resid_post@-1", vector(32, 1))]
+    batch = model.generate(rows, STEPS, edits=edits, stop_at_end=False)
+    for index, row in enumerate(rows):
+        made = step_by_step(
+            model,
+            torch.tensor([row]),
+            [edits[0], rz.Add(f"L0.resid_post@{len(row) - 1}", vector(32, 1))],
+            STEPS,
+        )
+        assert batch.ids[index].tolist() == made
+
+
 @pytest.mark.parametrize("name", (*NAMES, "mistral"))
 def test_captures_of_each_step_are_those_of_one_whole_run(name):
     model, ids = loaded(name), prompt()
