@@ -36,10 +36,15 @@ def finite(data: Any) -> Any:
 
 
 def put_table(table: Table) -> None:
-    """Write a table as aligned text, with its caption."""
-    from residuum.figures import terminal_table
+    """Write a table as aligned text, with its title above and its caption below."""
+    from dataclasses import replace
 
-    print(terminal_table(table))
+    from residuum.figures import terminal_table
+    from residuum.figures.terminal import wants_colour
+
+    if table.title:
+        print(f"\033[1m{table.title}\033[0m" if wants_colour() else table.title)
+    print(terminal_table(replace(table, title="")))
     if table.caption:
         put_text(table.caption.replace("**", "").replace("`", ""))
 

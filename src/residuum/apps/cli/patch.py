@@ -101,7 +101,7 @@ def _show(model, task, sweep) -> None:
         Table(
             columns, rows, title="Largest effects",
             caption=f"Distance from corrupt to clean: {distance:.2f} {sweep.unit} "
-            f"({sweep.metric}); {len(sweep.clean)} pairs, {sweep.passes} forward passes.",
+            f"({sweep.metric}); {len(sweep.clean)} pairs; cost {sweep.passes:.0f} forward passes.",
         )
     )  # fmt: skip
     for warning in sweep.warnings:
