@@ -79,6 +79,8 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "phi": ("phi", _GROUPED),
     "olmo": ("olmo", _GROUPED),
     "olmo2": ("olmo2", _GROUPED),
+    "olmo3": ("olmo3", _GROUPED | {"sliding_window": 4, "layer_types": _SLIDING["layer_types"]}),
+    "ministral": ("ministral", _GROUPED | _SLIDING),
     "cohere": ("cohere", _GROUPED | {"use_qk_norm": True}),
     "cohere2": ("cohere2", _GROUPED | _SLIDING),
     "granite": (

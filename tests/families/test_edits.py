@@ -98,7 +98,9 @@ def test_own_inputs_of_heads(name, slot):
         found["qkv".index(slot)][:, :, head] = own["qkv".index(slot)][:, :, head]
         return found
 
-    if name == "olmo2" and slot != "v":  # its norm on queries and keys sees all heads together
+    if (
+        name in ("olmo2", "olmo3") and slot != "v"
+    ):  # its norm on queries and keys sees all heads together
         expected = projected_anew(model, ids, slot, head, change)
     else:
         expected = rebuilt.logits_from(layer, rebuilt.block(layer, change_qkv=swap))

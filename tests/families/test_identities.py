@@ -45,7 +45,7 @@ def expected_names(name):
         names.add("L0.resid_pre = embed" + (" + pos_embed" if learned else ""))
     if name in MIXTURES:
         names.add("Σ expert_out = mlp_out")
-    reads = "resid_pre" if name in ("olmo2", "bert") else "ln1"
+    reads = "resid_pre" if name in ("olmo2", "olmo3", "bert") else "ln1"
     names |= {f"{slot}_pre = {reads} · W_{slot.upper()} + b" for slot in "qk"}
     return names
 
@@ -74,7 +74,7 @@ def test_sites_are_those_of_the_architecture(name):
         absent.add("resid_mid")
     if name in PARALLEL and name != "falcon" and not name.startswith("gpt_neox"):
         absent.add("ln2")
-    if name in ("olmo2", "bert"):
+    if name in ("olmo2", "olmo3", "bert"):
         absent |= {"ln1", "ln2"}
     if name in ("mixtral", "gpt_oss"):
         absent |= {"mlp_pre", "mlp_lin", "mlp_act"}

@@ -24,7 +24,7 @@ PARALLEL = (
     "cohere2",
     "stablelm_parallel",
 )
-POST_NORMS = ("gemma2", "gemma3_text", "olmo2")
+POST_NORMS = ("gemma2", "gemma3_text", "olmo2", "olmo3")
 MIXTURES = ("mixtral", "qwen3_moe", "gpt_oss")
 MODULE_DOOR = ("bloom", "falcon", "falcon_7b", "falcon_alibi", "gptj", "gpt_neo")
 NAMES = tuple(CONFIGS)

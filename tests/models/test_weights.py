@@ -22,7 +22,7 @@ QKV_BIAS = (
     *("gpt2", "gpt2_scaled", "gpt_neox", "gpt_neox_sequential", "opt", "bloom", "falcon_alibi"),
     *("qwen2", "phi", "starcoder2", "gpt_oss", "bert"),
 )
-POST_NORMS = ("gemma2", "gemma3_text", "olmo2")
+POST_NORMS = ("gemma2", "gemma3_text", "olmo2", "olmo3")
 ACTS = {
     "gelu_new": torch.nn.functional.gelu,
     "silu": torch.nn.functional.silu,
@@ -64,7 +64,7 @@ def test_queries_keys_and_values_from_named_weights(name):
     model, run = looked_at(name)
     rotary_free = name in ("gpt2", "gpt2_scaled", "opt", "gpt_neo", "bloom", "falcon_alibi", "bert")
     for layer in range(model.n_layers):
-        source = run["resid_pre" if name in ("olmo2", "bert") else "ln1", layer]
+        source = run["resid_pre" if name in ("olmo2", "olmo3", "bert") else "ln1", layer]
         sites = {"Q": "q_pre", "K": "k_pre", "V": "v"}
         for letter, site in sites.items():
             weight = getattr(model, f"W_{letter}")[layer]
@@ -124,7 +124,7 @@ def test_mlp_outputs_from_named_weights(name):
         assert model.W_out[layer].shape == (d_mlp, d_model)
         biased = getattr(model.adapted.parts.layers[layer].mlp_out, "bias", None) is not None
         site = {True: "ln2", False: "ln1"}["ln2" in model.report.sites]
-        if name == "olmo2":
+        if name in ("olmo2", "olmo3"):
             site = "resid_mid"
         source = run["resid_mid" if name == "bert" else site, layer]
         made = source @ model.W_in[layer]
