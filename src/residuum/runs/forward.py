@@ -118,8 +118,9 @@ def plan_captures(
 ) -> list[Kept]:
     """Each requested site once, in forward order of the request."""
     kept: dict[Address, Kept] = {}
-    single = isinstance(wanted, (str, Capture, Address)) or not isinstance(wanted, Iterable)
-    requests = [_request(each, defaults) for each in ([wanted] if single else wanted)]
+    one = isinstance(wanted, (str, Capture, Address)) or not isinstance(wanted, Iterable)
+    asked: list[Any] = [wanted] if one else [*wanted]  # pyright: ignore[reportGeneralTypeIssues]
+    requests = [_request(each, defaults) for each in asked]
     if not requests and any(value is not None for value in defaults.values()):
         given = ", ".join(name for name, value in defaults.items() if value is not None)
         raise OptionError(f"{given} without capture", mend="say what to capture, or leave it out")

@@ -318,9 +318,12 @@ class Model:
         )
 
 
-def _as_list(edits: Sequence[Edit] | Edit) -> Sequence[Edit]:
-    several = isinstance(edits, Iterable) and not isinstance(edits, str)
-    return tuple(edits) if several else (edits,)
+def _as_list(edits: Any) -> Sequence[Edit]:
+    """Edits as a tuple; what is none of them is left to be refused by name."""
+    if isinstance(edits, Iterable) and not isinstance(edits, str):
+        return tuple(edits)
+    one: Any = edits
+    return (one,)
 
 
 def _refuse_unknown(verb: str, unknown: dict[str, Any]) -> None:
