@@ -14,7 +14,8 @@ COMMANDS = (investigate, replay, run, lens, patch, tasks, models, doctor)
 """One module each, with ``add(commands)`` and ``run(arguments)``; in the order of the help."""
 
 BAD_INPUT, CHECK_FAILED, INTERRUPTED = 2, 1, 130
-_QUIET = {
+_PROCESS = {
+    "OMP_WAIT_POLICY": "PASSIVE",  # threads that wait do not burn a core that others need
     "TQDM_DISABLE": "1",
     "TRANSFORMERS_VERBOSITY": "error",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
@@ -33,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0, or 1 for a failed check, 2 for bad input, 130 for Ctrl-C.
     """
     if argv is None:
-        for name, value in _QUIET.items():
+        for name, value in _PROCESS.items():
             os.environ.setdefault(name, value)
     try:
         return _dispatch(sys.argv[1:] if argv is None else list(argv))

@@ -1,0 +1,70 @@
+"""Bad input: exit code 2 and two lines, what and how to mend it; never a traceback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from conftest import Cli
+
+RUN = ("run", "microworld")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what", "mend"),
+    [
+        (("invesitgate",), "no command 'invesitgate'", "did you mean investigate?"),
+        (("run",), "the following arguments are required: MODEL, PROMPT", "--help"),
+        ((*RUN, "Mary", "--nonsense"), "unrecognized arguments: --nonsense", "--help"),
+        ((*RUN, "Mary", "--top", "x"), "invalid whole number from 1 value: 'x'", "--help"),
+        ((*RUN, "Mary", "--top", "9999"), "--top 9999 is out of range", "use 1 to"),
+        ((*RUN, "Mary", "--dtype", "int4"), "--dtype cannot be 'int4'", "float32"),
+        ((*RUN, "Mary", "--device", "nowhere"), "device 'nowhere' cannot be used", "cpu"),
+        ((*RUN, "Mary xylophone"), "xylophone", ""),
+        ((*RUN, ""), "empty", ""),
+        ((*RUN, "1 two", "--ids"), "not token ids", "numbers"),
+        ((*RUN, "Mary", "--edit", "erase L0.z"), "the edit erase needs tensors", "zero"),
+        ((*RUN, "Mary", "--edit", "blow L0.z"), "the edit blow is not known", "zero"),
+        ((*RUN, "Mary", "--edit", "scale L0.z"), "cannot read the edit", "scale ADDRESS FACTOR"),
+        ((*RUN, "Mary", "--edit", "scale L0.z much"), "not a number", "0.5"),
+        ((*RUN, "Mary", "--edit", "{kind"), "the edit is not JSON", "zero"),
+        ((*RUN, "Mary", "--edit", "zero L9.z"), "layer 9 is out of range", "L0 to L3"),
+        ((*RUN, "Mary", "--edit", "zero L0.zz"), "no site named 'zz'", "sites are"),
+        ((*RUN, "Mary", "--capture", "L0.z[H99]"), "head 99 is out of range", "0 to 7"),
+        (("lens", "microworld", "Mary", "--out", "x.doc"), "cannot write 'x.doc'", ".html"),
+        (("patch", "microworld", "--task", "nothing"), "no task 'nothing'", "ioi"),
+        (("patch", "microworld", "--task", "none.csv"), "no file 'none.csv'", ""),
+        (("patch", "microworld", "--task", "ioi", "--by", "head"), "cannot sweep z", "layer"),
+        (("patch", "microworld", "--task", "ioi", "--metric", "x"), "no metric 'x'", "logit_diff"),
+        (("tasks", "show"), "tasks show takes one name", "ioi"),
+        (("tasks", "a", "b"), "cannot be read as 'a b'", "tasks show"),
+        (("models", "microworld"), "cannot be read as 'microworld'", "models show"),
+        (("doctor", "no/such/folder"), "no/such/folder", ""),
+        (("replay", "none.json"), "cannot read a finding", "finding.json"),
+        (("investigate", "--model", "microworld"), "arguments are required: --task", "--help"),
+        (("investigate", "--model", "microworld", "--task", "io"), "no task 'io'", "ioi"),
+        (("investigate", "--model", "microworld", "--task", "ioi", "--budget", "big"),
+         "--budget cannot be 'big'", "quick"),
+    ],
+    ids=lambda value: " ".join(value)[-40:] if isinstance(value, tuple) else "",
+)  # fmt: skip
+def test_two_lines(cli: Cli, arguments: tuple[str, ...], what: str, mend: str) -> None:
+    done = cli(*arguments)
+    done.refused(what, mend)
+    assert not done.out
+
+
+def test_an_edited_finding_that_is_none(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "finding.json").write_text("[1]")
+    cli("replay", str(tmp_path)).refused("not a finding", "investigate")
+    (tmp_path / "finding.json").write_text("{")
+    cli("replay", str(tmp_path)).refused("not JSON", "investigate")
+
+
+def test_a_folder_that_cannot_be_written(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = cli(
+        "investigate", "--model", "microworld", "--task", "ioi", "--out", str(tmp_path / "file")
+    )
+    assert done.code == 2 and "mend" in done.err

@@ -1,0 +1,74 @@
+"""Estimates and controls."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import residuum as rz
+from residuum.findings.behaviour_stage import shuffled_choice
+from residuum.findings.bench import Bench
+from residuum.findings.evidence import Estimate
+from residuum.findings.parts_stage import all_heads, random_heads
+from residuum.findings.plain import from_plain, to_plain
+from residuum.findings.where_stage import positions, stream
+from residuum.runs import Model
+
+
+def test_ratio_is_tight_where_pairs_only_differ_in_size() -> None:
+    sizes = np.random.default_rng(0).uniform(1, 20, 32)
+    estimate = Estimate.of_ratio((0.5 * sizes).tolist(), sizes.tolist())
+    assert (estimate.value, estimate.low, estimate.high) == pytest.approx((0.5, 0.5, 0.5))
+
+
+def test_ratio_of_nothing_is_not_a_number() -> None:
+    assert math.isnan(Estimate.of_ratio([1.0, 2.0], [0.0, 0.0]).value)
+    assert math.isnan(Estimate.of_ratio([1.0], [2.0]).low)
+
+
+def test_plain_data_keep_nan() -> None:
+    estimate = Estimate(1.0, math.nan, math.nan, 1)
+    back = from_plain(Estimate, to_plain(estimate))
+    assert back.value == 1.0 and math.isnan(back.low)
+
+
+def test_random_sets_never_hold_a_chosen_head(model: Model) -> None:
+    everyone = all_heads(Bench(model, rz.task("ioi", model, n=8)))
+    chosen = everyone[:3]
+    sets = random_heads(everyone, chosen, 20, seed=0)
+    assert len(sets) == len(set(sets)) == 20
+    assert all(len(each) == 3 and not set(each) & set(chosen) for each in sets)
+    assert sets == random_heads(everyone, chosen, 20, seed=0)
+    assert random_heads(everyone[:4], chosen, 20, seed=0) == []
+
+
+def test_random_labels_are_a_coin(model: Model) -> None:
+    bench = Bench(model, rz.task("ioi", model, n=32))
+    random = shuffled_choice(bench, bench.logits("clean"), 100)
+    assert random.low < 0.5 < random.high and abs(random.value - 0.5) < 0.05
+
+
+def test_stream_at_the_ends(model: Model) -> None:
+    """Patching the changed word before layer 0, or the last token after the last layer, is all."""
+    bench = Bench(model, rz.task("ioi", model, n=16))
+    grid = stream(bench)
+    assert grid is not None
+    changed = next(i for i, name in enumerate(grid.cols) if name.startswith("S2"))
+    last = next(i for i, name in enumerate(grid.cols) if name.startswith("end"))
+    assert grid.recovered[0][changed] == pytest.approx(1.0, abs=1e-4)
+    assert grid.recovered[-1][last] == pytest.approx(1.0, abs=1e-4)
+    before = next(i for i, name in enumerate(grid.cols) if name.startswith("IO"))
+    assert all(abs(row[before]) < 1e-4 for row in grid.recovered)
+
+
+def test_positions_without_names_need_one_length(model: Model) -> None:
+    task = rz.task("ioi", model, n=16)
+    bare = rz.Task.from_pairs(
+        clean=task.clean, corrupt=task.corrupt, answers=task.answers, wrong=task.wrong,
+        lengths=task.lengths,
+    )  # fmt: skip
+    assert positions(Bench(model, bare)) == {}
+    same = [i for i, n in enumerate(task.lengths.tolist()) if n == 15]
+    assert len(positions(Bench(model, bare[same]))) == 15

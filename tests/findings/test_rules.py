@@ -1,0 +1,102 @@
+"""The status follows from the rules, row by row."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from residuum.findings.evidence import BehaviourEvidence, Estimate, SetEvidence
+from residuum.findings.rules import Rule, behaviour_rules, decide, head_rules, number, share
+
+B, H = "behaviour", "heads"
+
+
+def rules(present: str, follows: str, *heads: str) -> tuple[Rule, ...]:
+    named = [("The answer is preferred", present, B), ("It follows the change", follows, B)]
+    named += list(zip(("Enough", "Needed", "More than chance"), heads, [H] * 3, strict=False))
+    return tuple(Rule(name, "", "", outcome, asks) for name, outcome, asks in named)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "status"),
+    [
+        (("holds", "holds", "holds", "holds", "holds"), "supported"),
+        (("holds", "holds", "holds", "unclear", "holds"), "undecided"),
+        (("holds", "holds", "holds", "fails", "holds"), "undecided"),
+        (("holds", "holds", "unclear", "holds", "holds"), "undecided"),
+        (("holds", "holds", "holds", "holds", "unclear"), "undecided"),
+        (("holds", "holds", "fails", "holds", "holds"), "not supported"),
+        (("holds", "holds", "holds", "holds", "fails"), "not supported"),
+        (("fails", "holds"), "not supported"),
+        (("holds", "fails"), "not supported"),
+        (("fails", "holds", "holds", "holds", "holds"), "not supported"),
+        (("unclear", "holds", "holds", "holds", "holds"), "undecided"),
+        (("unclear", "holds", "fails", "fails", "fails"), "undecided"),
+        (("holds", "holds"), "undecided"),
+    ],
+)
+def test_status(outcomes: tuple[str, ...], status: str) -> None:
+    assert decide(rules(*outcomes)) == status
+
+
+def test_no_rules_decide_nothing() -> None:
+    assert decide(()) == "undecided"
+
+
+def behaviour(choice: Estimate, contrast: Estimate) -> BehaviourEvidence:
+    shuffled = Estimate(0.5, 0.34, 0.66, 32)
+    return BehaviourEvidence(
+        choice, choice, choice, choice, contrast, contrast, contrast, shuffled, 200
+    )
+
+
+@pytest.mark.parametrize(
+    ("choice", "contrast", "outcomes"),
+    [
+        (Estimate(1.0, 0.89, 1.0, 32), Estimate(5.0, 4.0, 6.0, 32), ["holds", "holds"]),
+        (Estimate(0.6, 0.42, 0.75, 32), Estimate(5.0, 4.0, 6.0, 32), ["fails", "holds"]),
+        (Estimate(0.7, 0.45, 0.83, 12), Estimate(5.0, 4.0, 6.0, 32), ["unclear", "holds"]),
+        (Estimate(1.0, 0.89, 1.0, 32), Estimate(0.2, -0.1, 0.5, 32), ["holds", "unclear"]),
+        (Estimate(1.0, 0.89, 1.0, 32), Estimate(-1.0, -2.0, 0.5, 32), ["holds", "fails"]),
+        (
+            Estimate(1.0, 0.89, 1.0, 32),
+            Estimate(math.nan, math.nan, math.nan, 1),
+            ["holds", "fails"],
+        ),
+    ],
+)
+def test_behaviour_rules(choice: Estimate, contrast: Estimate, outcomes: list[str]) -> None:
+    assert [
+        rule.outcome for rule in behaviour_rules(behaviour(choice, contrast), "logits")
+    ] == outcomes
+
+
+def heads(recovered: float, lost: float, best: float, sets: int = 20) -> SetEvidence:
+    def wide(value: float) -> Estimate:
+        return Estimate(value, value - 0.05, value + 0.05, 32)
+
+    random = (best,) * sets
+    return SetEvidence(wide(recovered), wide(lost), wide(lost), random, random, random, wide(1.0))
+
+
+@pytest.mark.parametrize(
+    ("evidence", "outcomes"),
+    [
+        (heads(0.9, 0.8, 0.1), ["holds", "holds", "holds"]),
+        (heads(0.33, 0.8, 0.1), ["unclear", "holds", "holds"]),
+        (heads(0.2, 0.8, 0.1), ["fails", "holds", "holds"]),
+        (heads(0.9, 0.1, 0.2), ["holds", "fails", "unclear"]),
+        (heads(0.9, 0.8, 0.95), ["holds", "holds", "fails"]),
+        (heads(0.9, 0.8, 0.1, sets=3), ["holds", "holds", "unclear"]),
+        (heads(math.nan, 0.8, 0.1), ["fails", "holds", "unclear"]),
+    ],
+)
+def test_head_rules(evidence: SetEvidence, outcomes: list[str]) -> None:
+    assert [rule.outcome for rule in head_rules(evidence)] == outcomes
+
+
+def test_numbers_in_words() -> None:
+    assert share(Estimate(0.615, 0.512, 0.7, 9)) == "62 % [51, 70]"
+    assert share(Estimate(0.615, math.nan, math.nan, 1)) == "62 %"
+    assert number(Estimate(7.1, 6.8, 7.4, 9)) == "7.10 [6.80, 7.40]"
