@@ -221,7 +221,6 @@ def test_gradients_of_an_edited_run(edit: rz.Edit) -> None:
     check_under(edit)
 
 
-@pytest.mark.xfail(strict=True, reason="models/taps.py: write_heads and write_experts detach")
 @pytest.mark.parametrize("name", ["gpt2", "mixtral"])
 def test_gradients_through_an_edited_sum_of_parts(name: str) -> None:
     site = "L1.head_out" if name == "gpt2" else "L1.expert_out"

@@ -249,7 +249,7 @@ def _attention_out(layer: Layer) -> Iterator[Tap]:
         return out * layer.scale
 
     def write_heads(native: Any, value: Tensor, flow: Flow) -> Any:
-        change = (value - read_heads(native, flow).detach()).sum(dim=2)
+        change = (value - read_heads(native, flow)).sum(dim=2)
         return write_out(native, read_out(native, flow) + change, flow)
 
     needs = ("z",) if layer.attn_writer is layer.o_proj else ("z", "o")
@@ -373,7 +373,7 @@ def _mixture(layer: Layer) -> Iterator[Tap]:
         return stacked * layer.scale
 
     def write_experts(native: Any, value: Tensor, flow: Flow) -> Any:
-        change = (value - read_experts(native, flow).detach()).sum(dim=2) / layer.scale
+        change = (value - read_experts(native, flow)).sum(dim=2) / layer.scale
         return native + change.flatten(0, 1)
 
     yield Tap(
