@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from conftest import Cli
+Cli = Callable[..., Any]
+
 
 RUN = ("run", "microworld")
 
@@ -22,10 +25,9 @@ RUN = ("run", "microworld")
         ((*RUN, "Mary", "--dtype", "int4"), "--dtype cannot be 'int4'", "float32"),
         ((*RUN, "Mary", "--device", "nowhere"), "device 'nowhere' cannot be used", "cpu"),
         ((*RUN, "Mary xylophone"), "xylophone", ""),
-        ((*RUN, ""), "empty", ""),
         ((*RUN, "1 two", "--ids"), "not token ids", "numbers"),
-        ((*RUN, "Mary", "--edit", "erase L0.z"), "the edit erase needs tensors", "zero"),
-        ((*RUN, "Mary", "--edit", "blow L0.z"), "the edit blow is not known", "zero"),
+        ((*RUN, "Mary", "--edit", "erase L0.z"), "the edit 'erase' needs tensors", "zero"),
+        ((*RUN, "Mary", "--edit", "blow L0.z"), "the edit 'blow' is not known", "zero"),
         ((*RUN, "Mary", "--edit", "scale L0.z"), "cannot read the edit", "scale ADDRESS FACTOR"),
         ((*RUN, "Mary", "--edit", "scale L0.z much"), "not a number", "0.5"),
         ((*RUN, "Mary", "--edit", "{kind"), "the edit is not JSON", "zero"),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from conftest import PROMPT, Cli
+Cli = Callable[..., Any]
+PROMPT = "When Mary and John went to the store , John gave a coin to"
 
 
 def test_run_shows_tokens_next_words_edits_and_captures(cli: Cli) -> None:

@@ -81,8 +81,8 @@ def stream_map(finding: Finding) -> HeatMap | None:
         x="position in the sentence",
         title="The residual stream, by layer and position",
         caption="The whole stream at one position, before the first layer (embed) and after each. "
-        "The dark cells trace the path of what differs, from the changed word up and over to the last "
-        "token. Columns are roles in the sentence, with the word in one of the prompts.",
+        "The strong cells trace the path of what differs, from the changed word up and over to the "
+        "last token. Columns are roles in the sentence, with the word in one of the prompts.",
         does_not_show="which part of the layer put it there.",
     )
 

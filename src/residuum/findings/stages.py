@@ -24,7 +24,7 @@ class Stages:
     """
 
     def __init__(self, out: Path | None, inputs: dict[str, Any]) -> None:
-        self._folder = None if out is None else out / FOLDER
+        self._folder = None if out is None else _made(out / FOLDER)
         self._inputs = inputs
         self.reused: list[str] = []
 
@@ -56,6 +56,18 @@ class Stages:
             data = {"inputs": inputs, "result": to_plain(result)}
             write_atomically(path, json.dumps(data, ensure_ascii=False).encode())
         return result
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"cannot write to this folder: {error.strerror}",
+            mend="give a folder that can be made and written to",
+            where=str(folder.parent),
+        ) from error
+    return folder
 
 
 def _kept(path: Path, inputs: dict[str, Any], kind: type[R]) -> R | None:
