@@ -20,8 +20,8 @@ print(task.evaluate(model).describe())
 sweep = rz.patch(model, task, sites="z", by=("layer", "head"))
 for cell in sweep.top(5):
     low, high = cell.interval
-    print(f"  {cell.at:9} moves the answer by {cell.effect:+.2f} {sweep.unit} [{low:.2f}, {high:.2f}]"
-          f", {100 * cell.recovered_frac:.0f} % of the way")  # fmt: skip
+    effect = f"{cell.effect:+.2f} {sweep.unit} [{low:.2f}, {high:.2f}]"
+    print(f"  {cell.at:9} moves the answer by {effect}, {100 * cell.recovered_frac:.0f} %")
 
 sweep.figure().save("heads.html")  # also .svg, .png, .json
 sweep.to_dataframe().to_csv("heads.csv", index=False)

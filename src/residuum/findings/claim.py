@@ -109,10 +109,11 @@ def falsifier(bench: Bench, named: Sequence[str], found: bool) -> str:
             "than on corrupt prompts."
         )
     heads = listed([short(at) for at in named])
+    together, them = ("", "it") if len(named) == 1 else (" together", "them")
     return (
-        f"Refuted if, on new {task} pairs for the same weights, patching {heads} together "
+        f"Refuted if, on new {task} pairs for the same weights, patching {heads}{together} "
         f"recovers less than {percent(ENOUGH)} of the distance from corrupt to clean, or no more "
-        "than random heads do, or if giving them corrupt values costs less than "
+        f"than random heads do, or if giving {them} corrupt values costs less than "
         f"{percent(ENOUGH)} of it."
     )
 
