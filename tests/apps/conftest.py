@@ -45,7 +45,7 @@ def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
         capsys.readouterr()
         code = main(list(arguments))
         caught = capsys.readouterr()
-        # Only the process that a user starts is kept quiet (test_process.py); here the bars are cut.
+        # Only a process of its own is kept quiet (test_process.py); here the bars are cut.
         return Done(code, caught.out, re.sub(r"(\rLoading weights.*)+\n", "", caught.err))
 
     return call
