@@ -1,4 +1,4 @@
-"""What the benchmarks share: a GPT-2-small-shaped random model, in both tools, and paired timing."""
+"""What the benchmarks share: a GPT-2-small-shaped random model in both tools, paired timing."""
 
 from __future__ import annotations
 

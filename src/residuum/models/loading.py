@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -59,6 +62,19 @@ class Adapted:
     def weights(self) -> Weights:
         """Weights by name."""
         return Weights(self.parts)
+
+    @contextmanager
+    def passing(self) -> Iterator[None]:
+        """Hold the model for a pass: no other thread's, dropout off; then as it was before."""
+        with self.lock:
+            training = [module for module in self.hf.modules() if module.training]
+            for module in training:
+                module.training = False
+            try:
+                yield
+            finally:
+                for module in training:
+                    module.training = True
 
     def new_cache(self) -> Any:
         """An empty key/value cache for this model."""
@@ -115,13 +131,13 @@ def adapt(
         )
     if isinstance(source, (str, Path)):
         hf, model_id = _load(str(source), dtype, device_map, revision, allow_pickle), str(source)
+        hf.eval()
         found = tokenizer if tokenizer is not None else _own_tokenizer(model_id, revision)
     else:
         hf, model_id = _in_memory(source), type(source).__name__
         found = tokenizer
     if isinstance(found, (str, Path)):
         found = _tokenizer(str(found), None)
-    hf.eval()
     return _adapted(hf, model_id, found)
 
 
@@ -149,6 +165,20 @@ def _in_memory(source: Any) -> Any:
     )
 
 
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """transformers draws no progress bars inside; afterwards as before."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
 def _load(name: str, dtype: Any, device_map: Any, revision: str | None, pickles: bool) -> Any:
     import transformers
 
@@ -162,6 +192,7 @@ def _load(name: str, dtype: Any, device_map: Any, revision: str | None, pickles:
     options = {"dtype": dtype, "device_map": device_map, "revision": revision}
     options = {key: value for key, value in options.items() if value is not None}
     place = str(path) if path.is_dir() else name
+    import_module("residuum.models.native")  # makes the native family known to transformers
     try:
         config = transformers.AutoConfig.from_pretrained(
             place, **({"revision": revision} if revision else {})
@@ -170,13 +201,14 @@ def _load(name: str, dtype: Any, device_map: Any, revision: str | None, pickles:
         auto: Any = (
             transformers.AutoModelForMaskedLM if masked else transformers.AutoModelForCausalLM
         )
-        hf, info = auto.from_pretrained(
-            place,
-            **options,
-            use_safetensors=not pickles,
-            ignore_mismatched_sizes=True,  # they are refused by name below
-            output_loading_info=True,
-        )
+        with _without_bars():
+            hf, info = auto.from_pretrained(
+                place,
+                **options,
+                use_safetensors=not pickles,
+                ignore_mismatched_sizes=True,  # they are refused by name below
+                output_loading_info=True,
+            )
     except UnpicklingError as error:
         raise LoadError(
             f"the pickle of {name} holds more than tensors, or is damaged",
@@ -220,7 +252,7 @@ def _reason(name: str, error: Exception) -> LoadError:
         )
     return LoadError(
         f"cannot load {name}: {first}",
-        mend="give a folder, a hub name you can reach, or microworld (inside the package)",
+        mend="give a folder, microworld (inside the package), or a hub name you can reach",
     )
 
 

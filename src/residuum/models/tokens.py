@@ -115,6 +115,10 @@ class Tokens:
             raise TokenError(
                 "this model has no tokenizer", mend="give token ids, or load with tokenizer=..."
             )
+        if not self._plain_ids(text, special=False):
+            raise TokenError(
+                "the prompt is empty", mend="give at least one token; token ids may be BOS alone"
+            )
         ids = self._plain_ids(text, special=prepend_bos is not False)
         if prepend_bos:
             ids = self._with_bos(ids)

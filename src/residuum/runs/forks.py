@@ -144,6 +144,7 @@ class Forks:
         """Run the remaining blocks; the last stream at each row's last token, ``[row d_model]``."""
         stream = change.stream
         with (
+            self.adapted.passing(),
             torch.no_grad(),
             open_door(self.adapted.parts, _Join(self.base, change.rows, change.start)),
         ):

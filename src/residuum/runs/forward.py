@@ -231,7 +231,7 @@ def one_pass(
         grad=grad,
         stop_early=not logits,
     )
-    with adapted.lock, torch.enable_grad() if grad else torch.no_grad():
+    with adapted.passing(), torch.enable_grad() if grad else torch.no_grad():
         try:
             with session.installed() if asked else nullcontext():
                 output = adapted.hf(**arguments)

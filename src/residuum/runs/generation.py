@@ -232,7 +232,7 @@ class _Loop:
             Flow(batch=self.chunk.shape[0], pos=self.chunk.shape[1]),
             real=self.mask if self.padded else None,
         )
-        with self.adapted.lock, torch.no_grad(), session.installed():
+        with self.adapted.passing(), torch.no_grad(), session.installed():
             output = self.adapted.hf(**self._arguments())
         for each in kept:
             if each.chunks or each.count:

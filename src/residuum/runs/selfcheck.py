@@ -105,6 +105,11 @@ def self_check(adapted: Adapted, *, thorough: bool = False) -> Report:
     Args:
         thorough: perturb every site at every layer, not one layer of each kind.
     """
+    with adapted.passing():
+        return _checked(adapted, thorough)
+
+
+def _checked(adapted: Adapted, thorough: bool) -> Report:
     batch = probe_batch(adapted)
     checks: list[Check] = []
     values, bare = _capture_all(adapted, batch, checks)
