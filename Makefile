@@ -13,7 +13,7 @@ export TOKENIZERS_PARALLELISM = false
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format types arch docs bench train-microworld clean
+.PHONY: help setup demo test test-slow lint format types arch docs bench bench-setup train-microworld clean
 
 help: ## list the commands
 	@echo "residuum: make COMMAND"
@@ -56,10 +56,16 @@ arch: setup ## the import contract: who may know whom
 	$(BIN)/lint-imports --no-cache
 
 docs: setup ## execute what the documentation shows: doctests and examples
-	$(BIN)/python -m pytest src tests/test_examples.py -n $(JOBS)
+	$(BIN)/python -m pytest src tests/test_examples.py tests/docs -n $(JOBS)
+
+bench-setup: ## create .bench-venv with the package and the tools it is compared with
+	@test -x .bench-venv/bin/python || $(PYTHON) -m venv .bench-venv
+	.bench-venv/bin/python -m pip install --quiet -c constraints.txt torch setuptools
+	.bench-venv/bin/python -m pip install --quiet -c constraints.txt -r benchmarks/requirements.txt
+	.bench-venv/bin/python -m pip install --quiet -c constraints.txt --no-build-isolation -e .
 
 bench: setup ## run the benchmarks (in .bench-venv where there is one, with the tools compared)
-	@for each in benchmarks/*.py; do echo "== $$each"; $(BENCH_PYTHON) $$each || exit 1; done
+	@for each in benchmarks/run_*.py benchmarks/*_vs_*.py; do echo "== $$each"; $(BENCH_PYTHON) $$each || exit 1; done
 
 train-microworld: setup ## train the embedded model again from its recipe; goes on where it stopped
 	$(BIN)/python -m residuum.organisms.train microworld --out trained/microworld \

@@ -141,7 +141,7 @@ def _show(results: dict[str, Any]) -> None:
         gap = full["largest difference from TransformerLens"]
         print(f"  largest difference of z from TransformerLens's: {gap:.1e}")
     else:
-        print("  TransformerLens is not installed here: see docs/performance.md")
+        print("  TransformerLens is not installed here: make bench-setup, then make bench")
 
 
 if __name__ == "__main__":
