@@ -31,7 +31,7 @@ BUDGETS = {
     for each in (
         Budget("quick", n=32, max_heads=4, random_sets=20, shuffles=200),
         Budget("standard", n=64, max_heads=6, random_sets=40, shuffles=400),
-        Budget("thorough", n=128, max_heads=8, random_sets=100, shuffles=1000),
+        Budget("thorough", n=100, max_heads=8, random_sets=100, shuffles=1000),
     )
 }
 """Name -> budget."""

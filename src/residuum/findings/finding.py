@@ -16,7 +16,9 @@ from residuum.findings.evidence import (
     Sample,
     WhereEvidence,
 )
+from residuum.findings.pictures import head_bars
 from residuum.findings.plain import from_plain, to_plain
+from residuum.findings.report import report_html
 from residuum.findings.rules import Rule, Status
 from residuum.stores.atomic import write_atomically
 
@@ -140,8 +142,6 @@ class Finding:
         Returns:
             The path of ``finding.json``.
         """
-        from residuum.findings.report import report_html
-
         folder = Path(folder)
         page = report_html(self, replay_path=str(folder / FILE))
         text = json.dumps(self.to_json(), ensure_ascii=False, allow_nan=False, indent=1)
@@ -158,8 +158,6 @@ class Finding:
 
     def figure(self) -> Bars:
         """The named heads' effects with intervals (the answer's own, if none is named)."""
-        from residuum.findings.report import head_bars
-
         return head_bars(self)
 
     def to_dataframe(self) -> pd.DataFrame:

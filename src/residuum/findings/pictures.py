@@ -16,13 +16,13 @@ from residuum.figures import (
 )
 from residuum.findings.claim import metric_words, short
 from residuum.findings.evidence import Estimate, GridEvidence
-from residuum.findings.finding import Finding
+from residuum.findings.found import Found
 from residuum.findings.rules import number, percent, share
 
 _NOT_NEEDED = "that the cell is needed: other parts may be able to stand in for it."
 
 
-def lens_lines(finding: Finding) -> Lines:
+def lens_lines(finding: Found) -> Lines:
     """The answer's lead by layer, over all prompts."""
     reading = finding.lens
     lead = reading.difference
@@ -50,7 +50,7 @@ def lens_lines(finding: Finding) -> Lines:
     )
 
 
-def lens_map(finding: Finding) -> HeatMap:
+def lens_map(finding: Found) -> HeatMap:
     """The most likely word after each layer and token of one prompt; the last layer on top."""
     reading = finding.lens
     tracked = " and ".join(f"`{word.strip()}`" for word in reading.tracked)
@@ -70,7 +70,7 @@ def lens_map(finding: Finding) -> HeatMap:
     )
 
 
-def stream_map(finding: Finding) -> HeatMap | None:
+def stream_map(finding: Found) -> HeatMap | None:
     """The stream by layer and position; None where prompts do not line up."""
     grid = finding.where.stream if finding.where else None
     if grid is None:
@@ -87,7 +87,7 @@ def stream_map(finding: Finding) -> HeatMap | None:
     )
 
 
-def head_map(finding: Finding) -> HeatMap:
+def head_map(finding: Found) -> HeatMap:
     """Every head."""
     assert finding.where is not None
     return _map(
@@ -100,7 +100,7 @@ def head_map(finding: Finding) -> HeatMap:
     )
 
 
-def part_map(finding: Finding) -> HeatMap:
+def part_map(finding: Found) -> HeatMap:
     """Whole attention and MLP of each layer."""
     assert finding.where is not None
     return _map(
@@ -115,7 +115,7 @@ def part_map(finding: Finding) -> HeatMap:
 
 
 def _map(
-    grid: GridEvidence, finding: Finding, *, x: str, title: str, caption: str, does_not_show: str
+    grid: GridEvidence, finding: Found, *, x: str, title: str, caption: str, does_not_show: str
 ) -> HeatMap:
     return HeatMap(
         np.asarray(grid.recovered, dtype=float)[::-1],
@@ -131,7 +131,7 @@ def _map(
     )
 
 
-def head_bars(finding: Finding) -> Bars:
+def head_bars(finding: Found) -> Bars:
     """The named heads' patch effects; where none is named, the answer's own metric."""
     if finding.parts is None:
         seen = finding.behaviour
@@ -164,7 +164,7 @@ def _bars(names: list[str], values: list[Estimate], unit: str, *, title: str, ca
     )
 
 
-def head_table(finding: Finding) -> Table:
+def head_table(finding: Found) -> Table:
     """Each named head under three interventions."""
     assert finding.parts is not None
     rows = [
@@ -191,7 +191,7 @@ def head_table(finding: Finding) -> Table:
     )
 
 
-def control_table(finding: Finding) -> Table:
+def control_table(finding: Found) -> Table:
     """The named heads together, beside the random sets."""
     assert finding.parts is not None
     joint = finding.parts.together
@@ -221,7 +221,7 @@ def _control(name: str, estimate: Estimate, random: tuple[float, ...]) -> list[s
     return [name, share(estimate), percent(mean), percent(max(random, default=float("nan")))]
 
 
-def attention_panel(finding: Finding) -> Panel:
+def attention_panel(finding: Found) -> Panel:
     """The named heads' attention on one prompt."""
     assert finding.parts is not None
     maps = [
@@ -256,7 +256,7 @@ def _numbered(tokens: tuple[str, ...]) -> list[str]:
     return [f"{pos} {token.strip()}" for pos, token in enumerate(tokens)]
 
 
-def sample_table(finding: Finding) -> Table:
+def sample_table(finding: Found) -> Table:
     """Some pairs as text."""
     rows = [
         [sample.clean, _words(sample.answers), sample.says_clean.strip(), sample.metric_clean,

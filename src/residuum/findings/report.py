@@ -21,7 +21,7 @@ from residuum.figures import (
 )
 from residuum.findings.claim import metric_words, model_name, short
 from residuum.findings.evidence import Estimate
-from residuum.findings.finding import Finding
+from residuum.findings.found import Found
 from residuum.findings.pictures import (
     attention_panel,
     control_table,
@@ -36,13 +36,11 @@ from residuum.findings.pictures import (
 )
 from residuum.findings.rules import ENOUGH, number, percent, share
 
-__all__ = ["head_bars", "report_html"]
-
 _TONES = {"supported": "good", "not supported": "bad", "undecided": "warning"}
 _MARKS = {"holds": "✓ holds", "fails": "✗ fails", "unclear": "? unclear"}
 
 
-def report_html(finding: Finding, replay_path: str = "finding.json") -> str:
+def report_html(finding: Found, replay_path: str = "finding.json") -> str:
     """The whole page; it needs nothing but itself.
 
     Args:
@@ -64,7 +62,7 @@ def report_html(finding: Finding, replay_path: str = "finding.json") -> str:
     )
 
 
-def _top(finding: Finding) -> list[Part]:
+def _top(finding: Found) -> list[Part]:
     return [
         Callout(finding.claim, title=_badge(finding), tone=_TONES[finding.status]),  # type: ignore[arg-type]
         Stats(_stats(finding)),
@@ -76,13 +74,13 @@ def _top(finding: Finding) -> list[Part]:
     ]  # fmt: skip
 
 
-def _badge(finding: Finding) -> str:
+def _badge(finding: Found) -> str:
     return {"supported": "Supported", "not supported": "Not supported"}.get(
         finding.status, "Undecided"
     )
 
 
-def _stats(finding: Finding) -> list[Stat]:
+def _stats(finding: Found) -> list[Stat]:
     seen = finding.behaviour
     corrupt = number(seen.metric_corrupt)
     stats = [
@@ -127,7 +125,7 @@ def _stat(
     )
 
 
-def _behaviour(finding: Finding) -> list[Part]:
+def _behaviour(finding: Found) -> list[Part]:
     seen, task = finding.behaviour, finding.task["name"]
     shown = [
         Heading("Does the model do it?"),
@@ -159,7 +157,7 @@ def _behaviour(finding: Finding) -> list[Part]:
     return shown
 
 
-def _where(finding: Finding) -> list[Part]:
+def _where(finding: Found) -> list[Part]:
     shown: list[Part] = [
         Heading("Where can the answer be moved from?"),
         Paragraph(
@@ -174,7 +172,7 @@ def _where(finding: Finding) -> list[Part]:
     return [*shown, head_map(finding), part_map(finding)]
 
 
-def _heads(finding: Finding) -> list[Part]:
+def _heads(finding: Found) -> list[Part]:
     assert finding.where is not None and finding.parts is not None
     names = ", ".join(f"`{short(at)}`" for at in finding.components)
     return [
@@ -191,12 +189,12 @@ def _heads(finding: Finding) -> list[Part]:
     ]
 
 
-def _half(finding: Finding) -> int:
+def _half(finding: Found) -> int:
     """Pairs that heads were chosen on."""
     return len(finding.task["clean"]) - finding.behaviour.contrast.n
 
 
-def _controls(finding: Finding) -> list[Part]:
+def _controls(finding: Found) -> list[Part]:
     assert finding.parts is not None
     return [
         Heading("Would any heads do?"),
@@ -209,7 +207,7 @@ def _controls(finding: Finding) -> list[Part]:
     ]
 
 
-def _decision(finding: Finding) -> list[Part]:
+def _decision(finding: Found) -> list[Part]:
     rows = [[_MARKS[rule.outcome], rule.name, rule.demands, rule.found] for rule in finding.rules]
     return [
         Heading("How the status was decided"),
@@ -223,7 +221,7 @@ def _decision(finding: Finding) -> list[Part]:
     ]
 
 
-def _data(finding: Finding) -> list[Part]:
+def _data(finding: Found) -> list[Part]:
     total = len(finding.task["clean"])
     return [
         Heading("The data"),
@@ -236,7 +234,7 @@ def _data(finding: Finding) -> list[Part]:
     ]
 
 
-def _origin(finding: Finding, replay_path: str) -> list[Part]:
+def _origin(finding: Found, replay_path: str) -> list[Part]:
     origin = finding.provenance
     return [
         Heading("Run it again"),

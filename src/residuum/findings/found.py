@@ -1,0 +1,115 @@
+"""What report and pictures need of a finding; the record itself is in ``finding``."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from residuum.core import Provenance
+from residuum.findings.budget import Budget
+from residuum.findings.evidence import (
+    BehaviourEvidence,
+    LensEvidence,
+    PartsEvidence,
+    Sample,
+    WhereEvidence,
+)
+from residuum.findings.rules import Rule, Status
+
+
+class Found(Protocol):
+    """A finding, as its readers see it."""
+
+    @property
+    def claim(self) -> str:
+        """The claim as one sentence."""
+        ...
+
+    @property
+    def status(self) -> Status:
+        """Decided by the rules."""
+        ...
+
+    @property
+    def falsifier(self) -> str:
+        """What would refute it."""
+        ...
+
+    @property
+    def scope(self) -> tuple[str, ...]:
+        """What it is about."""
+        ...
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """What it does not say."""
+        ...
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """Addresses of the named heads."""
+        ...
+
+    @property
+    def intervention(self) -> str:
+        """What was done."""
+        ...
+
+    @property
+    def metric(self) -> str:
+        """Name of the metric."""
+        ...
+
+    @property
+    def unit(self) -> str:
+        """Of the metric."""
+        ...
+
+    @property
+    def budget(self) -> Budget:
+        """What was spent."""
+        ...
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """How the status was decided."""
+        ...
+
+    @property
+    def behaviour(self) -> BehaviourEvidence:
+        """Is it there."""
+        ...
+
+    @property
+    def lens(self) -> LensEvidence:
+        """Where it becomes readable."""
+        ...
+
+    @property
+    def where(self) -> WhereEvidence | None:
+        """Where it can be moved from."""
+        ...
+
+    @property
+    def parts(self) -> PartsEvidence | None:
+        """Which heads."""
+        ...
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """Some of the pairs."""
+        ...
+
+    @property
+    def task(self) -> dict[str, Any]:
+        """The pairs as token ids."""
+        ...
+
+    @property
+    def provenance(self) -> Provenance:
+        """Where it comes from."""
+        ...
+
+    @property
+    def hash(self) -> str:
+        """Of everything in it."""
+        ...
