@@ -39,6 +39,21 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         assert Address.parse(str(address)) == address
 
 
+@given(addresses() | queries())
+def test_an_address_prints_as_what_makes_it_again(address: Address) -> None:
+    assert repr(address) == f"Address({str(address)!r})"
+    assert eval(repr(address), {"Address": Address}) == address
+
+
+def test_an_address_made_from_a_whole_text() -> None:
+    assert Address("L9.z[H6]@-1") == Address("z", 9, 6, -1) == Address.parse("L9.z[H6]@-1")
+    assert Address("blocks.9.attn.hook_z").base == Address("L9.z")
+    with pytest.raises(AddressError, match="gives its layer or part twice"):
+        Address("L9.z", 3)
+    with pytest.raises(AddressError, match="cannot read the address"):
+        Address("L9.z[H6")
+
+
 @given(addresses())
 def test_an_address_is_no_query_and_knows_its_site(address: Address) -> None:
     assert not address.is_query

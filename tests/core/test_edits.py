@@ -118,6 +118,37 @@ def test_a_run_hands_in_its_own_value(kind: type[Edit]) -> None:
     assert Resample("L3.z", value=FakeRun()) == Resample("L3.z", value=np.full(2, 3.0))
 
 
+PRINTED = [
+    (Zero("L2.z[H3]"), r"Zero('L2.z[H3]')"),
+    (Zero("blocks.2.attn.hook_z[H3]@-1"), r"Zero('L2.z[H3]@-1')"),
+    (Freeze("L3.attn_out"), "Freeze('L3.attn_out')"),
+    (Scale("L1.mlp_out", 0.5), "Scale('L1.mlp_out', 0.5)"),
+    (Scale("L1.mlp_out", 1), "Scale('L1.mlp_out', 1.0)"),
+    (Patch("L2.z", np.zeros((2, 5), "float32")), "Patch('L2.z', <float32 [2, 5] {}>)"),
+    (Add("L2.z", torch.ones(3)), "Add('L2.z', <float32 [3] {}>)"),
+    (Add("L2.z", torch.ones(3), 2.0), "Add('L2.z', <float32 [3] {}>, scale=2.0)"),
+    (Resample("L2.z"), "Resample('L2.z')"),
+    (Resample("L2.z", 7, np.ones(2)), "Resample('L2.z', seed=7, value=<float64 [2] {}>)"),
+    (Erase("L2.z", [3.0, 4.0]), "Erase('L2.z', directions=<float64 [2] {}>)"),
+    (Splice("L2.z", "sae"), "Splice('L2.z', 'sae')"),
+    (Splice("L2.z", "sae", True), "Splice('L2.z', 'sae', keep_error=True)"),
+]
+
+
+@pytest.mark.parametrize(("edit", "text"), PRINTED, ids=[row[1] for row in PRINTED])
+def test_edits_print_as_they_are_written(edit: Edit, text: str) -> None:
+    digits = [ref.hash[:8] for ref in edit.tensors().values()]
+    assert repr(edit) == text.format(*digits)
+    if not digits:
+        assert eval(repr(edit), {type(edit).__name__: type(edit)}) == edit
+
+
+@given(edits)
+def test_no_edit_prints_its_numbers(edit: Edit) -> None:
+    assert repr(edit).startswith(f"{type(edit).__name__}({str(edit.at)!r}")
+    assert "array" not in repr(edit) and "\n" not in repr(edit)
+
+
 BAD = [
     (lambda: edit_from_json({"kind": "explode", "at": "L0.z"}), EditError,
      "unknown kind of edit 'explode'", "kinds are: zero, mean"),

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from residuum.core import ALIASES, AXES, PART_LETTERS, SITES, Address, dims_of, translate_alias
+from residuum.core import (
+    ALIASES,
+    AXES,
+    PART_LETTERS,
+    SITES,
+    Address,
+    AddressError,
+    dims_of,
+    translate_alias,
+)
 
 BLOCK = {
     "hook_resid_pre": "resid_pre",
     "hook_resid_mid": "resid_mid",
     "hook_resid_post": "resid_post",
-    "ln1.hook_normalized": "ln1",
-    "ln2.hook_normalized": "ln2",
     "hook_q_input": "q_in",
     "hook_k_input": "k_in",
     "hook_v_input": "v_in",
@@ -34,8 +41,6 @@ BLOCK = {
 WHOLE = {
     "hook_embed": "embed",
     "hook_pos_embed": "pos_embed",
-    "ln_final.hook_normalized": "ln_final",
-    "unembed.hook_out": "logits",
 }
 STREAM = ("batch", "pos", "d_model")
 SHAPES = {
@@ -63,13 +68,52 @@ def test_names_inside_a_block(theirs: str, ours: str) -> None:
     assert Address.parse(theirs) == Address(ours)
     assert Address.parse((theirs, 9)) == Address(ours, 9)
     assert Address.parse((ours, 9)) == Address(ours, 9)
-    if "normalized" not in theirs:
-        assert Address.parse((theirs.split(".")[-1], 9)) == Address(ours, 9)
+    assert Address.parse((theirs.split(".")[-1], 9)) == Address(ours, 9)
 
 
 @pytest.mark.parametrize(("theirs", "ours"), WHOLE.items())
 def test_names_of_the_whole_model(theirs: str, ours: str) -> None:
     assert Address.parse(theirs) == Address(ours)
+
+
+@pytest.mark.parametrize(("theirs", "ours"), (BLOCK | WHOLE).items())
+def test_names_take_a_part_and_a_position(theirs: str, ours: str) -> None:
+    letter = SITES[ours].part_letter
+    tails = ["", "@-1", "@2", "@1:3", "@:", "/sae[F31]", "/sae[F31]@-1"]
+    tails += [f"[{letter}3]", f"[{letter}*]", f"[{letter}3]@-1"] if letter else []
+    layers = {"blocks.9.": "L9.", "blocks.*.": "L*."} if theirs in BLOCK else {}
+    for tail in tails:
+        for before, own in {"": "", **layers}.items():
+            address = Address.parse(before + theirs + tail)
+            assert address == Address.parse(f"{own}{ours}{tail}")
+            assert str(address) == f"{own}{ours}{tail}"
+            assert Address.parse(str(address)) == address
+    if theirs in BLOCK:
+        assert Address.parse((f"{theirs}@-1", 9)) == Address(ours, 9, pos=-1)
+
+
+def test_a_part_that_the_site_has_not_is_refused_by_their_name_too() -> None:
+    with pytest.raises(AddressError, match=r"resid_post has no part \[H1\]"):
+        Address.parse("blocks.1.hook_resid_post[H1]")
+
+
+REFUSED = [
+    ("blocks.1.ln1.hook_normalized", "L1.ln1 is after gain and bias; TransformerLens's hook_norm"),
+    ("blocks.*.ln2.hook_normalized@-1", "L*.ln2 is after gain and bias"),
+    ("ln1.hook_normalized", "L{layer}.ln1 is after gain and bias"),
+    (("ln2.hook_normalized", 3), "L{layer}.ln2 is after gain and bias"),
+    ("ln_final.hook_normalized", "ln_final is after gain and bias"),
+    ("hook_normalized", "what a norm hands on here (ln1, ln2, ln_final) is after gain and bias"),
+    ("unembed.hook_out", "logits is after the family's scaling and soft cap; TransformerLens's"),
+]
+
+
+@pytest.mark.parametrize(("theirs", "mend"), REFUSED, ids=[str(row[0]) for row in REFUSED])
+def test_names_of_other_tensors_are_refused(theirs: str | tuple[str, int], mend: str) -> None:
+    with pytest.raises(AddressError) as caught:
+        Address.parse(theirs)
+    assert "has no counterpart here" in caught.value.what
+    assert caught.value.mend.startswith(mend)
 
 
 @pytest.mark.parametrize("name", sorted(SITES))

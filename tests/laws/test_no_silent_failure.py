@@ -140,11 +140,49 @@ ROWS = [
         lambda w: model().run(IDS, capture="blocks.0.attn.hook_zz"),
         lambda w: model().run(IDS, capture="blocks.0.attn.hook_z"),
         AddressError,
-        (
-            "cannot read the address 'blocks.0.attn.hook_zz': no site has this name in "
-            "TransformerLens"
-        ),
+        ("cannot read the address 'blocks.0.attn.hook_zz': no site has this TransformerLens name"),
         "write L{layer}.{name}, or blocks.{layer}.NAME with NAME one of: " + ", ".join(ALIASES),
+    ),
+    Row(
+        "TransformerLens name of another tensor, of a norm",
+        lambda w: model().run(IDS, capture="blocks.1.ln1.hook_normalized"),
+        lambda w: model().run(IDS, capture="L1.ln1"),
+        AddressError,
+        "TransformerLens's 'blocks.1.ln1.hook_normalized' has no counterpart here",
+        "L1.ln1 is after gain and bias; TransformerLens's hook_normalized is before",
+    ),
+    Row(
+        "TransformerLens name of another tensor, of the unembedding",
+        lambda w: model().run(IDS, edits=rz.Zero("unembed.hook_out")),
+        lambda w: model().run(IDS, edits=rz.Zero("logits")),
+        AddressError,
+        "TransformerLens's 'unembed.hook_out' has no counterpart here",
+        "logits is after the family's scaling and soft cap; TransformerLens's unembed.hook_out is "
+        "before",
+    ),
+    Row(
+        "name of a site without its layer, captured at several",
+        lambda w: model().run(IDS, capture="z")["z"],
+        lambda w: model().run(IDS, capture="z")["z", 1],
+        AddressError,
+        "z may mean 3 sites that were captured",
+        'write run["z", layer], for one of: L0.z, L1.z, L2.z',
+    ),
+    Row(
+        "another head than the one captured, without a layer",
+        lambda w: model().run(IDS, capture="L0.z[H1]")["z[H2]"],
+        lambda w: model().run(IDS, capture="L0.z[H1]")["z[H1]"],
+        AddressError,
+        "z[H2] was not captured",
+        "ask for it: model.run(..., capture=['z']); there is: L0.z[H1]",
+    ),
+    Row(
+        "address whose layer is given twice",
+        lambda w: rz.Address("L2.z", 1),
+        lambda w: rz.Address("L2.z"),
+        AddressError,
+        "the address 'L2.z' gives its layer or part twice",
+        "write Address('L2.z') alone",
     ),
     Row(
         "text that is no address",
@@ -323,6 +361,33 @@ ROWS = [
         AddressError,
         "layer 3 is out of range: the model has 3 layers",
         "use 0 to 2",
+    ),
+    Row(
+        "weight indexed by a layer and a head",
+        lambda w: model().W_Q[0, 1],
+        lambda w: model().W_Q[0],
+        AddressError,
+        "model.W_Q is indexed by the number of a layer, got (0, 1)",
+        "write model.W_Q[layer] for one layer's tensor, then its own axes; model.W_Q.stack() for "
+        "all layers in one",
+    ),
+    Row(
+        "weight indexed by a slice",
+        lambda w: model().W_Q[:],
+        lambda w: model().W_Q[-1],
+        AddressError,
+        "model.W_Q is indexed by the number of a layer, got slice(None, None, None)",
+        "write model.W_Q[layer] for one layer's tensor, then its own axes; model.W_Q.stack() for "
+        "all layers in one",
+    ),
+    Row(
+        "weight indexed by a text",
+        lambda w: model().W_Q["a"],
+        lambda w: model().W_Q[torch.tensor(1)],
+        AddressError,
+        "model.W_Q is indexed by the number of a layer, got 'a'",
+        "write model.W_Q[layer] for one layer's tensor, then its own axes; model.W_Q.stack() for "
+        "all layers in one",
     ),
     Row(
         "weight that the family lacks",
@@ -924,7 +989,7 @@ ROWS = [
         lambda w: talker().run("the"),
         TokenError,
         "the prompt is empty",
-        "give at least one token",
+        "give at least one token; token ids may be BOS alone",
     ),
     Row(
         "no prompts",

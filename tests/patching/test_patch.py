@@ -228,7 +228,7 @@ def test_the_record_says_where_it_comes_from() -> None:
     origin = sweep.provenance
     assert origin.task_hash == task.task_hash
     assert origin.weight_hash == model().adapted.weight_hash
-    assert origin.strategy == "patch(z, by=('layer', 'head'), noise)"
+    assert origin.strategy == "patch(z, by=('layer', 'head'), noise, logit_diff, forked)"
     assert (origin.dtype, origin.device) == ("float32", "cpu")
 
 

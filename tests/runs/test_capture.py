@@ -40,7 +40,7 @@ def names(run: rz.Run) -> list[str]:
         (("z", 1), ["L1.z"]),
         ("blocks.1.attn.hook_rot_q", ["L1.q"]),
         ("blocks.*.hook_resid_mid", ["L0.resid_mid", "L1.resid_mid", "L2.resid_mid"]),
-        ("ln_final.hook_normalized", ["ln_final"]),
+        ("blocks.1.attn.hook_z[H2]@-1", ["L1.z[H2]@-1"]),
         ("hook_result", ["L0.head_out", "L1.head_out", "L2.head_out"]),
         (rz.Address("z", 0, 1), ["L0.z[H1]"]),
         (rz.Capture("L0.z"), ["L0.z"]),
@@ -112,10 +112,35 @@ def test_run_is_read_by_any_name_of_a_site() -> None:
     assert torch.equal(run["pattern", 2][:, 1], run["L2.pattern[H1]"])
     assert "L2.pattern[H1]@-1" in run
     assert "L0.z" not in run and "pattern@9" not in run and "L0.mlp_act" not in run
-    with pytest.raises(rz.AddressError, match="pattern was not captured"):
+    with pytest.raises(rz.AddressError, match="pattern may mean 3 sites that were captured"):
         run["pattern"]
     with pytest.raises(rz.AddressError, match="no site named"):
         _ = "patern" in run
+
+
+def test_a_name_without_its_layer_must_mean_one_site() -> None:
+    run = model().run(IDS, capture=["z", "L1.q[H2]", "L2.resid_post"])
+    for key, mend in {
+        "z": 'write run["z", layer], for one of: L0.z, L1.z, L2.z',
+        "hook_z": 'write run["z", layer], for one of: L0.z, L1.z, L2.z',
+        "z[H3]@-1": 'write run["L{layer}.z[H3]@-1"], for one of: L0.z[H3]@-1, ',
+        "L1:.z": "write run[address], for one of: L1.z, L2.z",
+        "*": "write run[address], for one of: L0.z, L1.z, L2.z, L2.resid_post",
+    }.items():
+        with pytest.raises(rz.AddressError) as caught:
+            run[key]
+        assert "that were captured" in caught.value.what
+        assert caught.value.mend.startswith(mend)
+        assert key not in run
+    assert torch.equal(run["resid_post@-1"], run["L2.resid_post"][:, -1])
+    assert torch.equal(run["q[H2]"], run["L1.q[H2]"])
+    assert torch.equal(run["z[H3]@-1", 1], run["z", 1][:, -1, 3])
+    with pytest.raises(rz.AddressError, match=r"q\[H1\] was not captured"):
+        run["q[H1]"]
+    total = model().run(IDS, capture=["z"], grad_of=lambda logits: logits.sum())
+    with pytest.raises(rz.AddressError) as caught:
+        total.grad["z"]
+    assert 'write run.grad["z", layer]' in caught.value.mend
 
 
 def test_captures_are_copies_never_views() -> None:

@@ -109,3 +109,22 @@ def test_a_run_with_nothing_asked_is_the_bare_model() -> None:
     run = model().run(IDS)
     assert torch.equal(run.logits, bare)
     assert run.captured == {} and run.metric is None and not run.logits.requires_grad
+
+
+def test_a_run_prints_what_it_holds_and_no_numbers() -> None:
+    edits = [rz.Zero("L*.z[H0]"), rz.Add("L2.resid_post@-1", VECTOR)]
+    run = model().run(IDS, attention_mask=MASK, edits=edits, capture=["z", "L1.q[H2]@-1", "embed"])
+    digits = edits[1].value.hash[:8]
+    assert repr(run) == (
+        "Run(2 prompts × 3 to 5 tokens\n"
+        "  captured: L*.z (3 layers), L1.q[H2]@-1, embed\n"
+        "  fired: Zero('L*.z[H0]') at 3 sites, "
+        f"Add('L2.resid_post@-1', <float32 [32] {digits}>) at 1 site)"
+    )
+    assert repr(model().run(IDS[:1])) == "Run(1 prompt × 5 tokens)"
+    stopped = model().run(IDS, capture="L0.z", logits=False)
+    assert "stopped before the logits" in repr(stopped)
+    many = model().run(IDS, edits=[rz.Scale("L0.z", 1 + i / 9) for i in range(9)])
+    assert repr(many).endswith("at 1 site, 3 more)")
+    grads = model().run(IDS, capture="L0.z", grad_of=lambda logits: logits.sum())
+    assert "gradients: L0.z" in repr(grads)

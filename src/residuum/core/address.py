@@ -2,14 +2,15 @@
 
 An address is ``L{layer}.{name}`` with an optional dictionary, part and position. A *query* is an
 address with stars, layer ranges (``L3:6``, the end excluded) or a bare site name, which means
-that site at every layer. TransformerLens's names are accepted wherever an address is.
+that site at every layer. TransformerLens's names are accepted wherever an address is, with a
+part and a position too: ``blocks.9.attn.hook_z[H6]@-1``.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 
 from residuum.core.errors import AddressError
@@ -22,6 +23,7 @@ _PATTERN = re.compile(
     r"(?:\[(?P<letter>[HNEF])(?P<index>[0-9]{1,9}|\*)\])?"
     r"(?:@(?P<pos>-?[0-9]{1,9}|(?:-?[0-9]{1,9})?:(?:-?[0-9]{1,9})?))?"
 )
+_PLAIN_NAME = re.compile(r"[a-z0-9_*?]*")
 
 
 @dataclass(frozen=True, order=True)
@@ -41,20 +43,21 @@ class Span:
         return range(length)[slice(self.start, self.stop)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Address:
     """A site, or with stars and spans a query over sites.
 
     Attributes:
-        name: site name; may hold ``*`` and ``?`` in a query.
+        name: site name; may hold ``*`` and ``?`` in a query. A whole address as text is read:
+            ``Address("L9.z[H6]")`` is ``Address("z", 9, 6)``.
         layer: block number, None for sites of the whole model, ``"*"`` or a span in a query.
         part: head, neuron, expert or latent number; ``"*"`` (all) in a query; None for the whole.
         pos: token position, counted from the prompt's first (or, if negative, last) real token;
             a span of positions; None for all.
         dictionary: name of a loaded dictionary, whose latents ``part`` counts.
 
-    >>> Address.parse("L9.z[H6]@-1")
-    Address(name='z', layer=9, part=6, pos=-1, dictionary=None)
+    >>> Address("z", layer=9, part=6, pos=-1)
+    Address('L9.z[H6]@-1')
     >>> str(Address.parse("blocks.9.attn.hook_z"))
     'L9.z'
     """
@@ -64,6 +67,19 @@ class Address:
     part: int | str | None = None
     pos: int | Span | None = None
     dictionary: str | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or _PLAIN_NAME.fullmatch(self.name):
+            return
+        others = (self.layer, self.part, self.pos, self.dictionary)
+        if any(each is not None for each in others):
+            raise AddressError(
+                f"the address {self.name!r} gives its layer or part twice",
+                mend=f"write Address({self.name!r}) alone",
+            )
+        read = Address.parse(self.name)
+        for each in fields(self):
+            object.__setattr__(self, each.name, getattr(read, each.name))
 
     @staticmethod
     def parse(text: str | tuple[str, int] | Address) -> Address:
@@ -86,7 +102,7 @@ class Address:
         match = _PATTERN.fullmatch(translate_alias(text) or text)
         if match is None and ("hook_" in text or text.startswith("blocks.")):
             raise AddressError(
-                f"cannot read the address {text!r}: no site has this name in TransformerLens",
+                f"cannot read the address {text!r}: no site has this TransformerLens name",
                 mend="write L{layer}.{name}, or blocks.{layer}.NAME with NAME one of: "
                 + ", ".join(ALIASES),
             )
@@ -160,6 +176,9 @@ class Address:
         dictionary = "" if self.dictionary is None else f"/{self.dictionary}"
         pos = "" if self.pos is None else f"@{self.pos}"
         return f"{layer}{self.name}{dictionary}{self._part_text()}{pos}"
+
+    def __repr__(self) -> str:
+        return f"Address({str(self)!r})"
 
     def _part_text(self) -> str:
         if self.part is None:

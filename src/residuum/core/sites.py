@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 from residuum.core.axes import PART_LETTERS
+from residuum.core.errors import AddressError
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,6 @@ ALIASES: dict[str, str] = {
     "hook_resid_pre": "resid_pre",
     "hook_resid_mid": "resid_mid",
     "hook_resid_post": "resid_post",
-    "ln1.hook_normalized": "ln1",
-    "ln2.hook_normalized": "ln2",
     "hook_q_input": "q_in",
     "hook_k_input": "k_in",
     "hook_v_input": "v_in",
@@ -124,31 +123,63 @@ ALIASES: dict[str, str] = {
     "mlp.hook_pre": "mlp_pre",
     "mlp.hook_pre_linear": "mlp_lin",
     "mlp.hook_post": "mlp_act",
-    "ln_final.hook_normalized": "ln_final",
-    "unembed.hook_out": "logits",
 }
 """TransformerLens's name inside a block -> ours. ``hook_q`` alone works like ``attn.hook_q``."""
 
-_SHORT = {name.split(".")[-1]: ours for name, ours in ALIASES.items() if "normalized" not in name}
-_TL_BLOCK = re.compile(r"^blocks\.(\d+|\*)\.(.+)$")
+_BEFORE_GAIN = "after gain and bias; TransformerLens's hook_normalized is before"
+_BEFORE_CAP = (
+    "after the family's scaling and soft cap; TransformerLens's unembed.hook_out is before"
+)
+
+NO_COUNTERPART: dict[str, tuple[str, str]] = {
+    "ln1.hook_normalized": ("ln1", _BEFORE_GAIN),
+    "ln2.hook_normalized": ("ln2", _BEFORE_GAIN),
+    "ln_final.hook_normalized": ("ln_final", _BEFORE_GAIN),
+    "unembed.hook_out": ("logits", _BEFORE_CAP),
+}
+"""TransformerLens's names of tensors that no site is -> the site that is near, and how it differs."""
+
+_SHORT = {name.split(".")[-1]: ours for name, ours in ALIASES.items()}
+_TL_BLOCK = re.compile(r"blocks\.(\d+|\*)\.(.+)")
+_TL_NAME = re.compile(r"([^\[@/]*)(.*)", re.DOTALL)
 
 
 def translate_alias(text: str) -> str | None:
     """Rewrite a TransformerLens name as an address; None if it is not one.
 
+    A part, a position and a dictionary behind it stay as they are.
+
+    Raises:
+        AddressError: TransformerLens has this name for a tensor that is no site here.
+
     >>> translate_alias("blocks.9.attn.hook_z")
     'L9.z'
-    >>> translate_alias("hook_rot_q")
-    'q'
+    >>> translate_alias("hook_rot_q[H3]@-1")
+    'q[H3]@-1'
     >>> translate_alias("resid_post") is None
     True
     """
-    match = _TL_BLOCK.match(text)
-    inner = match.group(2) if match else text
+    named = _TL_NAME.fullmatch(text)
+    head, tail = named.groups() if named else (text, "")
+    block = _TL_BLOCK.fullmatch(head)
+    inner = block[2] if block else head
+    if inner in NO_COUNTERPART or inner == "hook_normalized":
+        raise _no_counterpart(text, inner, block[1] if block else "{layer}")
     name = ALIASES.get(inner) or _SHORT.get(inner)
     if name is None:
         return None
-    return f"L{match.group(1)}.{name}" if match else name
+    return f"L{block[1]}.{name}{tail}" if block else name + tail
+
+
+def _no_counterpart(text: str, inner: str, layer: str) -> AddressError:
+    near, difference = NO_COUNTERPART.get(inner, ("", _BEFORE_GAIN))
+    if not near:
+        place = "what a norm hands on here (ln1, ln2, ln_final)"
+    else:
+        place = f"L{layer}.{near}" if SITES[near].layered else near
+    return AddressError(
+        f"TransformerLens's {text!r} has no counterpart here", mend=f"{place} is {difference}"
+    )
 
 
 def dims_of(name: str) -> tuple[str, ...]:

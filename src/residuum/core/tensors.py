@@ -15,7 +15,7 @@ DTYPES = (
 """Dtypes that a reference can have."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TensorRef:
     """A tensor by content: hash, shape and dtype. The numbers live in a store.
 
@@ -31,6 +31,9 @@ class TensorRef:
     shape: tuple[int, ...]
     dtype: str
     payload: Any = field(default=None, compare=False, repr=False)
+
+    def __repr__(self) -> str:
+        return f"<{self.dtype} {list(self.shape)} {self.hash[:8]}>"
 
     def to_json(self) -> dict[str, Any]:
         """Hash, shape and dtype as plain data."""

@@ -8,8 +8,10 @@ grouped models. They are views of the model's parameters where storage allows; d
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +35,12 @@ class ByLayer:
     of: Callable[[Layer], Tensor | None]
 
     def __getitem__(self, index: int) -> Tensor:
+        """One layer's tensor.
+
+        Raises:
+            AddressError: no layer's number, out of range, or a block without this weight.
+        """
+        index = _layer_number(self.name, index)
         if not -len(self.layers) <= index < len(self.layers):
             raise AddressError(
                 f"layer {index} is out of range: the model has {len(self.layers)} layers",
@@ -63,6 +71,21 @@ class ByLayer:
         shapes = (None if each.opaque else self.of(each) for each in self.layers)
         shape = next((tuple(each.shape) for each in shapes if each is not None), "nothing")
         return f"{self.name}[{len(self)} layers of {shape}]"
+
+
+def _layer_number(name: str, index: Any) -> int:
+    """A whole number, also NumPy's or torch's; slices, pairs and texts are refused."""
+    try:
+        if isinstance(index, bool):
+            raise TypeError
+        return operator.index(index)
+    except (TypeError, ValueError):
+        raise AddressError(
+            f"model.{name} is indexed by the number of a layer, got {index!r}",
+            mend=f"write model.{name}[layer] for one layer's tensor, then its own axes; "
+            f"model.{name}.stack() for all layers in one",
+            where=name,
+        ) from None
 
 
 def _bias(module: nn.Module | None) -> Tensor | None:

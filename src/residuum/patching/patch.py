@@ -128,7 +128,9 @@ def _sweep(
         metric=measure.name,
         unit=measure.unit,
         provenance=model.provenance(
-            task_hash=task.task_hash, strategy=f"patch({grid.site}, by={grid.by}, {direction})"
+            task_hash=task.task_hash,
+            strategy=f"patch({grid.site}, by={grid.by}, {direction}, {measure.name}, "
+            f"{outcome.engine})",
         ),
         engine=outcome.engine,
         passes=outcome.passes,

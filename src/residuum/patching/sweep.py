@@ -35,7 +35,7 @@ class Effect:
     interval: tuple[float, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Sweep:
     """Effects of patching each cell of a grid.
 
@@ -46,7 +46,8 @@ class Sweep:
         site: site name that was patched.
         effects: mean effects in the metric's unit, dims as asked for in ``by``.
         per_example: the same with a last dim ``example``.
-        recovered_frac: effects over (clean - corrupt); NaN where the two hardly differ.
+        recovered_frac: effects over (clean - corrupt); NaN only where the two are equal. Where
+            they hardly differ it is large and unreliable, and ``warnings`` says so.
         clean, corrupt: the metric on the unpatched prompts, ``[example]``.
         metric, unit: of the effects.
         engine: ``"forked"`` or ``"naive"``: how it was computed.
@@ -68,6 +69,14 @@ class Sweep:
     passes: float = 0.0
     passes_saved: float = 0.0
     warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        dims = " × ".join(f"{dim} {size}" for dim, size in self.effects.sizes.items())
+        top = ", ".join(f"{cell.at} {cell.effect:+.3g}" for cell in self.top(3))
+        return (
+            f"Sweep({self.site} by {dims}, {self.metric} in {self.unit}, {self.engine}, "
+            f"{self.passes:.1f} passes\n  top: {top})"
+        )
 
     def address(self, cell: dict[str, Any]) -> str:
         """The address of a cell given its coordinates."""

@@ -16,9 +16,11 @@ from residuum.runs.capture import TopK
 from residuum.runs.places import View, columns_of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
-    """One forward pass. Shows what flowed; does not show what matters: for that, intervene.
+    """One forward pass: what was run, which edits fired, what was kept.
+
+    Shows: what flowed. Does not show: what matters; for that, intervene.
 
     Attributes:
         batch: token ids and padding mask.
@@ -30,6 +32,13 @@ class Run:
         metric: value of the metric for which gradients were taken.
         words: makes the tokens' texts when they are asked for.
         origin: makes the provenance when it is asked for (hashing all weights takes time).
+
+    >>> import residuum as rz
+    >>> model = rz.load("microworld", check=False)
+    >>> model.run("Mary went to the store .", capture=["L1.z"], edits=[rz.Zero("L0.z[H3]")])
+    Run(1 prompt × 6 tokens
+      captured: L1.z
+      fired: Zero('L0.z[H3]') at 1 site)
     """
 
     batch: Batch
@@ -65,11 +74,27 @@ class Run:
         ends = (self.batch.starts + self.batch.lengths - 1).to(self.logits.device)
         return self.logits[torch.arange(len(ends), device=self.logits.device), ends]
 
+    def __repr__(self) -> str:
+        lines = [_prompts_text(self.batch)]
+        if self.logits is None:
+            lines.append("stopped before the logits")
+        for label, table in (("captured", self.captured), ("gradients", self.grads)):
+            if table:
+                lines.append(f"{label}: {_sites_text(table)}")
+        if self.fired:
+            lines.append(
+                f"fired: {_shortened([_fired_text(*each) for each in self.fired.items()])}"
+            )
+        return f"Run({_NEW_LINE.join(lines)})"
+
     def __getitem__(self, key: str | tuple[str, int] | Address) -> Any:
         """A captured tensor: ``run["L9.z"]``, ``run["pattern", 0]``, ``run["L9.z[H6]@-1"]``.
 
+        A name without its layer, ``run["z"]`` or ``run["z[H6]"]``, is enough where one layer was
+        captured.
+
         Raises:
-            AddressError: it was not captured.
+            AddressError: it was not captured, or several captured sites are meant.
         """
         return self._look_up(self.captured, key, "captured", "capture")
 
@@ -104,14 +129,10 @@ class Run:
         return self[replace(address, pos=None) if mean else address]
 
     def _look_up(self, table: Mapping[Address, Any], key: Any, done: str, option: str) -> Any:
-        address = Address.parse(key)
-        if address.layer is None and address.site.layered and len(table):
-            layers = [a for a in table if a.name == address.name]
-            if len(layers) == 1:
-                address = layers[0]
+        address = self._one_meant(table, Address.parse(key), done)
         if address in table:
             return table[address]
-        part = self._slice(table, address)
+        part = None if address.is_query else self._slice(table, address)
         if part is not None:
             return part.clone()
         have = ", ".join(map(str, table)) or "nothing"
@@ -119,6 +140,23 @@ class Run:
             f"{address} was not {done}",
             mend=f"ask for it: model.run(..., {option}=[{str(address.base)!r}]); there is: {have}",
         )
+
+    def _one_meant(self, table: Mapping[Address, Any], query: Address, done: str) -> Address:
+        """The one address that a query such as ``z`` means among what is there; others as given.
+
+        Raises:
+            AddressError: it means several.
+        """
+        query = replace(query, part=None) if query.part == "*" else query
+        if not query.is_query:
+            return query
+        alike = [each for each in table if query.covers(each, _layers_in(table))]
+        found = list(dict.fromkeys(replace(query, name=a.name, layer=a.layer) for a in alike))
+        found = [a for a in found if a in table or self._slice(table, a) is not None]
+        if len(found) > 1:
+            raise _several(query, found, done, "run.grad" if table is self.grads else "run")
+        bare = query == Address(query.name)
+        return found[0] if found else alike[0] if bare and len(alike) == 1 else query
 
     def _slice(self, table: Mapping[Address, Any], address: Address) -> Tensor | None:
         """A part of a captured whole, or None."""
@@ -150,6 +188,59 @@ class Run:
                 "edits": [edit.to_json() for edit in self.edits],
             }
         )
+
+
+_NEW_LINE = "\n  "
+_MOST = 6
+
+
+def _prompts_text(batch: Batch) -> str:
+    lengths = batch.lengths.tolist()
+    short, long = min(lengths), max(lengths)
+    tokens = f"{long} tokens" if short == long else f"{short} to {long} tokens"
+    return f"{_counted(len(lengths), 'prompt')} × {tokens}"
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def _shortened(texts: list[str]) -> str:
+    more = [f"{len(texts) - _MOST} more"] if len(texts) > _MOST else []
+    return ", ".join(texts[:_MOST] + more)
+
+
+def _fired_text(edit: Edit, sites: int) -> str:
+    return f"{edit!r} at {_counted(sites, 'site')}"
+
+
+def _sites_text(table: Mapping[Address, Any]) -> str:
+    """Addresses, those that differ by their layer alone together: ``L*.z (4 layers)``."""
+    groups: dict[str, list[Address]] = {}
+    for address in table:
+        several = address if address.layer is None else replace(address, layer="*")
+        groups.setdefault(str(several), []).append(address)
+    texts = [
+        f"{name} ({len(of_name)} layers)" if len(of_name) > 1 else str(of_name[0])
+        for name, of_name in groups.items()
+    ]
+    return _shortened(texts)
+
+
+def _layers_in(table: Mapping[Address, Any]) -> int:
+    return 1 + max((a.layer for a in table if isinstance(a.layer, int)), default=0)
+
+
+def _several(query: Address, meant: list[Address], done: str, where: str) -> AddressError:
+    """The query means several sites that are there; which of them is open."""
+    names = {each.name for each in meant}
+    by_layer = len(names) == 1 and query.layer is None
+    bare = by_layer and query == Address(query.name)
+    how = f'"{query.name}", layer' if bare else f'"L{{layer}}.{query}"' if by_layer else "address"
+    return AddressError(
+        f"{query} may mean {len(meant)} sites that were {done}",
+        mend=f"write {where}[{how}], for one of: {_shortened([str(each) for each in meant])}",
+    )
 
 
 def _slice_of_mean(mean: Tensor, address: Address) -> Tensor | None:
