@@ -137,7 +137,7 @@ NO_COUNTERPART: dict[str, tuple[str, str]] = {
     "ln_final.hook_normalized": ("ln_final", _BEFORE_GAIN),
     "unembed.hook_out": ("logits", _BEFORE_CAP),
 }
-"""TransformerLens's names of tensors that no site is -> the site that is near, and how it differs."""
+"""TransformerLens's name of a tensor that no site is -> the site near it, and what that one is."""
 
 _SHORT = {name.split(".")[-1]: ours for name, ours in ALIASES.items()}
 _TL_BLOCK = re.compile(r"blocks\.(\d+|\*)\.(.+)")

@@ -36,7 +36,7 @@ class Run:
     >>> import residuum as rz
     >>> model = rz.load("microworld", check=False)
     >>> model.run("Mary went to the store .", capture=["L1.z"], edits=[rz.Zero("L0.z[H3]")])
-    Run(1 prompt × 6 tokens
+    Run(1 prompt × 7 tokens
       captured: L1.z
       fired: Zero('L0.z[H3]') at 1 site)
     """
