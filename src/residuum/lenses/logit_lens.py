@@ -38,7 +38,9 @@ class LensReading:
         tracked_logits: ``[layer pos tracked]``, mean over the vocabulary taken off.
         tracked_probs: ``[layer pos tracked]``.
         entropy_bits: ``[layer pos]`` of the layer's distribution.
-        kl_bits: ``[layer pos]`` from the layer's distribution to the model's output.
+        kl_bits: ``[layer pos]`` KL(layer || output), weighed by the layer's probabilities; 0 or
+            more, 0 at the last layer up to rounding. The metric of this name runs the other way:
+            KL(reference || logits).
     """
 
     layers: tuple[str, ...]
@@ -132,9 +134,16 @@ def logit_lens(
         top: how many likely tokens to keep.
         track: words or ids to follow through the layers.
 
+    Returns:
+        For each layer and position the likely tokens with probabilities (0 to 1), the tracked
+        tokens' logits and probabilities, entropy and KL(layer || output) in bits.
+
     Raises:
         OptionError: several prompts, or ``top`` out of range.
         TokenError: a tracked word that is not a single token.
+
+    Shows: what the unembedding reads off the stream. Does not show: that later layers read it so,
+    nor that the model uses it; for that, patch the stream.
 
     Source: nostalgebraist, "interpreting GPT: the logit lens" (2020). The embedding is
     shown as a layer of its own.

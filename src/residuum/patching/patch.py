@@ -54,6 +54,9 @@ def patch(
         OptionError: axes the site does not have; a metric that cannot be used.
         TaskError: ids of another tokenizer, or ragged prompts swept by position.
 
+    Shows: how far the answer moves when one cell alone is exchanged. Does not show: what both
+    prompts share, backups, or parts that act only together.
+
     Source: Vig et al. 2020, "Investigating gender bias in language models using causal mediation
     analysis", §4; Heimersheim & Nanda 2024, "How to use and interpret activation patching", §2.
 

@@ -28,6 +28,19 @@ class Capture:
             all real tokens; ``"mean_by_pos"`` over prompts of equal length; ``"top_k"`` keeps, for
             each unit, the ``k`` largest values with prompt and position.
         k: for ``top_k``; None means 10.
+
+    What is kept is a copy, taken after the edits of that site. ``run[at]`` has the site's shape
+    without the axes that a part or a position picked; a mean loses ``batch`` and ``pos``,
+    ``"mean_by_pos"`` loses ``batch`` alone, ``"top_k"`` is a ``TopK``.
+
+    Raises:
+        AddressError, OptionError: no address; an unknown reduction, ``k``, dtype or device.
+
+    >>> import residuum as rz
+    >>> model = rz.load("microworld", check=False)
+    >>> run = model.run("Mary went to the store .", capture=[Capture("L1.z", reduce="mean")])
+    >>> tuple(run["L1.z"].shape) == (model.n_heads, model.dims.d_head)
+    True
     """
 
     at: Any

@@ -45,7 +45,9 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Generation:
-    """Generated continuations.
+    """Generated continuations, with what was kept at each step.
+
+    Shows: what the model said. Does not show: why.
 
     Attributes:
         prompts: the prompts as run.
@@ -53,8 +55,15 @@ class Generation:
         lengths: generated tokens of each prompt, the end token included.
         texts: the continuations as text (empty without a tokenizer).
         captured: address -> one tensor for each step; step 0 holds the prompt's tokens, later ones
-            the new token.
+            the new token. ``generation["L1.z"]`` reads them.
         fired: edit -> sites it wrote to.
+        sampling: temperature, ``top_k`` and seed.
+
+    >>> import residuum as rz
+    >>> model = rz.load("microworld", check=False)
+    >>> said = model.generate("The capital of France is", 2, capture=["L1.resid_post"])
+    >>> said.texts, [step.shape[1] for step in said["L1.resid_post"]]
+    (('Paris .',), [6, 1])
     """
 
     prompts: Batch

@@ -57,6 +57,9 @@ def prob_diff(logits: Logits, answers: Answers, wrong: Wrong) -> Values:
 def kl_bits(logits: Logits, reference: Logits) -> Values:
     """KL divergence of the prediction from a reference's, KL(reference || logits); [batch], bits.
 
+    The reference's probabilities weigh the terms. The logit lens's ``kl_bits`` runs the other way:
+    KL(layer || output), where the layer's probabilities weigh.
+
     Args:
         logits: [batch d_vocab].
         reference: logits of the reference run, [batch d_vocab].

@@ -30,12 +30,18 @@ from residuum.runs.selfcheck import Report, self_check
 class Model:
     """A loaded model: the user's own module, unmodified, with its sites by name.
 
-    Weights answer by name: ``model.W_Q[3]`` is ``[head d_model d_head]``; see ``WEIGHT_NAMES``.
+    Made by :func:`load`. Weights answer by name: ``model.W_Q[3]`` is ``[head d_model d_head]``; see
+    ``WEIGHT_NAMES``. What the model does not have is an error with a mend, never None.
 
     Attributes:
         adapted: the model with its parts found.
         report: what the self-check at load proved; None if it was skipped.
         dictionaries: name -> coder hung on a site, for ``Splice`` and ``L5.resid_post/NAME[F31]``.
+
+    >>> import residuum as rz
+    >>> model = rz.load("microworld", check=False)
+    >>> model.sites[0], model.W_Q[0].shape[0] == model.n_heads
+    (Address('embed'), True)
     """
 
     def __init__(self, adapted: Adapted, report: Report | None = None) -> None:
@@ -296,12 +302,29 @@ class Model:
 
         Args:
             prompts: as in :meth:`run`; ragged ones are padded on the left.
+            max_new_tokens: at most so many new tokens for each prompt.
+            edits, capture: as in :meth:`run`, at every step.
             temperature: 0 is greedy.
+            top_k: sample among the k most likely tokens; None among all.
             seed: of the sampling; recorded.
             stop_at_end: stop a row at the tokenizer's end token.
+            prepend_bos, dtype, device, reduce: as in :meth:`run`.
 
         Returns:
             ``ids [batch step]``, texts, and for each captured site one tensor a step.
+
+        Raises:
+            AddressError, SiteRefused, EditError, EditNeverFired, ShapeError, TokenError,
+            OptionError: as in :meth:`run`; also for ``Freeze``, and for more tokens than the
+            context holds.
+
+        Shows: what the model says under these edits. Does not show: why; later tokens follow from
+        the earlier ones that it said.
+
+        >>> import residuum as rz
+        >>> model = rz.load("microworld", check=False)
+        >>> model.generate("The capital of France is", 1).texts
+        ('Paris',)
         """
         _refuse_unknown("generate", unknown)
         return generate(
@@ -353,11 +376,19 @@ def load(source: Any, *, check: bool = True, **options: Any) -> Model:
     by name, with the reason, and ``residuum doctor`` prints the table.
 
     Args:
-        check: False skips the self-check (every declared site is then taken on trust).
+        source: the name, the folder, or the model itself.
+        check: False skips the self-check (every declared site is then taken on trust, and no sweep
+            is forked).
         options: ``dtype, device_map, revision, tokenizer, allow_pickle`` (see ``models.adapt``).
+
+    Returns:
+        The model; what was proven is in its ``report``.
 
     Raises:
         LoadError, OptionError, TokenError: what is wrong with the files, options, tokenizer.
+
+    Shows: which sites hold what their names say on this model. Does not show: what the model
+    computes with them.
 
     >>> import residuum as rz
     >>> rz.load("microworld").n_layers > 1

@@ -26,7 +26,18 @@ def speaks_microworld(model: TaskModel) -> bool:
 
 
 def task_names(model: TaskModel) -> tuple[str, ...]:
-    """Names of the tasks that can be asked of this model; none without a tokenizer."""
+    """Names of the tasks that can be asked of this model; none without a tokenizer.
+
+    Args:
+        model: microworld's vocabulary has microworld's tasks, any other ordinary English.
+
+    Shows: what :func:`make_task` makes. Does not show: that the model can do it, nor that its
+    tokenizer holds the words as single tokens.
+
+    >>> import residuum as rz
+    >>> rz.task_names(rz.load("microworld", check=False))[:3]
+    ('induction', 'ioi', 'greater_than')
+    """
     if model.tokenizer is None:
         return ()
     return tuple(MICROWORLD_TASKS if speaks_microworld(model) else ENGLISH_TASKS)
@@ -53,9 +64,22 @@ def make_task(
         metric: by default ``logit_diff``; ``prob_diff`` for ``greater_than``.
         skip_misfits: leave out pairs whose words are no single tokens, recorded in ``dropped``.
 
+    Returns:
+        The task: ids [batch pos] of both prompts, answers and wrong ones [batch n], named
+        positions [batch].
+
     Raises:
         TaskError: no such task, no tokenizer, or words that are no single tokens of this model,
             listed.
+        OptionError: no such metric.
+
+    Shows: what counts as right. Does not show: that the model does it; for that,
+    ``task.evaluate(model)``.
+
+    >>> import residuum as rz
+    >>> task = rz.task("ioi", rz.load("microworld", check=False), n=4, seed=1)
+    >>> len(task), task.metric, task.clean.shape == task.corrupt.shape
+    (4, 'logit_diff', True)
     """
     if model.tokenizer is None:
         raise TaskError(

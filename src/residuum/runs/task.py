@@ -41,6 +41,15 @@ class Task:
         tokenizer_hash: of the tokenizer whose ids these are; empty where it is not known.
         source: where the pairs come from.
         dropped: row number (from 1) -> why a pair was left out with ``skip_misfits=True``.
+
+    Raises:
+        OptionError: no such metric.
+
+    Shows: what counts as right here. Does not show: that the model does it (``evaluate``).
+
+    >>> task = Task.from_pairs(clean=[[5, 6, 7]], corrupt=[[5, 9, 7]], answers=[6], wrong=[9])
+    >>> task.describe()
+    'task: 1 pairs of 3 tokens, metric logit_diff'
     """
 
     name: str
@@ -232,10 +241,29 @@ class Task:
         seed: int = 0,
         progress: Progress = SILENT,
     ) -> BehaviourCheck:
-        """Whether the model shows the behaviour: see :class:`BehaviourCheck`.
+        """Whether the model shows the behaviour, on the clean and on the corrupt prompts.
+
+        Args:
+            model: whose tokens these are.
+            batch_size: prompts in one pass.
+            seed: of the bootstrap.
+            progress: who is told.
+
+        Returns:
+            For each side the share of right answers (0 to 1) and the mean logit difference (in
+            logits), both with 95 % intervals: see :class:`BehaviourCheck`.
 
         Raises:
             TaskError: ids that do not belong to this model.
+
+        Shows: how often and by what margin the model answers right on these prompts. Does not
+        show: why, or what it does on other prompts.
+
+        >>> import residuum as rz
+        >>> model = rz.load("microworld", check=False)
+        >>> check = rz.task("ioi", model, n=4).evaluate(model)
+        >>> check.clean.accuracy, check.corrupt.accuracy
+        (1.0, 0.0)
         """
         self.check_fits(model)
         return check_behaviour(self, model, batch_size=batch_size, seed=seed, progress=progress)

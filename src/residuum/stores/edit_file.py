@@ -17,11 +17,22 @@ _FORMAT = "residuum-edits/1"
 def save_edits(edits: Iterable[Edit], path: str | Path) -> Path:
     """Write edits to ``path``, and the tensors they refer to into the folder ``<path>.tensors``.
 
+    Args:
+        edits: in the order in which they act.
+        path: of the JSON file.
+
     Returns:
         The path of the JSON file; it appears only after every tensor is there.
 
     Raises:
         StoreError: an edit refers to a tensor that this process does not have.
+
+    >>> import tempfile
+    >>> from residuum.core import Add
+    >>> edits = (Add("L1.resid_post@-1", [1.0, 0.0]),)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     load_edits(save_edits(edits, Path(folder) / "edits.json")) == edits
+    True
     """
     path, edits = Path(path), tuple(edits)
     store = tensors_beside(path)
@@ -37,9 +48,21 @@ def save_edits(edits: Iterable[Edit], path: str | Path) -> Path:
 def load_edits(path: str | Path) -> tuple[Edit, ...]:
     """Read what :func:`save_edits` wrote, in order, with the tensors' numbers.
 
+    Args:
+        path: of the JSON file; the folder ``<path>.tensors`` is beside it.
+
+    Returns:
+        Edits equal to those that were saved, ready for ``model.run``.
+
     Raises:
         StoreError: the file is missing or not of this format, or a tensor is missing or damaged.
         EditError: an edit in it is of an unknown kind or has unknown fields.
+
+    >>> import tempfile
+    >>> from residuum.core import Zero
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     load_edits(save_edits([Zero("L2.z[H3]")], Path(folder) / "edits.json"))
+    (Zero('L2.z[H3]'),)
     """
     path = Path(path)
     store = tensors_beside(path)
