@@ -80,8 +80,10 @@ def _layer_number(name: str, index: Any) -> int:
             raise TypeError
         return operator.index(index)
     except (TypeError, ValueError):
+        plain = isinstance(index, (str, tuple, slice, bool, float))
+        got = repr(index) if plain else type(index).__name__
         raise AddressError(
-            f"model.{name} is indexed by the number of a layer, got {index!r}",
+            f"model.{name} is indexed by the number of a layer, got {got}",
             mend=f"write model.{name}[layer] for one layer's tensor, then its own axes; "
             f"model.{name}.stack() for all layers in one",
             where=name,

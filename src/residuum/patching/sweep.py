@@ -54,6 +54,14 @@ class Sweep:
         passes: forward-pass equivalents that were made.
         passes_saved: forward passes that one pass a cell would have taken beyond that.
         warnings: what a reader must know before quoting a number.
+
+    >>> import residuum as rz
+    >>> model = rz.load("microworld", check=False)
+    >>> sweep = rz.patch(model, rz.task("ioi", model, n=2), "mlp_out", by=("layer",))
+    >>> print(str(sweep).splitlines()[0])
+    Sweep(mlp_out by layer 4, logit_diff in logits, naive, 6.0 passes
+    >>> sweep.provenance.strategy
+    "patch(mlp_out, by=('layer',), denoise, logit_diff, naive)"
     """
 
     site: str
