@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -167,3 +168,10 @@ def test_the_families_table_is_up_to_date(monkeypatch: pytest.MonkeyPatch) -> No
     import make_families
 
     assert make_families.main() == 0
+
+
+def test_measured_tables_are_those_of_the_results() -> None:
+    made = subprocess.run(
+        [sys.executable, str(ROOT / "docs" / "make_performance.py"), "--check"], check=False
+    )
+    assert made.returncode == 0, "run python docs/make_performance.py"

@@ -1,0 +1,101 @@
+"""Write the measured tables of docs/performance.md from benchmarks/results/*.json.
+
+python docs/make_performance.py [--check]
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).resolve().parent
+PAGE = DOCS / "performance.md"
+RESULTS = DOCS.parent / "benchmarks" / "results"
+BEGIN = "<!-- measured table: begin; written by docs/make_performance.py -->"
+END = "<!-- measured table: end -->"
+
+
+def tables() -> str:
+    """All measured tables, as Markdown."""
+    parts = [_overhead(_read("run_overhead.json"))]
+    patching = RESULTS / "patching_vs_transformerlens.json"
+    if patching.is_file():
+        parts.append(_patching(json.loads(patching.read_text())))
+    return "\n\n".join(parts)
+
+
+def _read(name: str) -> dict[str, Any]:
+    return json.loads((RESULTS / name).read_text())
+
+
+def _where(machine: dict[str, Any]) -> str:
+    device = machine["cuda"] or f"{machine['cores']} CPU cores"
+    return f"{device}, torch {machine['torch']}, transformers {machine['transformers']}"
+
+
+def _overhead(found: dict[str, Any]) -> str:
+    plain, full = found["nothing asked"], found["full capture"]
+    rows = [("nothing asked, against the bare model", plain)]
+    rows += [
+        (f"residuals, `z` and patterns captured, {name}", full[name])
+        for name in (
+            "against output_attentions + output_hidden_states",
+            "against TransformerLens run_with_cache",
+        )
+        if name in full
+    ]
+    lines = [
+        f"`benchmarks/run_overhead.py` on {_where(found['machine'])}:",
+        f"GPT-2-small shape, random weights, {found['prompts'][0]} prompts of "
+        f"{found['prompts'][1]} tokens, medians of paired rounds.",
+        "",
+        "| time of a run | ratio | to reach |",
+        "|---|---|---|",
+    ]
+    lines += [f"| {name} | {row['ratio']:.2f} | ≤ {row['reach']} |" for name, row in rows]
+    same = "the same bits" if plain["bit_identical"] else "NOT the same bits"
+    bound = full["our seconds"] / full["bare seconds + copies"]
+    lines += [
+        "",
+        f"With nothing asked the logits are {same}. The full capture keeps "
+        f"{full['captured_bytes'] / 1e6:.0f} MB and takes",
+        f"{bound:.2f} times its lower bound: one bare pass and one copy of every captured byte.",
+    ]
+    return "\n".join(lines)
+
+
+def _patching(found: dict[str, Any]) -> str:
+    lines = [
+        f"`benchmarks/patching_vs_transformerlens.py` on {_where(found['machine'])}:",
+        f"the same shape, {found['pairs']} pairs of 15 tokens, against one patch for each forward",
+        "pass in TransformerLens. The bound is counted: what could be won if only the matrix",
+        "products that a patch can change were computed.",
+        "",
+        "| sweep, prompts differing at | cells | passes | times faster | to reach | bound |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, row in found.items():
+        if isinstance(row, dict) and "ratio" in row:
+            reach = f"≥ {row['reach']:.0f}" if row["reach"] else "–"
+            lines.append(
+                f"| {name.replace(', differing at', ';')} | {row['cells']} | {row['passes']:.1f} "
+                f"| {row['ratio']:.1f} | {reach} | {row['bound']:.1f} |"
+            )
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Write the page, or with --check say by the exit code whether it is up to date."""
+    text = PAGE.read_text()
+    start, end = text.index("<!-- measured table: begin"), text.index(END)
+    made = f"{text[:start]}{BEGIN}\n\n{tables()}\n\n{text[end:]}"
+    if "--check" in sys.argv:
+        return int(made != text)
+    PAGE.write_text(made)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
