@@ -2,6 +2,7 @@
 
 from residuum.core.address import Address, Span
 from residuum.core.axes import AXES, PART_LETTERS
+from residuum.core.edit_json import edit_from_json
 from residuum.core.edits import (
     EDITS,
     Add,
@@ -15,7 +16,6 @@ from residuum.core.edits import (
     Set,
     Splice,
     Zero,
-    edit_from_json,
 )
 from residuum.core.errors import (
     AddressError,

@@ -5,15 +5,14 @@ it is broadcast over the leading ones). A part or a position in ``at`` narrows t
 slice. Whether a shape fits is known when the edit runs: ``ShapeError`` then, ``EditNeverFired`` if
 nothing was written.
 
->>> edit = Zero("L2.z[H3]")
->>> edit_from_json(edit.to_json()) == edit
-True
+>>> Zero("L2.z[H3]").to_json()
+{'kind': 'zero', 'at': 'L2.z[H3]'}
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from inspect import Parameter, signature
 from typing import Any, ClassVar
 
@@ -370,41 +369,3 @@ EDITS: dict[str, type[Edit]] = {
     for each in (Zero, Mean, Resample, Patch, Add, Scale, Set, Erase, Freeze, Splice)
 }
 """Kind -> class, as in JSON."""
-
-
-def edit_from_json(data: dict[str, Any], tensors: dict[str, Any] | None = None) -> Edit:
-    """Read an edit back.
-
-    Args:
-        data: what :meth:`Edit.to_json` wrote.
-        tensors: hash -> tensor, for the edits that refer to some; may be left out when the
-            numbers are resolved from a store later.
-
-    Raises:
-        EditError: unknown kind, unknown field, or a field that is missing.
-    """
-    kind = data.get("kind")
-    cls = EDITS.get(kind) if isinstance(kind, str) else None
-    if cls is None:
-        raise EditError(f"unknown kind of edit {kind!r}", mend=f"kinds are: {', '.join(EDITS)}")
-    given = {key: value for key, value in data.items() if key != "kind"}
-    _check_fields(cls, given)
-    for key, value in given.items():
-        if isinstance(value, dict):
-            ref = TensorRef.from_json(value)
-            given[key] = replace(ref, payload=(tensors or {}).get(ref.hash))
-    return cls(**given)
-
-
-def _check_fields(cls: type[Edit], given: dict[str, Any]) -> None:
-    known = {each.name for each in fields(cls)}
-    needed = {
-        name for name, each in signature(cls).parameters.items() if each.default is Parameter.empty
-    }
-    wrong = [f"unknown {name!r}" for name in sorted(set(given) - known)]
-    wrong += [f"no {name!r}" for name in sorted(needed - set(given))]
-    if wrong:
-        raise EditError(
-            f"{cls.kind} edit cannot be read: {', '.join(wrong)}",
-            mend=f"fields of {cls.kind} are: {', '.join(sorted(known))}",
-        )

@@ -14,6 +14,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
+from safetensors import SafetensorError
 
 from residuum.core import Address, LoadError, OptionError
 from residuum.models.embedded import EMBEDDED, embedded_path
@@ -214,12 +215,8 @@ def _load(name: str, dtype: Any, device_map: Any, revision: str | None, pickles:
             f"the pickle of {name} holds more than tensors, or is damaged",
             mend="convert it to safetensors where you trust it; such pickles are never run here",
         ) from error
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise _reason(name, error) from error
-    except Exception as error:
-        if type(error).__name__ == "SafetensorError":
-            raise _reason(name, error) from error
-        raise
     _refuse_gaps(name, info)
     return hf
 
@@ -245,7 +242,7 @@ def _check_folder(path: Path, pickles: bool) -> Any:
 
 def _reason(name: str, error: Exception) -> LoadError:
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    if type(error).__name__ == "SafetensorError" or "safetensors" in first.lower():
+    if isinstance(error, SafetensorError) or "safetensors" in first.lower():
         return LoadError(
             f"the weights of {name} are damaged, truncated or not safetensors: {first}",
             mend="download or copy the checkpoint again; pickles need allow_pickle=True",

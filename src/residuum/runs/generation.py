@@ -14,17 +14,16 @@ from residuum.core import Address, Edit, OptionError, Provenance
 from residuum.models import Adapted, Batch, Flow
 from residuum.runs.apply import Coder, Planned, needs_base_run
 from residuum.runs.capture import Kept
-from residuum.runs.forward import (
-    _by_site,
+from residuum.runs.forward import model_device, refuse_padding
+from residuum.runs.places import Columns
+from residuum.runs.planning import (
+    by_site,
     check_fired,
-    model_device,
     plan_captures,
     plan_edits,
     refuse_norm_conflict,
-    refuse_padding,
     refuse_ragged_resample,
 )
-from residuum.runs.places import Columns
 from residuum.runs.session import Session
 
 
@@ -235,8 +234,8 @@ class _Loop:
         kept = [Kept(each.request, each.address, each.coder) for each in self.wanted]
         session = Session(
             self.adapted,
-            _by_site(self.planned),
-            _by_site(kept),
+            by_site(self.planned),
+            by_site(kept),
             Columns(self.starts, self.lengths, self.past, self.chunk.shape[1]),
             Flow(batch=self.chunk.shape[0], pos=self.chunk.shape[1]),
             real=self.mask if self.padded else None,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 
-from residuum.core import EditError
-from residuum.core.edits import EDITS, Edit, edit_from_json
+from residuum.core import EDITS, Edit, EditError, edit_from_json
 
 _WORDS = {"zero": (), "freeze": (), "resample": (), "scale": ("factor",), "set": ("value",)}
 _EXAMPLES = (
