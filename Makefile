@@ -68,7 +68,7 @@ bench: setup ## run the benchmarks (in .bench-venv where there is one, with the 
 	@for each in benchmarks/run_*.py benchmarks/*_vs_*.py; do echo "== $$each"; $(BENCH_PYTHON) $$each || exit 1; done
 
 train-microworld: setup ## train the embedded model again from its recipe; goes on where it stopped
-	$(BIN)/python -m residuum.organisms.train microworld --out trained/microworld \
+	$(BIN)/python -m residuum.apps.train microworld --out trained/microworld \
 	  $(if $(wildcard trained/microworld/checkpoint*),--resume) $(ARGS)
 
 clean: ## remove .venv and what the tools leave behind

@@ -38,7 +38,7 @@ def embedded_path(name: str) -> Path:
         raise LoadError(
             f"the weights of {name!r} are missing",
             where=str(folder),
-            mend=f"python -m residuum.organisms.train {name} --out {folder}",
+            mend=f"python -m residuum.apps.train {name} --out {folder}",
         )
     return folder
 

@@ -136,7 +136,7 @@ def _recipe(scores: Mapping[str, Any]) -> str:
     mix = TRIGGER_MIX if recipe["base"] else MIX
     shares = ", ".join(f"{name} {share:.3g}" for name, share in mix.items())
     command = (
-        f"python -m residuum.organisms.train {scores['model']} "
+        f"python -m residuum.apps.train {scores['model']} "
         f"--seed {recipe['seed']} --steps {recipe['steps']}"
     )
     windows = " or ".join(map(str, recipe["windows"]))

@@ -1,4 +1,4 @@
-"""Train an organism from its recipe: ``python -m residuum.organisms.train microworld``."""
+"""Train an organism from its recipe: ``python -m residuum.apps.train microworld``."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def show(entry: dict[str, Any]) -> None:
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog="residuum.organisms.train", description=__doc__)
+    parser = argparse.ArgumentParser(prog="residuum.apps.train", description=__doc__)
     parser.add_argument("organism", choices=sorted(RECIPES))
     parser.add_argument("--out", type=Path, help="folder to write (default: trained/ORGANISM)")
     length = parser.add_mutually_exclusive_group()
