@@ -16,7 +16,7 @@ from residuum.patching.grid import Block, Grid
 from residuum.patching.reader import AnswerReader
 from residuum.runs import Change, Forks, Model, Run, outer_bound
 
-_TOKENS_AT_ONCE = 192
+_TOKENS_AT_ONCE = 128
 
 
 @dataclass
