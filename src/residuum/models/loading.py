@@ -7,7 +7,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from importlib import import_module
+from logging import ERROR, getLogger
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -16,7 +18,7 @@ from weakref import WeakKeyDictionary
 import torch
 from safetensors import SafetensorError
 
-from residuum.core import Address, LoadError, OptionError
+from residuum.core import Address, LoadError, OptionError, TokenError
 from residuum.models.embedded import EMBEDDED, embedded_path
 from residuum.models.family import FAMILIES, Family, family_of
 from residuum.models.parts import Parts, find_parts
@@ -28,6 +30,7 @@ from residuum.models.weights import Weights
 
 _MASKED = ("bert",)
 _LOCKS: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+_SAFE = "*.safetensors"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
@@ -139,7 +142,28 @@ def adapt(
         found = tokenizer
     if isinstance(found, (str, Path)):
         found = _tokenizer(str(found), None)
+    if tokenizer is not None:
+        _check_tokenizer(found, model_id if isinstance(source, (str, Path)) else None, revision)
     return _adapted(hf, model_id, found)
+
+
+def _check_tokenizer(given: Any, model_id: str | None, revision: str | None) -> None:
+    """Refuse a tokenizer whose ids mean other tokens than those of the model's own."""
+    if not hasattr(given, "get_vocab"):
+        raise OptionError(
+            f"tokenizer= got a {type(given).__name__}", mend="give a tokenizer, its name or folder"
+        )
+    own = None if model_id is None else _own_tokenizer(model_id, revision)
+    if own is None:
+        return
+    held = given.get_vocab()
+    other = [token for token, index in own.get_vocab().items() if held.get(token) != index]
+    if other:
+        raise TokenError(
+            f"the tokenizer is not this model's: {len(other)} of its tokens have other ids, "
+            f"such as {other[0]!r}",
+            mend="leave tokenizer= out; one with added tokens must keep the model's own ids",
+        )
 
 
 def _adapted(hf: Any, model_id: str, tokenizer: Any) -> Adapted:
@@ -167,15 +191,19 @@ def _in_memory(source: Any) -> Any:
 
 
 @contextmanager
-def _without_bars() -> Iterator[None]:
-    """transformers draws no progress bars inside; afterwards as before."""
+def _quietly() -> Iterator[None]:
+    """transformers draws no bars and the hub's client tells no retries; afterwards as before."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
+    hub = getLogger("huggingface_hub")
+    level = hub.level
     logging.disable_progress_bar()
+    hub.setLevel(ERROR)
     try:
         yield
     finally:
+        hub.setLevel(level)
         if shown:
             logging.enable_progress_bar()
 
@@ -184,29 +212,34 @@ def _load(name: str, dtype: Any, device_map: Any, revision: str | None, pickles:
     import transformers
 
     path = Path(embedded_path(name)) if name in EMBEDDED else Path(name)
-    if path.is_dir():
+    _check_dtype(dtype)
+    if path.is_dir() and name.strip():
         native = _check_folder(path, pickles)
         if native is not None:
             return native
-    elif path.is_file() or name.startswith((".", "/")):
-        raise LoadError(f"no model folder at {name}", mend="give a folder with config.json")
+        if revision is not None:
+            raise OptionError(
+                "revision goes with a name on the hub, not with a folder", mend="leave it out"
+            )
+    else:
+        _refuse_no_folder(name, path)
     options = {"dtype": dtype, "device_map": device_map, "revision": revision}
     options = {key: value for key, value in options.items() if value is not None}
     place = str(path) if path.is_dir() else name
     import_module("residuum.models.native")  # makes the native family known to transformers
     try:
-        config = transformers.AutoConfig.from_pretrained(
-            place, **({"revision": revision} if revision else {})
-        )
-        masked = config.model_type in _MASKED
-        auto: Any = (
-            transformers.AutoModelForMaskedLM if masked else transformers.AutoModelForCausalLM
-        )
-        with _without_bars():
+        with _quietly():
+            config = transformers.AutoConfig.from_pretrained(
+                place, **({"revision": revision} if revision else {})
+            )
+            masked = config.model_type in _MASKED
+            auto: Any = (
+                transformers.AutoModelForMaskedLM if masked else transformers.AutoModelForCausalLM
+            )
             hf, info = auto.from_pretrained(
                 place,
                 **options,
-                use_safetensors=not pickles,
+                use_safetensors=None if pickles and not any(path.glob(_SAFE)) else True,
                 ignore_mismatched_sizes=True,  # they are refused by name below
                 output_loading_info=True,
             )
@@ -221,9 +254,33 @@ def _load(name: str, dtype: Any, device_map: Any, revision: str | None, pickles:
     return hf
 
 
+def _check_dtype(dtype: Any) -> None:
+    known = dtype is None or dtype == "auto" or isinstance(dtype, torch.dtype)
+    if not known and not isinstance(getattr(torch, str(dtype), None), torch.dtype):
+        raise OptionError(
+            f"unknown dtype {dtype!r}", mend="use float32, float64, bfloat16, float16 or auto"
+        )
+
+
+def _refuse_no_folder(name: str, path: Path) -> None:
+    """Names that can only be meant for a folder, or for a model inside the package."""
+    if not name.strip():
+        raise LoadError(
+            "the name of the model is empty", mend="give microworld, a folder or a name"
+        )
+    if path.is_file() or name.startswith((".", "/")):
+        raise LoadError(f"no model folder at {name}", mend="give a folder with config.json")
+    near = get_close_matches(name, EMBEDDED, n=1, cutoff=0.75)
+    if near and "/" not in name:
+        raise LoadError(
+            f"no model {name!r} inside the package and no such folder",
+            mend=f"did you mean {near[0]}? names on the hub have a slash: OWNER/{name}",
+        )
+
+
 def _check_folder(path: Path, pickles: bool) -> Any:
     """A native model if the folder holds one without a configuration; refuse pickles."""
-    has_tensors = any(path.glob("*.safetensors"))
+    has_tensors = any(path.glob(_SAFE))
     if not pickles and not has_tensors:
         found = [each.name for pattern in _PICKLES for each in path.glob(pattern)]
         if found:
@@ -246,6 +303,11 @@ def _reason(name: str, error: Exception) -> LoadError:
         return LoadError(
             f"the weights of {name} are damaged, truncated or not safetensors: {first}",
             mend="download or copy the checkpoint again; pickles need allow_pickle=True",
+        )
+    if "accelerate" in first or "device" in first.lower():
+        return LoadError(
+            f"cannot load {name}: {first}",
+            mend="check device_map= and dtype=; device_map needs the package accelerate",
         )
     return LoadError(
         f"cannot load {name}: {first}",

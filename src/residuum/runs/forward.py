@@ -28,6 +28,7 @@ from residuum.runs.planning import (
     plan_captures,
     plan_edits,
     refuse_norm_conflict,
+    refuse_not_finite,
 )
 from residuum.runs.run import Run
 from residuum.runs.session import Enough, Live, Session
@@ -167,6 +168,8 @@ def run_forward(
         )
         if grad_of is not None and out is not None:
             value, grads = _gradients(grad_of, out, live, kept)
+        if out is not None and edits:
+            refuse_not_finite(out if chunk.mask is None else out[chunk.mask.to(out.device)], edits)
         if out is not None:
             outputs.append(out.detach())
     fired = check_fired(planned)

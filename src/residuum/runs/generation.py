@@ -22,6 +22,7 @@ from residuum.runs.planning import (
     plan_captures,
     plan_edits,
     refuse_norm_conflict,
+    refuse_not_finite,
     refuse_ragged_resample,
 )
 from residuum.runs.session import Session
@@ -124,7 +125,9 @@ def generate(
     done = torch.zeros(len(batch.ids), dtype=torch.bool)
     steps: list[Tensor] = []
     for _ in range(max_new_tokens):
-        chosen = _choose(loop.step(), sampling, generator)
+        logits = loop.step()
+        refuse_not_finite(logits, edits)
+        chosen = _choose(logits, sampling, generator)
         chosen = torch.where(done, torch.full_like(chosen, adapted.tokens.pad_id), chosen)
         steps.append(chosen)
         loop.lengths_made += (~done).long()

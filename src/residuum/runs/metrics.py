@@ -163,7 +163,14 @@ class Metric:
         """
         answers, wrong = _rows(task.answers, rows), _rows(task.wrong, rows)
         self._check(logits_at_answer, answers, wrong, reference)
-        return self.compute(logits_at_answer, answers, wrong, reference)
+        values = self.compute(logits_at_answer, answers, wrong, reference)
+        wrong_numbers = int((~torch.isfinite(values)).sum())
+        if wrong_numbers:
+            raise TaskError(
+                f"{self.name} is NaN or infinite on {wrong_numbers} examples",
+                mend="look at the model's logits there; its weights or an edit make them so",
+            )
+        return values
 
     def _check(
         self, logits: Tensor, answers: Tensor, wrong: Tensor, reference: Tensor | None

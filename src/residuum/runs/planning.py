@@ -7,6 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from residuum.core import (
     Address,
     AddressError,
@@ -216,4 +219,14 @@ def refuse_ragged_resample(planned: list[Planned], batch: Batch) -> None:
         raise EditError(
             "resampling all positions between prompts of different lengths misaligns them",
             mend="address single positions, or use prompts of equal length",
+        )
+
+
+def refuse_not_finite(logits: Tensor, edits: Sequence[Edit]) -> None:
+    """Edits that drive the logits to NaN or infinity give an answer that means nothing."""
+    if not bool(torch.isfinite(logits).all()):
+        names = ", ".join(f"{edit.kind} {edit.at}" for edit in edits) or "none"
+        raise EditError(
+            f"the logits are NaN or infinite; edits: {names}",
+            mend="use smaller values or scales, or a wider dtype",
         )

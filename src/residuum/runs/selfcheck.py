@@ -231,12 +231,18 @@ def _capture_all(
 def _bare_logits(adapted: Adapted, batch: Batch) -> Tensor:
     try:
         with torch.no_grad():
-            return adapted.hf(**forward_arguments(adapted, batch, model_device(adapted))).logits
+            logits = adapted.hf(**forward_arguments(adapted, batch, model_device(adapted))).logits
     except RuntimeError as error:
         raise LoadError(
             f"the model itself cannot run: {str(error).splitlines()[0][:160]}",
             mend="run it in plain transformers first; try another dtype or device",
         ) from error
+    if not bool(torch.isfinite(logits).all()):
+        raise LoadError(
+            "the model's logits are NaN or infinite on random tokens",
+            mend="look at its weights, or load it in a wider dtype",
+        )
+    return logits
 
 
 def _captured(adapted: Adapted, batch: Batch, sites: Iterable[Address]) -> dict[Address, Tensor]:
