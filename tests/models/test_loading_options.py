@@ -23,7 +23,7 @@ def test_allowing_pickles_still_takes_safetensors() -> None:
     ("name", "options", "error", "what", "mend"),
     [
         ("microworl", {}, rz.LoadError, "no model 'microworl'", "did you mean microworld?"),
-        ("", {}, rz.LoadError, "name is empty", "give microworld"),
+        ("", {}, rz.LoadError, "is empty", "microworld"),
         ("microworld", {"revision": "x"}, rz.OptionError, "revision goes with", "leave it out"),
         ("microworld", {"dtype": "float99"}, rz.OptionError, "unknown dtype", "use float32"),
         (
