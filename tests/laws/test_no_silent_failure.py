@@ -44,6 +44,11 @@ def coded() -> rz.Model:
 
 
 @cache
+def world() -> rz.Model:
+    return rz.load("microworld", check=False)
+
+
+@cache
 def sweep() -> rz.Sweep:
     return rz.patch(model(), id_task(), "resid_post", ("layer",))
 
@@ -1295,6 +1300,103 @@ ROWS = [
         OptionError,
         "cannot save a sweep as '.xlsx'",
         "use .json, .csv, .html, .svg or .png",
+    ),
+    # plain arguments
+    Row(
+        "sweep of no task",
+        lambda w: rz.patch(model(), "ioi"),
+        lambda w: rz.patch(model(), id_task(), "resid_post", "layer"),
+        TaskError,
+        "patch needs a task, got 'ioi'",
+        "make it first: task = rz.task(name, model), or rz.Task.from_pairs(...)",
+    ),
+    Row(
+        "sweep of no model",
+        lambda w: rz.patch("microworld", id_task()),
+        lambda w: rz.patch(model(), id_task(), "resid_post", "layer"),
+        OptionError,
+        "patch needs a loaded model, got 'microworld'",
+        "load it first: model = rz.load(...)",
+    ),
+    Row(
+        "sweep by nothing",
+        lambda w: rz.patch(model(), id_task(), by=None),
+        lambda w: rz.patch(model(), id_task(), by="layer"),
+        OptionError,
+        "cannot sweep by None",
+        "give names of axes, such as by=('layer', 'head')",
+    ),
+    Row(
+        "unknown option of a sweep",
+        lambda w: rz.patch(model(), id_task(), by="layer", seed=3),
+        lambda w: rz.patch(model(), id_task(), by="layer"),
+        OptionError,
+        "unknown option seed of patch",
+        "its options are: sites, by, direction, engine, metric, progress",
+    ),
+    Row(
+        "named task of no model",
+        lambda w: rz.task("ioi", "microworld"),
+        lambda w: rz.task("ioi", world(), n=1),
+        OptionError,
+        "task needs a loaded model, got 'microworld'",
+        "load it first: model = rz.load(...)",
+    ),
+    Row(
+        "task of pairs that are no number",
+        lambda w: rz.task("ioi", world(), n="4"),
+        lambda w: rz.task("ioi", world(), n=4),
+        OptionError,
+        "n='4' is out of range",
+        "give a whole number, 1 or more",
+    ),
+    Row(
+        "task of a seed that is no number",
+        lambda w: rz.task("ioi", world(), n=1, seed="a"),
+        lambda w: rz.task("ioi", world(), n=1, seed=3),
+        OptionError,
+        "seed='a' is out of range",
+        "give a whole number, 0 or more",
+    ),
+    Row(
+        "names of tasks of no model",
+        lambda w: rz.task_names(None),
+        lambda w: rz.task_names(model()),
+        OptionError,
+        "task_names needs a loaded model, got None",
+        "load it first: model = rz.load(...)",
+    ),
+    Row(
+        "behaviour of no model",
+        lambda w: id_task().evaluate(None),
+        lambda w: id_task().evaluate(model()),
+        OptionError,
+        "evaluate needs a loaded model, got None",
+        "load it first: model = rz.load(...)",
+    ),
+    Row(
+        "rows of a task that are no numbers",
+        lambda w: id_task().subset("a"),
+        lambda w: id_task().subset([0]),
+        TaskError,
+        "rows are whole numbers, got 'a'",
+        "give a list of indices, or a slice",
+    ),
+    Row(
+        "lens of no model",
+        lambda w: rz.logit_lens("microworld", [4, 5]),
+        lambda w: rz.logit_lens(model(), [4, 5], track=None),
+        OptionError,
+        "logit_lens needs a loaded model, got 'microworld'",
+        "load it first: model = rz.load(...)",
+    ),
+    Row(
+        "unknown option of the lens",
+        lambda w: rz.logit_lens(model(), [4, 5], topk=3),
+        lambda w: rz.logit_lens(model(), [4, 5], top=3),
+        OptionError,
+        "unknown option topk of logit_lens",
+        "its options are: top, track",
     ),
 ]
 

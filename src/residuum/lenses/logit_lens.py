@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from residuum.core import OptionError, Provenance, TokenError
 from residuum.models import final_logits
-from residuum.runs import Capture, Model
+from residuum.runs import Capture, Model, need_model, refuse_unknown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,7 +124,12 @@ def unembed(model: Model, stream: Tensor) -> Tensor:
 
 
 def logit_lens(
-    model: Model, prompt: Any, *, top: int = 5, track: Sequence[str | int] = ()
+    model: Model,
+    prompt: Any,
+    *,
+    top: int = 5,
+    track: Sequence[str | int] | str | int | None = (),
+    **unknown: Any,
 ) -> LensReading:
     """Read every layer of one prompt through the unembedding.
 
@@ -132,14 +137,14 @@ def logit_lens(
         model: a loaded model.
         prompt: a text, or one row of token ids.
         top: how many likely tokens to keep.
-        track: words or ids to follow through the layers.
+        track: words or ids to follow through the layers; None follows none.
 
     Returns:
         For each layer and position the likely tokens with probabilities (0 to 1), the tracked
         tokens' logits and probabilities, entropy and KL(layer || output) in bits.
 
     Raises:
-        OptionError: several prompts, or ``top`` out of range.
+        OptionError: no model; an unknown option; several prompts; ``top`` out of range.
         TokenError: a tracked word that is not a single token.
 
     Shows: what the unembedding reads off the stream. Does not show: that later layers read it so,
@@ -153,14 +158,16 @@ def logit_lens(
     >>> bool((reading.kl_bits[-1] < 1e-4).all())
     True
     """
+    refuse_unknown(unknown, "logit_lens", "top, track")
+    need_model(model, "logit_lens")
     if type(top) is not int or not 1 <= top <= model.d_vocab:
-        raise OptionError(f"top={top} is out of range", mend=f"use 1 to {model.d_vocab}")
+        raise OptionError(f"top={top!r} is out of range", mend=f"use 1 to {model.d_vocab}")
     sites = [Capture("L0.resid_pre"), Capture("L*.resid_post")]
     run = model.run(prompt, capture=sites)
     if run.ids.shape[0] != 1:
         raise OptionError("the lens reads one prompt at a time", mend="give a single prompt")
     streams = [run["L0.resid_pre"]] + [run["resid_post", i] for i in range(model.n_layers)]
-    ids = [_token_id(model, each) for each in ([track] if isinstance(track, str) else track)]
+    ids = [_token_id(model, each) for each in _tracked(track)]
     assert run.logits is not None
     final = torch.log_softmax(run.logits[0].double(), dim=-1)
     readings = [_read(unembed(model, s)[0].double(), final, top, ids) for s in streams]
@@ -181,6 +188,13 @@ def logit_lens(
         kl_bits=kl,
         provenance=model.provenance(strategy=f"logit_lens(top={top})"),
     )
+
+
+def _tracked(track: Any) -> list[Any]:
+    if track is None:
+        return []
+    one = isinstance(track, str) or not isinstance(track, Iterable)
+    return [track] if one else [*track]  # pyright: ignore[reportGeneralTypeIssues]
 
 
 def _token_id(model: Model, word: str | int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -15,7 +15,7 @@ from residuum.patching.engines import Outcome, forked, naive
 from residuum.patching.grid import Grid, make_grid
 from residuum.patching.reader import AnswerReader
 from residuum.patching.sweep import Sweep
-from residuum.runs import Metric, Model, Task, metric_named
+from residuum.runs import Metric, Model, Task, metric_named, need_model, need_task, refuse_unknown
 
 Direction = Literal["denoise", "noise"]
 Engine = Literal["auto", "forked", "naive"]
@@ -32,6 +32,7 @@ def patch(
     engine: Engine = "auto",
     metric: str = "",
     progress: Progress = SILENT,
+    **unknown: Any,
 ) -> Sweep:
     """Patch every cell of a grid, one at a time, and measure the task's metric.
 
@@ -51,8 +52,9 @@ def patch(
         Effects in the metric's unit; ``recovered_frac`` is 0 at corrupt and 1 at clean.
 
     Raises:
-        OptionError: axes the site does not have; a metric that cannot be used.
-        TaskError: ids of another tokenizer, or ragged prompts swept by position.
+        OptionError: no model; an unknown option; axes the site does not have; a metric that
+            cannot be used.
+        TaskError: no task; ids of another tokenizer, or ragged prompts swept by position.
 
     Shows: how far the answer moves when one cell alone is exchanged. Does not show: what both
     prompts share, backups, or parts that act only together.
@@ -66,12 +68,15 @@ def patch(
     >>> sweep.effects.dims
     ('layer',)
     """
+    refuse_unknown(unknown, "patch", "sites, by, direction, engine, metric, progress")
+    need_model(model, "patch")
+    need_task(task, "patch")
     if direction not in ("denoise", "noise"):
         raise OptionError(f"unknown direction {direction!r}", mend="use 'denoise' or 'noise'")
     if engine not in ("auto", "forked", "naive"):
         raise OptionError(f"unknown engine {engine!r}", mend="use 'auto', 'forked' or 'naive'")
     task.check_fits(model)
-    grid = make_grid(model, task, sites, (by,) if isinstance(by, str) else tuple(by))
+    grid = make_grid(model, task, sites, _axes(by))
     measure = metric_named(metric or task.metric)
     if measure.needs_reference:
         raise OptionError(
@@ -82,6 +87,16 @@ def patch(
     reader = AnswerReader(model, task, measure)
     outcome = _swept(model, grid, source, target, reader, engine, progress)
     return _sweep(model, task, grid, outcome, measure, direction)
+
+
+def _axes(by: Any) -> tuple[str, ...]:
+    """The axes asked for, one or several."""
+    axes = (by,) if isinstance(by, str) else by
+    if not isinstance(axes, Sequence) or not all(isinstance(axis, str) for axis in axes):
+        raise OptionError(
+            f"cannot sweep by {by!r}", mend="give names of axes, such as by=('layer', 'head')"
+        )
+    return tuple(axes)
 
 
 def _swept(

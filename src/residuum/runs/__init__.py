@@ -1,6 +1,7 @@
 """Runs with edits and capture, generation, tasks and metrics: the only owner of hooks."""
 
 from residuum.runs.apply import Coder
+from residuum.runs.arguments import need_model, need_task, refuse_unknown, whole_number
 from residuum.runs.behaviour import BehaviourCheck, SideCheck
 from residuum.runs.capture import Capture, TopK
 from residuum.runs.forks import CannotFork, Change, Forks
@@ -38,11 +39,15 @@ __all__ = [
     "load",
     "make_task",
     "metric_named",
+    "need_model",
+    "need_task",
     "outer_bound",
     "part_count",
     "record_calls",
+    "refuse_unknown",
     "resolve",
     "self_check",
     "task_names",
+    "whole_number",
     "wilson_interval",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from residuum.core import TaskError
+from residuum.runs.arguments import need_model, whole_number
 from residuum.runs.pair_rows import TaskModel
 from residuum.runs.task import Task
 from residuum.worlds import (
@@ -38,6 +39,7 @@ def task_names(model: TaskModel) -> tuple[str, ...]:
     >>> rz.task_names(rz.load("microworld", check=False))[:3]
     ('induction', 'ioi', 'greater_than')
     """
+    need_model(model, "task_names")
     if model.tokenizer is None:
         return ()
     return tuple(MICROWORLD_TASKS if speaks_microworld(model) else ENGLISH_TASKS)
@@ -71,7 +73,7 @@ def make_task(
     Raises:
         TaskError: no such task, no tokenizer, or words that are no single tokens of this model,
             listed.
-        OptionError: no such metric.
+        OptionError: no model; no such metric; ``n`` or ``seed`` that is no whole number.
 
     Shows: what counts as right. Does not show: that the model does it; for that,
     ``task.evaluate(model)``.
@@ -81,13 +83,16 @@ def make_task(
     >>> len(task), task.metric, task.clean.shape == task.corrupt.shape
     (4, 'logit_diff', True)
     """
+    need_model(model, "task")
+    whole_number(n, "n", 1)
+    whole_number(seed, "seed", 0)
     if model.tokenizer is None:
         raise TaskError(
             "a named task needs a tokenizer",
             mend="load with tokenizer=..., or use Task.from_pairs with ids",
         )
     names = task_names(model)
-    if name not in names:
+    if not isinstance(name, str) or name not in names:
         raise TaskError(f"no task {name!r} for this model", mend=f"one of: {', '.join(names)}")
     if speaks_microworld(model):
         world, pairs = "microworld", microworld_pairs(name, n, seed, split)

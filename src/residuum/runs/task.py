@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import index
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from residuum.core import SILENT, ContrastPair, Progress, TaskError, content_hash
+from residuum.runs.arguments import need_model, shown, whole_number
 from residuum.runs.behaviour import BehaviourCheck, check_behaviour
 from residuum.runs.metrics import metric_named
 from residuum.runs.pair_rows import PairRow, TaskModel, keep_good, row_problem
@@ -153,15 +155,15 @@ class Task:
 
     def head(self, n: int) -> Task:
         """The first ``n`` pairs (all, if there are fewer)."""
-        return self.subset(range(min(n, len(self))))
+        return self.subset(range(min(whole_number(n, "n", 0), len(self))))
 
     def subset(self, rows: Sequence[int] | Tensor) -> Task:
         """The pairs at these indices (negative ones count from the end), in this order.
 
         Raises:
-            TaskError: an index outside the task, or none at all.
+            TaskError: an index outside the task, none at all, or no index.
         """
-        wanted = [int(row) for row in rows]
+        wanted = _row_numbers(rows)
         if not wanted or any(not -len(self) <= row < len(self) for row in wanted):
             raise TaskError(
                 f"rows {wanted[:8]} of a task of {len(self)} pairs",
@@ -221,8 +223,10 @@ class Task:
         """Refuse a model whose tokenizer, vocabulary or context these ids do not belong to.
 
         Raises:
+            OptionError: no model.
             TaskError: says which of them.
         """
+        need_model(model, "check_fits")
         other = tokenizer_hash_of(model)
         if self.tokenizer_hash and other and other != self.tokenizer_hash:
             raise TaskError(
@@ -254,6 +258,7 @@ class Task:
             logits), both with 95 % intervals: see :class:`BehaviourCheck`.
 
         Raises:
+            OptionError: no model; ``batch_size`` or ``seed`` that is no whole number.
             TaskError: ids that do not belong to this model.
 
         Shows: how often and by what margin the model answers right on these prompts. Does not
@@ -265,6 +270,9 @@ class Task:
         >>> check.clean.accuracy, check.corrupt.accuracy
         (1.0, 0.0)
         """
+        need_model(model, "evaluate")
+        whole_number(batch_size, "batch_size", 1)
+        whole_number(seed, "seed", 0)
         self.check_fits(model)
         return check_behaviour(self, model, batch_size=batch_size, seed=seed, progress=progress)
 
@@ -348,6 +356,16 @@ class Task:
                 f"cannot be read as a task: {error}", mend="give a saved task", where=str(path)
             ) from error
         return Task.from_json(data)
+
+
+def _row_numbers(rows: Any) -> list[int]:
+    """Indices as plain numbers."""
+    try:
+        return [index(row) for row in rows]
+    except TypeError:
+        raise TaskError(
+            f"rows are whole numbers, got {shown(rows)}", mend="give a list of indices, or a slice"
+        ) from None
 
 
 def _metric_for(rows: Sequence[PairRow], asked: str, suggested: str) -> str:
