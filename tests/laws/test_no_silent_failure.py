@@ -420,14 +420,6 @@ ROWS = [
         "give edits such as rz.Zero('L2.z[H3]')",
     ),
     Row(
-        "edits that are None",
-        lambda w: model().run(IDS, edits=None),
-        lambda w: model().run(IDS, edits=()),
-        EditError,
-        "None is not an edit",
-        "give edits such as rz.Zero('L2.z[H3]')",
-    ),
-    Row(
         "patch of the wrong shape",
         lambda w: model().run(IDS, edits=rz.Patch("L0.z", torch.ones(2, 4, 4, 8))),
         lambda w: model().run(IDS, edits=rz.Patch("L0.z", torch.ones(2, 5, 4, 8))),
@@ -1001,8 +993,8 @@ ROWS = [
         lambda w: model().run([]),
         lambda w: model().run([[4]]),
         TokenError,
-        "cannot run a prompt of type list",
-        "give a text, a list of texts, or an integer tensor [batch pos]",
+        "the list of prompts is empty",
+        "give at least one prompt",
     ),
     Row(
         "prompt longer than the context",
@@ -1397,6 +1389,128 @@ ROWS = [
         OptionError,
         "unknown option topk of logit_lens",
         "its options are: top, track",
+    ),
+    Row(
+        "task of a number",
+        lambda w: rz.Task.from_pairs(3, talker()),
+        lambda w: words_task("the cat ran", "the dog ran"),
+        TaskError,
+        "pairs are a file or a list of contrast pairs, got 3",
+        "give a path, or a list of rz.ContrastPair(clean, corrupt, answers, wrong)",
+    ),
+    Row(
+        "task of plain dictionaries",
+        lambda w: rz.Task.from_pairs([{"clean": "the cat"}], talker()),
+        lambda w: words_task("the cat ran", "the dog ran"),
+        TaskError,
+        "pairs are a file or a list of contrast pairs, got [{'clean': 'the cat'}]",
+        "give a path, or a list of rz.ContrastPair(clean, corrupt, answers, wrong)",
+    ),
+    Row(
+        "pair whose answers are one text",
+        lambda w: rz.Task.from_pairs(
+            [rz.ContrastPair("the cat", "the dog", "on", "mat")], talker()
+        ),
+        lambda w: words_task("the cat", "the dog"),
+        TaskError,
+        "1 of 1 pairs do not fit: row 1: a pair is two texts with words as answers",
+        "give rz.ContrastPair(clean, corrupt, answers, wrong): two texts, tuples of words",
+    ),
+    Row(
+        "pairs for no model",
+        lambda w: rz.Task.from_pairs(pairs_file(w, "clean", "corrupt", "answers"), "microworld"),
+        lambda w: rz.Task.from_pairs(pairs_file(w, "clean", "corrupt", "answers"), talker()),
+        OptionError,
+        "Task.from_pairs needs a loaded model, got 'microworld'",
+        "load it first: model = rz.load(...)",
+    ),
+    Row(
+        "columns that are one text",
+        lambda w: rz.Task.from_pairs(
+            pairs_file(w, "x", "corrupt", "answers"), talker(), columns="x"
+        ),
+        lambda w: rz.Task.from_pairs(
+            pairs_file(w, "x", "corrupt", "answers"), talker(), columns={"clean": "x"}
+        ),
+        TaskError,
+        "columns= maps parts of a pair to columns, got 'x'",
+        'write it as columns={"clean": "its column"}',
+    ),
+    Row(
+        "position that is no number",
+        lambda w: id_task(positions={"x": "a"}),
+        lambda w: id_task(positions={"x": 1}),
+        TaskError,
+        "x is no table of ids: new(): invalid data type 'str'",
+        "give an integer tensor, rows of one length",
+    ),
+    Row(
+        "answer outside the vocabulary",
+        lambda w: rz.Task.from_pairs(
+            None, model(), clean=[[5, 6]], corrupt=[[5, 7]], answers=[99999], wrong=[9]
+        ),
+        lambda w: rz.Task.from_pairs(
+            None, model(), clean=[[5, 6]], corrupt=[[5, 7]], answers=[100], wrong=[9]
+        ),
+        TaskError,
+        "1 of 1 pairs do not fit: row 1: token id 99999 is outside the vocabulary of 101",
+        "give ids of this model's own vocabulary, below its d_vocab",
+    ),
+    Row(
+        "word that is no text",
+        lambda w: talker().to_single_token(3),
+        lambda w: talker().to_single_token("cat"),
+        TokenError,
+        "a word is text, got 3",
+        "give a text",
+    ),
+    Row(
+        "tokens of nothing",
+        lambda w: talker().to_str_tokens(None),
+        lambda w: talker().to_str_tokens([4]),
+        TokenError,
+        "cannot read None as text or token ids",
+        "give a text, or a row of ids",
+    ),
+    Row(
+        "seed of a generation that is no number",
+        lambda w: model().generate(IDS, 1, temperature=1, seed="x"),
+        lambda w: model().generate(IDS, 1, temperature=1, seed=3, edits=None, capture=None),
+        OptionError,
+        "seed='x' is out of range",
+        "give a whole number, 0 or more",
+    ),
+    Row(
+        "BOS neither wanted nor refused",
+        lambda w: talker().run("the", prepend_bos="yes"),
+        lambda w: talker().run("the", prepend_bos=False),
+        OptionError,
+        "prepend_bos='yes' is no switch",
+        "give True, False or None",
+    ),
+    Row(
+        "logits neither wanted nor refused",
+        lambda w: model().run(IDS, capture="L0.z", logits="no"),
+        lambda w: model().run(IDS, capture="L0.z", logits=False),
+        OptionError,
+        "logits='no' is no switch",
+        "give True or False",
+    ),
+    Row(
+        "check neither wanted nor refused",
+        lambda w: rz.load(build("gpt2"), check="no"),
+        lambda w: rz.load(build("gpt2"), check=False),
+        OptionError,
+        "check='no' is no switch",
+        "give True or False",
+    ),
+    Row(
+        "something that is no edit",
+        lambda w: model().run(IDS, edits=[None]),
+        lambda w: model().run(IDS, edits=None, capture=None),
+        EditError,
+        "None is not an edit",
+        "give edits such as rz.Zero('L2.z[H3]')",
     ),
 ]
 

@@ -9,6 +9,7 @@ from residuum.core import OptionError, TaskError
 _MODEL = ("run", "d_vocab", "n_ctx", "tokenizer")
 _TASK = ("check_fits", "clean", "corrupt", "answers")
 _SHOWN = 40
+_MOST = 2**63 - 1
 
 
 def shown(value: Any) -> str:
@@ -45,12 +46,12 @@ def need_task(value: Any, verb: str) -> None:
 
 
 def whole_number(value: Any, name: str, least: int) -> int:
-    """The number, if it is a whole one (True and False are none) and at least ``least``.
+    """The number, if it is a whole one (True and False are none) from ``least`` to 2⁶³ - 1.
 
     Raises:
         OptionError: it is not.
     """
-    if type(value) is not int or value < least:
+    if type(value) is not int or not least <= value <= _MOST:
         raise OptionError(
             f"{name}={shown(value)} is out of range",
             mend=f"give a whole number, {least} or more",

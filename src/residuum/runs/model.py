@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from residuum.core import Address, Edit, OptionError, Provenance
+from residuum.core import Address, Edit, OptionError, Provenance, TokenError
 from residuum.models import (
     BY_LAYER_NAMES,
     WEIGHT_NAMES,
@@ -21,6 +21,7 @@ from residuum.models import (
     adapt,
 )
 from residuum.runs.apply import Coder
+from residuum.runs.arguments import shown, whole_number, yes_or_no
 from residuum.runs.forward import run_forward
 from residuum.runs.generation import Generation, Sampling, generate
 from residuum.runs.run import Run
@@ -148,6 +149,7 @@ class Model:
         Raises:
             TokenError: empty text, unknown words, no tokenizer.
         """
+        _check_prompts(text, prepend_bos)
         return self.adapted.tokens.batch(text, prepend_bos).ids
 
     def to_single_token(self, word: str) -> int:
@@ -156,21 +158,31 @@ class Model:
         Raises:
             TokenError: it is not; the message shows its tokens.
         """
+        if not isinstance(word, str):
+            raise TokenError(f"a word is text, got {shown(word)}", mend="give a text")
         return self.adapted.tokens.single(word)
 
     def to_str_tokens(self, prompt: Any, prepend_bos: bool | None = None) -> list[str]:
-        """The tokens of one text (or row of ids) as strings, BOS included where there is one."""
+        """The tokens of one text (or row of ids) as strings, BOS included where there is one.
+
+        Raises:
+            TokenError: neither a text nor ids.
+        """
+        _check_bos(prepend_bos)
         if isinstance(prompt, str):
             prompt = self.adapted.tokens.encode(prompt, prepend_bos)
-        return self.adapted.tokens.strings(torch.as_tensor(prompt).flatten())
+        return self.adapted.tokens.strings(_row_of_ids(prompt))
 
     def to_string(self, ids: Any) -> str:
-        """The text of token ids."""
-        return (
-            "".join(self.adapted.tokens.strings(ids))
-            if self.tokenizer is None
-            else (self.tokenizer.decode(torch.as_tensor(ids).flatten().tolist()))
-        )
+        """The text of token ids.
+
+        Raises:
+            TokenError: no ids.
+        """
+        row = _row_of_ids(ids)
+        if self.tokenizer is None:
+            return "".join(self.adapted.tokens.strings(row))
+        return self.tokenizer.decode(row.tolist())
 
     # -- run ---------------------------------------------------------------------------------
 
@@ -189,8 +201,8 @@ class Model:
         self,
         prompts: Any,
         *,
-        capture: Iterable[Any] | str = (),
-        edits: Sequence[Edit] | Edit = (),
+        capture: Iterable[Any] | str | None = (),
+        edits: Sequence[Edit] | Edit | None = (),
         attention_mask: Tensor | None = None,
         logits: bool = True,
         prepend_bos: bool | None = None,
@@ -207,8 +219,8 @@ class Model:
 
         Args:
             prompts: a text, a list of texts or of id lists, or an integer tensor ``[batch pos]``.
-            capture: sites, queries or ``Capture`` requests to keep.
-            edits: what to write where, applied in this order.
+            capture: sites, queries or ``Capture`` requests to keep; None keeps nothing.
+            edits: what to write where, applied in this order; None writes nothing.
             attention_mask: ``[batch pos]`` for a padded tensor of ids, on either side.
             logits: False stops the pass after the last site that is needed.
             prepend_bos: None does what the tokenizer does.
@@ -234,12 +246,14 @@ class Model:
         True
         """
         _refuse_unknown("run", unknown)
+        _check_prompts(prompts, prepend_bos)
+        yes_or_no(logits, "logits")
         batch = self._batch(prompts, attention_mask, prepend_bos)
         return run_forward(
             self.adapted,
             batch,
             edits=_as_list(edits),
-            capture=capture,
+            capture=() if capture is None else capture,
             coders=self.dictionaries,
             logits=logits,
             batch_size=batch_size,
@@ -281,8 +295,8 @@ class Model:
         prompts: Any,
         max_new_tokens: int = 20,
         *,
-        edits: Sequence[Edit] | Edit = (),
-        capture: Iterable[Any] | str = (),
+        edits: Sequence[Edit] | Edit | None = (),
+        capture: Iterable[Any] | str | None = (),
         temperature: float = 0.0,
         top_k: int | None = None,
         seed: int = 0,
@@ -327,12 +341,15 @@ class Model:
         ('Paris',)
         """
         _refuse_unknown("generate", unknown)
+        _check_prompts(prompts, prepend_bos)
+        whole_number(seed, "seed", 0)
+        yes_or_no(stop_at_end, "stop_at_end")
         return generate(
             self.adapted,
             self.adapted.tokens.batch(prompts, prepend_bos, left=True),
             max_new_tokens=max_new_tokens,
             edits=_as_list(edits),
-            capture=capture,
+            capture=() if capture is None else capture,
             coders=self.dictionaries,
             sampling=Sampling(temperature, top_k, seed),
             stop_at_end=stop_at_end,
@@ -343,10 +360,40 @@ class Model:
 
 def _as_list(edits: Any) -> Sequence[Edit]:
     """Edits as a tuple; what is none of them is left to be refused by name."""
+    if edits is None:
+        return ()
     if isinstance(edits, Iterable) and not isinstance(edits, str):
         return tuple(edits)
     one: Any = edits
     return (one,)
+
+
+def _check_prompts(prompts: Any, prepend_bos: Any) -> None:
+    """What tokens are made of, before they are made."""
+    if isinstance(prompts, (list, tuple)) and not prompts:
+        raise TokenError("the list of prompts is empty", mend="give at least one prompt")
+    _check_bos(prepend_bos)
+
+
+def _check_bos(prepend_bos: Any) -> None:
+    if prepend_bos is not None and type(prepend_bos) is not bool:
+        raise OptionError(
+            f"prepend_bos={shown(prepend_bos)} is no switch", mend="give True, False or None"
+        )
+
+
+def _row_of_ids(ids: Any) -> Tensor:
+    try:
+        row = torch.as_tensor(ids).flatten()
+    except (TypeError, ValueError, RuntimeError):
+        row = None
+    if row is not None and not row.numel():
+        return row.long()
+    if row is None or row.is_floating_point() or row.is_complex() or row.dtype == torch.bool:
+        raise TokenError(
+            f"cannot read {shown(ids)} as text or token ids", mend="give a text, or a row of ids"
+        )
+    return row
 
 
 def _refuse_unknown(verb: str, unknown: dict[str, Any]) -> None:
@@ -394,6 +441,7 @@ def load(source: Any, *, check: bool = True, **options: Any) -> Model:
     >>> rz.load("microworld").n_layers > 1
     True
     """
+    yes_or_no(check, "check")
     if not isinstance(source, (str, Path)):
         _refuse_for_loaded(options)
     adapted = adapt(source, **options)

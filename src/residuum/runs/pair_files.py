@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,6 +118,12 @@ def _read_json(path: Path) -> list[dict[str, Any]]:
 
 def _find_columns(row: Mapping[str, Any], columns: Mapping[str, str], path: Path) -> dict[str, str]:
     """Part -> column; parts that this file has no column for are absent."""
+    if not isinstance(columns, Mapping) or not _names((*columns, *columns.values())):
+        raise TaskError(
+            f"columns= maps parts of a pair to columns, got {columns!r}",
+            mend='write it as columns={"clean": "its column"}',
+            where=str(path),
+        )
     strange = [part for part in columns if part not in COLUMN_NAMES]
     absent = [name for name in columns.values() if name not in row]
     if strange or absent:
@@ -146,6 +152,10 @@ def _find_columns(row: Mapping[str, Any], columns: Mapping[str, str], path: Path
             where=str(path),
         )
     return found
+
+
+def _names(values: Iterable[Any]) -> bool:
+    return all(isinstance(value, str) for value in values)
 
 
 def _pair(row: Mapping[str, Any], found: Mapping[str, str]) -> ContrastPair:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -111,6 +111,8 @@ class PairReader:
 
     def row(self, pair: ContrastPair) -> Checked:
         """Ids of one pair, or why it has none."""
+        if not _well_typed(pair):
+            return "a pair is two texts with words as answers"
         try:
             clean, corrupt = self._ids(pair.clean), self._ids(pair.corrupt)
             positions = {
@@ -170,6 +172,20 @@ class PairReader:
         return reason
 
 
+def _well_typed(pair: Any) -> bool:
+    if not isinstance(pair, ContrastPair):
+        return False
+    sides = all(
+        isinstance(side, Sequence) and not isinstance(side, str) and _texts(side)
+        for side in (pair.answers, pair.wrong)
+    )
+    return sides and _texts((pair.clean, pair.corrupt)) and isinstance(pair.positions, Mapping)
+
+
+def _texts(values: Iterable[Any]) -> bool:
+    return all(isinstance(value, str) for value in values)
+
+
 class _Misfit(ValueError):
     """Words and tokens that do not fit together."""
 
@@ -222,15 +238,30 @@ def keep_good(
             more += f"; words that are no single tokens: {', '.join(map(repr, unfit))}"
         raise TaskError(
             f"{len(problems)} of {len(checked)} pairs do not fit: {listed}{more}",
-            mend=_mend_misfits(bool(rows), bool(unfit)),
+            mend=_mend_misfits(problems.values(), bool(rows), bool(unfit)),
             where=where,
         )
     return rows, problems
 
 
-def _mend_misfits(some_fit: bool, words: bool) -> str:
+_MENDS = {
+    "is outside the vocabulary": "give ids of this model's own vocabulary, below its d_vocab",
+    "is negative": "give token ids from 0 up; only answers and wrong are padded, with -1",
+    "in a context of": "give shorter prompts",
+    "no answer": "give each pair at least one answer",
+    "is both answer and wrong": "leave it out of one of them",
+    "named position": "count positions from the first token, BOS included",
+    "a pair is": "give rz.ContrastPair(clean, corrupt, answers, wrong): two texts, tuples of words",
+}
+"""Part of a reason -> what to do about pairs that all have it."""
+
+
+def _mend_misfits(reasons: Iterable[str], some_fit: bool, words: bool) -> str:
     if some_fit:
         return "mend these rows, or pass skip_misfits=True to drop and count them"
     if words:
         return "choose pairs whose words this model's tokenizer holds as single tokens"
+    for part, mend in _MENDS.items():
+        if all(part in reason for reason in reasons):
+            return mend
     return "mend these rows: clean and corrupt differ, and have equally many tokens"

@@ -9,6 +9,7 @@ from typing import Any
 
 from residuum.core import ContrastPair, TaskError
 from residuum.models.tokens import Tokens
+from residuum.runs.arguments import need_model, shown
 from residuum.runs.pair_files import read_pairs
 from residuum.runs.pair_rows import Checked, PairReader, TaskModel
 
@@ -38,17 +39,28 @@ def rows_of_words(
     """Read pairs, from a file if need be, with the model's tokenizer."""
     if model is None:
         raise TaskError("pairs in words need a model's tokenizer", mend="give the model too")
+    need_model(model, "Task.from_pairs")
     problems: dict[int, str] = {}
     source, metric = "contrast pairs", "logit_diff"
     if isinstance(pairs, (str, Path)):
         source = str(pairs)
         file = read_pairs(pairs, columns)
         pairs, problems, metric = file.pairs, file.problems, file.metric
+    elif not _are_pairs(pairs):
+        raise TaskError(
+            f"pairs are a file or a list of contrast pairs, got {shown(pairs)}",
+            mend="give a path, or a list of rz.ContrastPair(clean, corrupt, answers, wrong)",
+        )
     elif columns:
         raise TaskError("columns= goes with a file", mend="leave it out for contrast pairs")
     reader = PairReader(model)
     checked = [problems.get(n) or reader.row(pair) for n, pair in enumerate(pairs, start=1)]
     return Sourced(checked, source, metric, reader.unfit)
+
+
+def _are_pairs(pairs: Any) -> bool:
+    listed = isinstance(pairs, Sequence) and not isinstance(pairs, bytes)
+    return listed and all(isinstance(pair, ContrastPair) for pair in pairs)
 
 
 def refuse_beside_words(*ids: Any) -> None:

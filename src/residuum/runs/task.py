@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from residuum.core import SILENT, ContrastPair, Progress, TaskError, content_hash
-from residuum.runs.arguments import need_model, shown, whole_number
+from residuum.runs.arguments import need_model, shown, whole_number, yes_or_no
 from residuum.runs.behaviour import BehaviourCheck, check_behaviour
 from residuum.runs.metrics import metric_named
 from residuum.runs.pair_rows import PairRow, TaskModel, keep_good, row_problem
@@ -111,6 +111,7 @@ class Task:
                 words the model does not know, too long, clean equal to corrupt, an answer that
                 is also wrong), listed by row; an empty or unreadable file.
         """
+        yes_or_no(skip_misfits, "skip_misfits")
         if (pairs is None) == (clean is None):
             raise TaskError(
                 "a task needs either pairs in words or token ids",
@@ -120,6 +121,8 @@ class Task:
             if columns:
                 raise TaskError("columns= goes with a file", mend="leave it out for ids")
             found = rows_from_ids(clean, corrupt, answers, wrong, lengths, positions, templates)
+            if model is not None:
+                need_model(model, "Task.from_pairs")
             limits = (None, None) if model is None else (model.d_vocab, model.n_ctx)
             sourced = Sourced([row_problem(row, *limits) or row for row in found], "token ids")
         else:
@@ -308,6 +311,8 @@ class Task:
         """
         keys = {"format", "name", *_LISTS, "metric", "positions", "templates"}
         keys |= {"tokenizer_hash", "source", "dropped"}
+        if not isinstance(data, Mapping):
+            raise TaskError(f"not a task: {shown(data)}", mend="give what to_json wrote")
         if set(data) != keys or data["format"] != _FORMAT:
             raise TaskError(
                 f"not a task of format {_FORMAT}: {', '.join(sorted(set(data) ^ keys))}",

@@ -49,10 +49,10 @@ def rows_from_ids(
     if n and not bool(((ends >= 1) & (ends <= width)).all()):
         raise TaskError("lengths outside the prompts", mend=f"lengths lie between 1 and {width}")
     places = {
-        name: _columns(torch.as_tensor(where).expand(n), name, n)[:, 0]
-        for name, where in (positions or {}).items()
+        name: _columns(_for_all(where, name, n), name, n)[:, 0]
+        for name, where in _by_name(positions).items()
     }
-    labels = ("",) * n if templates is None else tuple(templates)
+    labels = ("",) * n if templates is None else _labels(templates)
     if len(labels) != n:
         raise TaskError(f"{len(labels)} templates for {n} pairs", mend="give one label per pair")
     return [
@@ -68,16 +68,43 @@ def rows_from_ids(
     ]
 
 
+def _by_name(positions: Any) -> Mapping[str, Any]:
+    if positions is None:
+        return {}
+    if not isinstance(positions, Mapping):
+        raise TaskError(
+            f"positions go by name, got {type(positions).__name__}",
+            mend='write them as positions={"S": 3}',
+        )
+    return positions
+
+
+def _for_all(where: Any, name: str, n: int) -> Tensor:
+    """One position for all rows, or as given."""
+    table = _table(where, name)
+    return table.expand(n) if table.ndim == 0 else table
+
+
 def _table(ids: Any, name: str) -> Tensor:
     try:
         table = torch.as_tensor(ids)
     except (TypeError, ValueError, RuntimeError) as error:
         raise TaskError(
-            f"{name} is no table of ids: {error}", mend="give an integer tensor, rows of one length"
+            f"{name} is no table of ids: {str(error).splitlines()[0]}",
+            mend="give an integer tensor, rows of one length",
         ) from error
     if table.is_floating_point() or table.is_complex() or table.dtype == torch.bool:
         raise TaskError(f"{name} holds {table.dtype}", mend="give integer token ids")
     return table.detach().cpu().long()
+
+
+def _labels(templates: Any) -> tuple[str, ...]:
+    many = isinstance(templates, Sequence) and not isinstance(templates, str)
+    if not many or not all(isinstance(label, str) for label in templates):
+        raise TaskError(
+            f"templates are labels, got {str(templates)[:40]!r}", mend="give a text for each pair"
+        )
+    return tuple(templates)
 
 
 def _columns(ids: Any, name: str, n: int) -> Tensor:
