@@ -86,8 +86,8 @@ class Edit:
     def _finite(self, name: str, number: float) -> float:
         """The number as a float, or an error if it is none or not finite."""
         try:
-            value = float(number)
-        except (TypeError, ValueError):
+            value = math.nan if isinstance(number, (str, bytes, bool)) else float(number)
+        except (TypeError, ValueError, RuntimeError, OverflowError):
             value = math.nan
         if not math.isfinite(value):
             raise EditError(

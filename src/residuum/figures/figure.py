@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from residuum.core.errors import OptionError
+from residuum.core.paths import file_to_write
 from residuum.figures import document, markup, paper, record
 
 if TYPE_CHECKING:
@@ -91,8 +92,9 @@ class Figure(ABC):
 
         Raises:
             OptionError: any other suffix.
+            StoreError: no path, a folder, or a file in a folder that does not exist.
         """
-        target = Path(path)
+        target = file_to_write(path)
         suffix = target.suffix.lower()
         if suffix == ".html":
             text = document.document(self.title or "Figure", self.fragment(), headed=False)

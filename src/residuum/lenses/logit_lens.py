@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from residuum.core import OptionError, Provenance, TokenError
+from residuum.core.paths import file_to_write
 from residuum.models import final_logits
 from residuum.runs import Capture, Model, need_model, refuse_unknown
 
@@ -105,8 +106,13 @@ class LensReading:
         }
 
     def save(self, path: str | Path) -> None:
-        """Write the reading as JSON, or its figure as HTML, SVG or PNG, by suffix."""
-        path = Path(path)
+        """Write the reading as JSON, or its figure as HTML, SVG or PNG, by suffix.
+
+        Raises:
+            OptionError: another suffix.
+            StoreError: no path, a folder, or a file in a folder that does not exist.
+        """
+        path = file_to_write(path)
         if path.suffix == ".json":
             path.write_text(json.dumps(self.to_json(), ensure_ascii=False, indent=1))
         else:

@@ -11,6 +11,8 @@ import numpy as np
 import xarray as xr
 
 from residuum.core import OptionError, Provenance
+from residuum.core.paths import file_to_write
+from residuum.runs import whole_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,7 +95,12 @@ class Sweep:
         return f"L{cell['layer']}.{self.site}{part}{pos}"
 
     def top(self, n: int = 5) -> list[Effect]:
-        """The cells with the largest absolute effects, largest first."""
+        """The cells with the largest absolute effects, largest first.
+
+        Raises:
+            OptionError: ``n`` is no whole number from 0.
+        """
+        whole_number(n, "n", 0)
         from residuum.runs import bootstrap_mean_interval
 
         flat = self.effects.values.ravel()
@@ -175,8 +182,13 @@ class Sweep:
         }
 
     def save(self, path: str | Path) -> None:
-        """Write the sweep as JSON, its table as CSV, or its figure as HTML, SVG or PNG."""
-        path = Path(path)
+        """Write the sweep as JSON, its table as CSV, or its figure as HTML, SVG or PNG.
+
+        Raises:
+            OptionError: another suffix.
+            StoreError: no path, a folder, or a file in a folder that does not exist.
+        """
+        path = file_to_write(path)
         if path.suffix == ".json":
             path.write_text(json.dumps(self.to_json(), indent=1))
         elif path.suffix == ".csv":

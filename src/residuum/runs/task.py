@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from residuum.core import SILENT, ContrastPair, Progress, TaskError, content_hash
+from residuum.core.paths import as_path, file_to_write
 from residuum.runs.arguments import need_model, shown, whole_number, yes_or_no
 from residuum.runs.behaviour import BehaviourCheck, check_behaviour
 from residuum.runs.metrics import metric_named
@@ -342,8 +343,12 @@ class Task:
         )
 
     def save(self, path: str | Path) -> Path:
-        """Write the task as JSON; returns the path."""
-        path = Path(path)
+        """Write the task as JSON; returns the path.
+
+        Raises:
+            StoreError: no path, a folder, or a file in a folder that does not exist.
+        """
+        path = file_to_write(path)
         path.write_text(json.dumps(self.to_json()) + "\n", encoding="utf-8")
         return path
 
@@ -352,10 +357,11 @@ class Task:
         """Read a task that :meth:`save` wrote.
 
         Raises:
+            StoreError: no path.
             TaskError: no such file, or not a task.
         """
         try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
+            data = json.loads(as_path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise TaskError(
                 f"cannot be read as a task: {error}", mend="give a saved task", where=str(path)

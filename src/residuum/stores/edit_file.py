@@ -7,25 +7,28 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from residuum.core import Edit, StoreError, edit_from_json
+from residuum.core import Edit, EditError, StoreError, edit_from_json
+from residuum.core.paths import as_path
 from residuum.stores.atomic import write_atomically
 from residuum.stores.tensor_store import TensorStore
 
 _FORMAT = "residuum-edits/1"
 
 
-def save_edits(edits: Iterable[Edit], path: str | Path) -> Path:
+def save_edits(edits: Iterable[Edit] | Edit, path: str | Path) -> Path:
     """Write edits to ``path``, and the tensors they refer to into the folder ``<path>.tensors``.
 
     Args:
-        edits: in the order in which they act.
+        edits: in the order in which they act, or one.
         path: of the JSON file.
 
     Returns:
         The path of the JSON file; it appears only after every tensor is there.
 
     Raises:
-        StoreError: an edit refers to a tensor that this process does not have.
+        EditError: something that is no edit.
+        StoreError: an edit refers to a tensor that this process does not have; no path, or a
+            folder.
 
     >>> import tempfile
     >>> from residuum.core import Add
@@ -34,7 +37,7 @@ def save_edits(edits: Iterable[Edit], path: str | Path) -> Path:
     ...     load_edits(save_edits(edits, Path(folder) / "edits.json")) == edits
     True
     """
-    path, edits = Path(path), tuple(edits)
+    path, edits = _file(path), _edits(edits)
     store = tensors_beside(path)
     for edit in edits:
         for ref in edit.tensors().values():
@@ -55,7 +58,8 @@ def load_edits(path: str | Path) -> tuple[Edit, ...]:
         Edits equal to those that were saved, ready for ``model.run``.
 
     Raises:
-        StoreError: the file is missing or not of this format, or a tensor is missing or damaged.
+        StoreError: no path, or a folder; the file is missing or not of this format, or a tensor
+            is missing or damaged.
         EditError: an edit in it is of an unknown kind or has unknown fields.
 
     >>> import tempfile
@@ -64,7 +68,7 @@ def load_edits(path: str | Path) -> tuple[Edit, ...]:
     ...     load_edits(save_edits([Zero("L2.z[H3]")], Path(folder) / "edits.json"))
     (Zero('L2.z[H3]'),)
     """
-    path = Path(path)
+    path = _file(path)
     store = tensors_beside(path)
     bare = [edit_from_json(each) for each in _read(path)]
     refs = [ref for edit in bare for ref in edit.tensors().values()]
@@ -75,6 +79,28 @@ def load_edits(path: str | Path) -> tuple[Edit, ...]:
 def tensors_beside(path: Path) -> TensorStore:
     """The store that belongs to a JSON file: the folder ``<path>.tensors``."""
     return TensorStore(path.with_name(f"{path.name}.tensors"))
+
+
+def _file(path: Any) -> Path:
+    target = as_path(path)
+    if target.is_dir():
+        raise StoreError(
+            "this is a folder, not a file of edits",
+            mend="add the file's name",
+            where=str(target),
+        )
+    return target
+
+
+def _edits(edits: Any) -> tuple[Edit, ...]:
+    several = isinstance(edits, Iterable) and not isinstance(edits, str)
+    listed: tuple[Any, ...] = (*edits,) if several else (edits,)
+    for each in listed:
+        if not isinstance(each, Edit):
+            raise EditError(
+                f"{each!r:.40} is not an edit", mend="give edits such as rz.Zero('L2.z[H3]')"
+            )
+    return listed
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
