@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import PurePath
 
+import torch
+
 from residuum.findings.bench import Bench
 from residuum.findings.evidence import BehaviourEvidence, PartsEvidence
 from residuum.findings.rules import ENOUGH, Status, number, percent, present, share
@@ -136,9 +138,30 @@ def scope(bench: Bench, n_chosen: int, n_given: int) -> tuple[str, ...]:
     )
 
 
+def limits(clean: torch.Tensor, corrupt: torch.Tensor, lengths: torch.Tensor) -> tuple[str, ...]:
+    """What a finding about these pairs never says.
+
+    Args:
+        clean: token ids of the clean prompts, ``(pairs, positions)``.
+        corrupt: the same of the corrupt prompts.
+        lengths: tokens of each pair without padding, ``(pairs,)``.
+
+    Returns:
+        Sentences; the first counts the token positions in which the pairs differ.
+    """
+    inside = torch.arange(clean.shape[1], device=clean.device) < lengths.to(clean.device)[:, None]
+    counts = ((clean != corrupt) & inside).sum(1).tolist()
+    low, high = min(counts), max(counts)
+    many = f"{low}" if low == high else f"{low} to {high}"
+    noun = "position" if high == 1 else "positions"
+    first = (
+        f"Clean and corrupt prompt of a pair differ in {many} token {noun}. What both prompts "
+        "share is not seen by patching between them."
+    )
+    return (first, *LIMITS)
+
+
 LIMITS = (
-    "The pairs differ in one place. What both prompts of a pair share, such as knowing that a name "
-    "must follow, is not seen by patching between them.",
     "Naming a head says that its value matters, not what it computes. How the heads work together "
     "was not examined.",
     "A head that is not named may still be able to take over (a backup), and a head that is named "
@@ -148,4 +171,4 @@ LIMITS = (
     "Nothing was tested on other tasks, other templates or other models. Intervals are about "
     "drawing more pairs from the same source.",
 )
-"""What a finding of this form never says."""
+"""What a finding of this form never says, whatever its pairs are."""

@@ -199,7 +199,7 @@ class _Chain:
             status=status,
             falsifier=say.falsifier(self.bench, components, named is not None),
             scope=say.scope(self.bench, len(self.choose.task), n_given),
-            limits=say.LIMITS,
+            limits=say.limits(self.task.clean, self.task.corrupt, self.task.lengths),
             components=components,
             intervention=say.INTERVENTION,
             metric=self.task.metric,
