@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,6 +75,12 @@ def check_suffix(path: str, suffixes: tuple[str, ...]) -> None:
         )
     if not target.parent.is_dir():
         raise OptionError(f"no folder {str(target.parent)!r}", mend="make it, or name another")
+    if target.is_dir():
+        raise OptionError(f"cannot write {path}: it is a folder", mend="name a file")
+    if not os.access(target.parent, os.W_OK):
+        raise OptionError(
+            f"cannot write {path}: its folder is read-only", mend="name a file in another folder"
+        )
 
 
 def tables(reading: LensReading) -> list[Table]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from residuum.apps.cli import doctor, investigate, lens, models, patch, replay, run, tasks
 from residuum.apps.cli.parser import Parser, command_parser
-from residuum.core import CheckFailed, ResiduumError
+from residuum.core import CheckFailed, OptionError, ResiduumError
 
 COMMANDS = (investigate, replay, run, lens, patch, tasks, models, doctor)
 """One module each, with ``add(commands)`` and ``run(arguments)``; in the order of the help."""
@@ -37,7 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name, value in _PROCESS.items():
             os.environ.setdefault(name, value)
     try:
-        return _dispatch(sys.argv[1:] if argv is None else list(argv))
+        code = _dispatch(sys.argv[1:] if argv is None else list(argv))
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         print("residuum: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -45,8 +47,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain(error)
         return CHECK_FAILED if isinstance(error, CheckFailed) else BAD_INPUT
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close_output()
         return 0
+    except OSError as error:
+        _complain(_unwritten(error))
+        return BAD_INPUT
 
 
 def build_parser() -> Parser:
@@ -64,6 +69,25 @@ def _dispatch(argv: list[str]) -> int:
         parser.print_help()
         return 0
     return arguments.run(arguments)
+
+
+def _unwritten(error: OSError) -> ResiduumError:
+    """What the operating system refused; without a file name it was standard output."""
+    if error.filename is None:
+        _close_output()
+    name = "standard output" if error.filename is None else str(error.filename)
+    return OptionError(
+        f"cannot write {name}: {error.strerror or error}",
+        mend="name a file that can be made, in a folder that can be written to",
+    )
+
+
+def _close_output() -> None:
+    """Nothing more goes to standard output, not at the end of the process either."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):  # standard output is no file of the system
+        return
 
 
 def _complain(error: ResiduumError) -> None:

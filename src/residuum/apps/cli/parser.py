@@ -90,7 +90,7 @@ def add_loading(parser: argparse.ArgumentParser) -> None:
 
 def add_seed(parser: argparse.ArgumentParser, of: str) -> None:
     """The seed."""
-    parser.add_argument("--seed", type=int, default=0, help=f"seed of {of} (default: 0)")
+    parser.add_argument("--seed", type=seeded, default=0, help=f"seed of {of} (default: 0)")
 
 
 def counted(text: str) -> int:
@@ -102,6 +102,17 @@ def counted(text: str) -> int:
 
 
 counted.__name__ = "whole number from 1"
+
+
+def seeded(text: str) -> int:
+    """A whole number from 0 that a random generator takes."""
+    number = int(text)
+    if not 0 <= number < 2**63:
+        raise ValueError(text)
+    return number
+
+
+seeded.__name__ = "whole number from 0 to 2^63 - 1"
 
 
 def usage_error(message: str, prog: str) -> OptionError:
