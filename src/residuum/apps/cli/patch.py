@@ -8,6 +8,7 @@ from residuum.apps.cli.console import progress_for, put_json, put_table, put_tex
 from residuum.apps.cli.lens import check_suffix
 from residuum.apps.cli.loading import headline, open_model, open_task
 from residuum.apps.cli.parser import Commands, add_command, add_loading, add_seed, counted
+from residuum.core import OptionError
 
 SUFFIXES = (".html", ".svg", ".png", ".json", ".csv")
 _DETAILS = (
@@ -31,7 +32,7 @@ def add(commands: Commands) -> None:
         "--site", default="z", help="z, resid_post, attn_out, mlp_out, … (default: z)"
     )
     parser.add_argument(
-        "--by", default="", metavar="AXES",
+        "--by", metavar="AXES",
         help="layer with head and pos, by commas (default: layer,head where there are heads)",
     )  # fmt: skip
     parser.add_argument("--direction", choices=("denoise", "noise"), default="denoise")
@@ -71,10 +72,12 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _axes(text: str, site: str) -> tuple[str, ...]:
+def _axes(text: str | None, site: str) -> tuple[str, ...]:
     from residuum.core import SITES
 
-    if text:
+    if text is not None:
+        if not text.strip():
+            raise OptionError("--by names no axis", mend="write for example --by layer,head")
         return tuple(part.strip() for part in text.split(","))
     known = SITES.get(site)
     return ("layer", "head") if known is not None and "head" in known.dims else ("layer",)

@@ -39,13 +39,15 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--generate", type=counted, metavar="N", help="also continue by N tokens, greedily"
     )
-    parser.add_argument("--temperature", type=float, default=0.0, help="sample instead of greedy")
+    parser.add_argument("--temperature", type=float, help="sample instead of greedy")
     add_seed(parser, "sampling")
+    parser.set_defaults(seed=None)
     add_loading(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run and show."""
+    _check_sampling(arguments)
     edits = [read_edit(text) for text in arguments.edit]
     model = open_model(arguments)
     if arguments.top > model.d_vocab:
@@ -61,14 +63,29 @@ def run(arguments: argparse.Namespace) -> int:
             prompt,
             arguments.generate,
             edits=edits,
-            temperature=arguments.temperature,
-            seed=arguments.seed,
+            temperature=arguments.temperature or 0.0,
+            seed=arguments.seed or 0,
         )
     if arguments.json:
         put_json(_record(model, done, plain, text, arguments.top))
     else:
         _show(model, done, plain, text, arguments.top)
     return 0
+
+
+def _check_sampling(arguments: argparse.Namespace) -> None:
+    """Refuse options of sampling where nothing is sampled."""
+    for name in ("temperature", "seed"):
+        if getattr(arguments, name) is not None and not arguments.generate:
+            raise OptionError(
+                f"--{name} does nothing without --generate",
+                mend=f"add --generate N, or no --{name}",
+            )
+    heat = arguments.temperature
+    if heat is not None and not 0 <= heat < float("inf"):
+        raise OptionError(
+            f"--temperature {heat:g} is out of range", mend="use 0 (greedy) or a number above 0"
+        )
 
 
 def _ids(text: str) -> Any:
@@ -150,7 +167,8 @@ def _show(model: Model, done: Run, plain: Run | None, text: Generation | None, c
 
     ids = done.ids[0].tolist()
     put_text(headline(model))
-    print(f"\nPrompt: {len(ids)} tokens with their ids; {bos_line(model)}")
+    print()
+    put_text(f"Prompt: {len(ids)} tokens with their ids; {bos_line(model)}")
     put_tokens(model.to_str_tokens(ids), ids)
     print()
     rows = _top(model, done, plain, count)

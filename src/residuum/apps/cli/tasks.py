@@ -45,8 +45,28 @@ def run(arguments: argparse.Namespace) -> int:
             f"tasks cannot be read as {' '.join(words)!r}",
             mend="residuum tasks, residuum tasks MODEL, or residuum tasks show NAME --model MODEL",
         )
+    if words:
+        _check_model(words[0])
     arguments.model = arguments.model or (words[0] if words else None)
     return _list(arguments)
+
+
+def _check_model(word: str) -> None:
+    """Refuse a task's name where a model's is wanted."""
+    from difflib import get_close_matches
+    from pathlib import Path
+
+    from residuum.models import EMBEDDED
+    from residuum.worlds import ENGLISH_TASKS, MICROWORLD_TASKS
+
+    if word in EMBEDDED or "/" in word or Path(word).is_dir():
+        return
+    near = get_close_matches(word, [*MICROWORLD_TASKS, *ENGLISH_TASKS], n=1)
+    if near:
+        raise OptionError(
+            f"{word!r} is no model, but {'is' if near[0] == word else 'resembles'} a task's name",
+            mend=f"residuum tasks show {near[0]}",
+        )
 
 
 def _list(arguments: argparse.Namespace) -> int:
