@@ -29,9 +29,21 @@ def where(
         max_heads: how many heads to name at most.
         progress: told of every forward pass.
     """
-    first = patch(choose.model, choose.task, "z", ("layer", "head"), progress=progress)
+    first = patch(
+        choose.model,
+        choose.task,
+        "z",
+        ("layer", "head"),
+        progress=_Named(progress, "choosing heads"),
+    )
     chosen = choose_heads(first, max_heads)
-    second = patch(bench.model, bench.task, "z", ("layer", "head"), progress=progress)
+    second = patch(
+        bench.model,
+        bench.task,
+        "z",
+        ("layer", "head"),
+        progress=_Named(progress, "measuring heads"),
+    )
     return WhereEvidence(
         stream=stream(bench, progress),
         heads=grid(second, bench.distance),
@@ -55,6 +67,22 @@ def choose_heads(sweep: Sweep, max_heads: int) -> list[tuple[str, float]]:
         if not found or share >= SMALLEST_SHARE:
             found.append((f"L{layer}.z[H{head}]", share))
     return found
+
+
+class _Named:
+    """Adds what a sweep is for to its stage's name."""
+
+    def __init__(self, progress: Progress, purpose: str) -> None:
+        self._progress, self._purpose = progress, purpose
+
+    def start(self, stage: str, total: int) -> None:
+        self._progress.start(f"{self._purpose}, {stage}", total)
+
+    def advance(self, steps: int = 1) -> None:
+        self._progress.advance(steps)
+
+    def finish(self) -> None:
+        self._progress.finish()
 
 
 def grid(sweep: Sweep, distance: float) -> GridEvidence:
