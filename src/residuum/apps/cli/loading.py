@@ -59,7 +59,16 @@ def open_task(
     if Path(name).suffix in (".csv", ".jsonl", ".json"):
         if not Path(name).is_file():
             raise TaskError(f"no file {name!r}", mend="give an existing file, or a task's name")
-        return Task.from_pairs(name, model, metric=metric).head(n)
+        try:
+            return Task.from_pairs(name, model, metric=metric).head(n)
+        except TaskError as error:
+            if "columns=" not in error.mend:
+                raise
+            raise TaskError(
+                error.what,
+                mend="name the columns clean, corrupt, answers and (if any) wrong in the file",
+                where=error.where,
+            ) from error
     return make_task(name, model, n=n, seed=seed, metric=metric, split=split)
 
 
