@@ -53,9 +53,11 @@ def test_json_alone_on_standard_output_and_nothing_beside_it() -> None:
     assert done.returncode == 0 and done.stdout.startswith("{") and not done.stderr
 
 
+# A test run started in the background has SIGINT ignored, and its children inherit that.
 LONG_WORK = """
-import sys, time
+import signal, sys, time
 import residuum.findings
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def investigate(*args, **options):
     print("at work", file=sys.stderr, flush=True)
