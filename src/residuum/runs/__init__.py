@@ -6,7 +6,11 @@ from residuum.runs.behaviour import BehaviourCheck, SideCheck
 from residuum.runs.capture import Capture, TopK
 from residuum.runs.forks import CannotFork, Change, Forks
 from residuum.runs.generation import Generation, Sampling
-from residuum.runs.intervals import bootstrap_mean_interval, wilson_interval
+from residuum.runs.intervals import (
+    bootstrap_mean_interval,
+    bootstrap_mean_intervals,
+    wilson_interval,
+)
 from residuum.runs.metrics import METRICS, Metric, metric_named
 from residuum.runs.model import Model, load
 from residuum.runs.named_tasks import make_task, task_names
@@ -14,6 +18,7 @@ from residuum.runs.places import part_count, resolve
 from residuum.runs.record import BlockCall, record_calls
 from residuum.runs.run import Run
 from residuum.runs.selfcheck import Check, Report, outer_bound, self_check
+from residuum.runs.sign_flip import SignFlips, clusters_needed, sign_flip_max_t
 from residuum.runs.task import Task
 
 __all__ = [
@@ -33,9 +38,12 @@ __all__ = [
     "Run",
     "Sampling",
     "SideCheck",
+    "SignFlips",
     "Task",
     "TopK",
     "bootstrap_mean_interval",
+    "bootstrap_mean_intervals",
+    "clusters_needed",
     "load",
     "make_task",
     "metric_named",
@@ -47,6 +55,7 @@ __all__ = [
     "refuse_unknown",
     "resolve",
     "self_check",
+    "sign_flip_max_t",
     "task_names",
     "whole_number",
     "wilson_interval",

@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 
 from residuum.core import OptionError
+from residuum.runs.clusters import cluster_numbers, cluster_sums
 
 Interval = tuple[float, float]
 """Lower and upper end."""
+
+_AT_ONCE = 1_000_000
 
 
 def wilson_interval(successes: int, n: int, level: float = 0.95) -> Interval:
@@ -79,29 +83,90 @@ def bootstrap_mean_interval(
     not show: bias, or what other templates would give; below about 20 examples it is too narrow.
     Source: B. Efron, Ann. Stat. 7 (1979), percentile method.
     """
+    low, high = bootstrap_mean_intervals(
+        np.asarray(values, dtype=np.float64), level, resamples, seed, clusters
+    )
+    return (float(low), float(high))
+
+
+def bootstrap_mean_intervals(
+    values: np.ndarray | Sequence[Any],
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+    clusters: Sequence[str] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Percentile bootstrap intervals for the mean of every cell of a grid.
+
+    The same draws serve every cell, and each cell's interval is that of
+    :func:`bootstrap_mean_interval` with the same seed.
+
+    Args:
+        values: ``[... example]``, one number for each cell and example.
+        level: confidence, between 0 and 1, of each interval by itself.
+        resamples: how many samples are drawn with replacement.
+        seed: the same seed gives the same intervals.
+        clusters: a label per example; whole clusters are then drawn instead of examples.
+
+    Returns:
+        Lower and upper ends ``[...]`` in the values' unit; NaN in cells that hold a NaN or an
+        infinite value, and everywhere for fewer than two examples (or clusters).
+
+    Raises:
+        OptionError: a level outside (0, 1), no resamples, or labels of another number.
+
+    Shows: how far each mean moves when the examples are drawn again from the same source. Does not
+    show: bias, other templates, or joint confidence: of 100 intervals some 5 miss.
+    Source: B. Efron, Ann. Stat. 7 (1979), percentile method.
+
+    >>> low, high = bootstrap_mean_intervals([[0.0, 1.0], [2.0, 2.0]])
+    >>> low.tolist(), high.tolist()
+    ([0.0, 2.0], [1.0, 2.0])
+    """
     _check_level(level)
-    if resamples < 1 or (clusters is not None and len(clusters) != len(values)):
+    table = np.asarray(values, dtype=np.float64)
+    examples = table.shape[-1] if table.ndim else 0
+    if resamples < 1 or (clusters is not None and len(clusters) != examples):
         raise OptionError(
-            f"{resamples} resamples of {len(values)} values with "
+            f"{resamples} resamples of {examples} values with "
             f"{'no' if clusters is None else len(clusters)} labels",
             mend="give at least one resample, and one label per value",
             where="bootstrap",
         )
-    numbers = np.asarray(values, dtype=np.float64)
-    labels = np.arange(len(numbers)) if clusters is None else _codes(clusters)
-    n_units = int(labels.max()) + 1 if len(labels) else 0
-    if n_units < 2 or np.isnan(numbers).any():
-        return (math.nan, math.nan)
-    sums = np.bincount(labels, weights=numbers, minlength=n_units)
-    counts = np.bincount(labels, minlength=n_units)
-    drawn = np.random.default_rng(seed).integers(0, n_units, size=(resamples, n_units))
-    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return (float(low), float(high))
+    shape = table.shape[:-1]
+    cells = table.reshape(math.prod(shape), examples)
+    ends = np.full((2, len(cells)), math.nan)
+    numbers = cluster_numbers(clusters, examples)
+    units = int(numbers.max()) + 1 if examples else 0
+    finite = np.isfinite(cells).all(axis=1)
+    if units >= 2 and finite.any():
+        quantiles = [(1 - level) / 2, (1 + level) / 2]
+        weights = _weights(numbers, units, resamples, seed)
+        ends[:, finite] = _ends(cells[finite], numbers, weights, quantiles)
+    return ends[0].reshape(shape), ends[1].reshape(shape)
 
 
-def _codes(clusters: Sequence[str]) -> np.ndarray:
-    return np.unique(np.asarray(clusters, dtype=object), return_inverse=True)[1]
+def _weights(numbers: np.ndarray, units: int, resamples: int, seed: int) -> np.ndarray:
+    """How much each unit's sum counts in each resample's mean, ``[resample unit]``."""
+    drawn = np.random.default_rng(seed).integers(0, units, size=(resamples, units))
+    flat = (drawn + units * np.arange(resamples)[:, None]).ravel()
+    times = np.bincount(flat, minlength=units * resamples).reshape(resamples, units)
+    counts = np.bincount(numbers, minlength=units)
+    return times / (times @ counts)[:, None]
+
+
+def _ends(
+    cells: np.ndarray, numbers: np.ndarray, weights: np.ndarray, quantiles: list[float]
+) -> np.ndarray:
+    """Quantiles of the resampled means, ``[2 cell]``; a part of the cells at a time."""
+    centres = cells.mean(axis=1)  # taken off, so that equal values give their own value exactly
+    sums = cluster_sums(cells - centres[:, None], numbers)
+    step = max(1, _AT_ONCE // len(weights))
+    parts = [
+        np.quantile(sums[start : start + step] @ weights.T, quantiles, axis=1)
+        for start in range(0, len(sums), step)
+    ]
+    return np.concatenate(parts, axis=1) + centres
 
 
 def _check_level(level: float) -> None:
