@@ -3,7 +3,9 @@
 from residuum.runs.apply import Coder
 from residuum.runs.arguments import need_model, need_task, refuse_unknown, whole_number
 from residuum.runs.behaviour import BehaviourCheck, SideCheck
+from residuum.runs.blocks import Done, Executor, InProcess, Work, Worker, run_blocks
 from residuum.runs.capture import Capture, TopK
+from residuum.runs.executors import WorkerProcesses
 from residuum.runs.forks import CannotFork, Change, Forks
 from residuum.runs.generation import Generation, Sampling
 from residuum.runs.intervals import (
@@ -30,8 +32,11 @@ __all__ = [
     "Change",
     "Check",
     "Coder",
+    "Done",
+    "Executor",
     "Forks",
     "Generation",
+    "InProcess",
     "Metric",
     "Model",
     "Report",
@@ -41,6 +46,9 @@ __all__ = [
     "SignFlips",
     "Task",
     "TopK",
+    "Work",
+    "Worker",
+    "WorkerProcesses",
     "bootstrap_mean_interval",
     "bootstrap_mean_intervals",
     "clusters_needed",
@@ -54,6 +62,7 @@ __all__ = [
     "record_calls",
     "refuse_unknown",
     "resolve",
+    "run_blocks",
     "self_check",
     "sign_flip_max_t",
     "task_names",
