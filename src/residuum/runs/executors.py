@@ -84,7 +84,7 @@ class _Lost:
 
 
 class _Hand:
-    """One worker process.
+    """One worker process; idle, it is at None.
 
     Args:
         file: what it begins with.
@@ -94,18 +94,23 @@ class _Hand:
 
     def __init__(self, file: Path, threads: int, reports: SimpleQueue[tuple[_Hand, Any]]) -> None:
         self.at: int | None = None
+        self._told = {"path": [str(each) for each in sys.path], "file": str(file)}
+        self._threads = threads
         self._reports = reports
+        self._process: subprocess.Popen[bytes] | None = None
+        self._reader = threading.Thread(target=self._read, daemon=True)
+
+    def start(self) -> None:
+        """Start the process; what it finishes first is to begin the work."""
         self._process = subprocess.Popen(
             [sys.executable, "-c", START],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=os.environ | dict.fromkeys(_THREAD_VARIABLES, str(threads)),
+            env=os.environ | dict.fromkeys(_THREAD_VARIABLES, str(self._threads)),
             start_new_session=True,  # Ctrl-C goes to this process alone, which stops its workers
         )
-        told = {"path": sys.path, "file": str(file), "threads": threads}
-        self._send(json.dumps(told).encode() + b"\n")
-        self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+        self._send(json.dumps(self._told | {"threads": self._threads}).encode() + b"\n")
 
     def order(self, index: int) -> None:
         """Ask for a block."""
@@ -114,20 +119,25 @@ class _Hand:
 
     def stop(self) -> str:
         """End the process, if it has not ended; how it ended, in words."""
+        if self._process is None:
+            return "not started"
         self._process.kill()
         code = self._process.wait()
-        self._reader.join()
+        if self._reader.ident is not None:
+            self._reader.join()
         for pipe in (self._process.stdin, self._process.stdout):
             with suppress(OSError):  # what was still to be sent
                 _there(pipe).close()
         return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
 
     def _send(self, data: bytes) -> None:
+        assert self._process is not None
         with suppress(OSError):  # that the process is gone is told by the reader
             _there(self._process.stdin).write(data)
             _there(self._process.stdin).flush()
 
     def _read(self) -> None:
+        assert self._process is not None
         try:
             while True:
                 self._reports.put((self, pickle.load(_there(self._process.stdout))))
@@ -182,7 +192,9 @@ class _Crew:
             self.hands.pop().stop()
 
     def _hire(self) -> None:
-        self.hands.add(_Hand(self.file, self.threads, self.reports))
+        hand = _Hand(self.file, self.threads, self.reports)
+        self.hands.add(hand)  # before it starts, so that an interrupt leaves none behind
+        hand.start()
 
     def _replace(self, hand: _Hand, todo: deque[int]) -> None:
         """A fresh worker for a lost one, unless too many were lost at the same place."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from residuum.core import Address, OptionError
+from residuum.core import Address, OptionError, StoreError
 from residuum.models import Adapted, adapt
 from residuum.runs.apply import Coder
 from residuum.runs.model import Model
@@ -51,6 +51,7 @@ def pack(model: Model, more: Any, path: Path) -> None:
 
     Raises:
         OptionError: the model is not on the processor, or something in it cannot be sent.
+        StoreError: no space for the file.
     """
     adapted = model.adapted
     devices = {each.device.type for each in adapted.hf.state_dict().values()} | {model.device.type}
@@ -66,6 +67,12 @@ def pack(model: Model, more: Any, path: Path) -> None:
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise OptionError(
                 f"the model or the work cannot be sent to a worker process: {error}", mend=_MEND
+            ) from error
+        except (OSError, RuntimeError) as error:
+            raise StoreError(
+                f"cannot write the model for the worker processes: {str(error).splitlines()[0]}",
+                mend="free some space there, or set TMPDIR to a folder that has it",
+                where=str(path.parent),
             ) from error
 
 

@@ -92,6 +92,8 @@ def serve(file: str, threads: int, out: int) -> None:
             _tell(answers, Finished(index, worker.block(index)))
     except BaseException as error:
         _tell(answers, _raised(error))
+    finally:
+        os._exit(1)  # the other thread still waits for orders
 
 
 def _listen(orders: SimpleQueue[int], folder: Path) -> None:

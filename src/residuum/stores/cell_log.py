@@ -4,9 +4,9 @@ The layout, little endian, without pickles: a header (magic, format, SHA-256 of 
 then records (index, passes, shape, float64 values, CRC-32). A record counts once all of it is
 there. Whoever is killed while writing leaves a torn tail, which the next writer cuts off.
 
-A kill loses nothing, since what was written is with the operating system; that the machine itself
-fails costs at most the last second's records, for ``fsync`` is called once a second (a call costs
-about as much as writing two hundred records does).
+A kill loses nothing, since what was written is with the operating system. When the machine itself
+fails, at most the last second's records are lost: ``fsync`` is called once a second and at the end
+(a call takes about a millisecond, a record of 25 kB 0.03 ms).
 """
 
 from __future__ import annotations
@@ -151,7 +151,8 @@ class CellLog:
         return file
 
     def _write(self, data: bytes) -> None:
-        """Put a record at the end of the finished ones, over any torn one."""
+        """Put a record at the end of the finished ones, in place of one that was interrupted."""
+        os.ftruncate(self._file, self._end)
         os.lseek(self._file, self._end, os.SEEK_SET)
         rest = memoryview(data)
         try:
