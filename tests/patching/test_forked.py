@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 import residuum as rz
 from residuum.models import Batch
-from residuum.patching.changes import FORKED_SITES, first_differences
+from residuum.patching.changes import FORKED_SITES
+from residuum.patching.writing import first_differences
 from residuum.runs import Forks
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "families"))
@@ -141,11 +142,11 @@ def test_fewer_passes_than_cells() -> None:
 
 
 def test_what_is_not_forked_says_so() -> None:
-    sweep = rz.patch(model("gpt2"), pairs(), "mlp_act", ("layer",))
+    sweep = rz.patch(model("gpt2"), pairs(), "mlp_pre", ("layer",))
     assert sweep.engine == "naive"
     assert "not forked" in sweep.warnings[0]
     with pytest.raises(rz.OptionError, match="cannot be forked"):
-        rz.patch(model("gpt2"), pairs(), "mlp_act", ("layer",), engine="forked")
+        rz.patch(model("gpt2"), pairs(), "mlp_pre", ("layer",), engine="forked")
 
 
 @pytest.mark.parametrize("side", ["left", "right"])

@@ -219,7 +219,7 @@ def test_top_lists_the_largest_effects_with_intervals() -> None:
 def test_progress_is_told() -> None:
     listener = Listener()
     rz.patch(model(), id_task(), "resid_post", ("layer",), progress=listener, engine="naive")
-    assert listener.heard == [("patching resid_post", 3), 1, 1, 1, "end"]
+    assert listener.heard == [("patching resid_post", 4), 1, 1, 1, 1, "end"]
 
 
 def test_the_record_says_where_it_comes_from() -> None:

@@ -137,9 +137,12 @@ class Seam:
 
     def block(self, layer: int, stream: Tensor, call: LayerCall) -> Tensor:
         """The whole block rebuilt from the five functions."""
-        part = self.parts.layers[layer]
         q, k, v = self.qkv(layer, self.norm(layer, stream), call)
-        attn_out = self.out(layer, self.attend(layer, q, k, v, call))
+        return self.rest(layer, stream, self.out(layer, self.attend(layer, q, k, v, call)))
+
+    def rest(self, layer: int, stream: Tensor, attn_out: Tensor) -> Tensor:
+        """The block's output from the stream that it reads and what its attention adds."""
+        part = self.parts.layers[layer]
         if not part.has_mlp:
             return stream + attn_out
         if part.wiring == "parallel":

@@ -6,12 +6,14 @@ is not run again, only its post-norm (where there is one) and its MLP.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from residuum.core import Address
+from residuum.patching.grid import Cell
 from residuum.runs import Change, Forks
 
 FORKED_SITES = (
@@ -20,6 +22,7 @@ FORKED_SITES = (
     "resid_post",
     "attn_out",
     "mlp_out",
+    "mlp_act",
     "z",
     "q",
     "k",
@@ -30,18 +33,19 @@ FORKED_SITES = (
 """Sites whose patches can be forked; others take a whole forward pass each."""
 
 _ATTENTION = ("q", "k", "v", "pattern")
+_MLP = ("mlp_out", "mlp_act")
 _MLP_SHARE = 2 / 3
 
 
-def base_sites(site: str, n_layers: int) -> list[Address]:
-    """What must be kept of the base run to patch ``site`` at any layer."""
-    names = {site, "attn_out"} | ({"resid_mid"} if site == "mlp_out" else set())
+def base_sites(site: str, layers: Sequence[int]) -> list[Address]:
+    """What must be kept of the base run to write ``site`` at these layers."""
+    names = {site, "attn_out"} | ({"resid_mid", "mlp_out"} if site in _MLP else set())
     if site in ("z", *_ATTENTION):
         names |= {"z"}
     if site in _ATTENTION:
         names |= {"q", "k", "v"}
     names -= {"resid_pre", "resid_post"}
-    return [Address(name, layer) for layer in range(n_layers) for name in sorted(names)]
+    return [Address(name, layer) for layer in layers for name in sorted(names)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,28 +61,25 @@ class Changes:
     site: str
     donor: dict[int, Tensor]
 
-    def make(
-        self, layer: int, parts: list[int] | None, pos: int | None, start: int, rows: Tensor
-    ) -> Change:
-        """The stream after patching, one row for each part and prompt (parts outermost).
+    def make(self, layer: int, cells: list[Cell], start: int, rows: Tensor) -> Change:
+        """The stream after writing, one row for each cell and prompt (cells outermost).
 
         Args:
-            parts: heads to patch, each by itself; None patches the whole site.
-            pos: position to patch; None patches every position.
+            cells: of this layer, all at one position or all at every position.
             start: first position that is continued from.
             rows: ``[row]`` prompts of the base batch.
         """
+        pos = cells[0].pos
         if self.site in ("resid_pre", "resid_post"):
             at = layer if self.site == "resid_pre" else layer + 1
             return Change(at, start, rows, self._stream(layer, pos, start, rows))
-        many = rows.repeat(1 if parts is None else len(parts))
-        if self.site == "mlp_out":
-            moved = self._plain(layer, pos, start, rows)
-            return self._after_mlp(layer, start, many, moved)
+        many = rows.repeat(len(cells))
+        if self.site in _MLP:
+            return self._after_mlp(layer, start, many, self._mlp_change(layer, cells, start, rows))
         if self.site == "resid_mid":
             mid = self._base_mid(layer, rows, start) + self._plain(layer, pos, start, rows)
             return self._from_mid(layer, start, many, mid)
-        moved = self._attention_change(layer, parts, pos, start, rows)
+        moved = self._attention_change(layer, cells, start, rows)
         return self._after_attention(layer, start, many, moved)
 
     # -- what a patch changes ----------------------------------------------------------------
@@ -108,23 +109,61 @@ class Changes:
         change = self.donor[layer][rows, start:] - self._site(self.site, layer)[rows, start:]
         return self._only(change, pos, start)
 
-    def _attention_change(
-        self, layer: int, parts: list[int] | None, pos: int | None, start: int, rows: Tensor
-    ) -> Tensor:
+    def _mlp_change(self, layer: int, cells: list[Cell], start: int, rows: Tensor) -> Tensor:
+        """Change of what the MLP adds, one row for each cell and prompt."""
+        pos, part = cells[0].pos, self.forks.adapted.parts.layers[layer]
+        if self.site == "mlp_out":
+            return self._plain(layer, pos, start, rows)
+        by_neuron = self._plain(layer, pos, start, rows)
+        weight = self.forks.adapted.weights.by_layer("W_out")[layer].to(by_neuron)
+        moved = torch.cat(
+            [
+                by_neuron @ weight
+                if cell.part is None
+                else by_neuron[..., cell.part, None] * weight[cell.part]
+                for cell in cells
+            ]
+        )
+        if part.mlp_writer is not part.post_mlp_norm or part.post_mlp_norm is None:
+            return moved * part.scale
+        assert part.mlp_out is not None
+        many = rows.repeat(len(cells))
+        raw = part.mlp_out(self._site("mlp_act", layer)[:, start:])[many]
+        added = self._site("mlp_out", layer)[many, start:]
+        return part.post_mlp_norm(raw + moved) * part.scale - added
+
+    def _attention_change(self, layer: int, cells: list[Cell], start: int, rows: Tensor) -> Tensor:
         """Change of what attention adds (before a post-norm, for ``z`` and what makes it)."""
+        pos = cells[0].pos
         if self.site == "attn_out":
             return self._plain(layer, pos, start, rows)
+        if self.site == "pattern" and any(cell.source is not None for cell in cells):
+            return torch.cat([self._of_source(layer, cell, start, rows) for cell in cells])
         if self.site == "head_out":
             by_head = self._plain(layer, pos, start, rows)
         else:
             by_head = self._written(layer, self._z_change(layer, pos, start, rows))
-        if parts is None:
-            return by_head.sum(dim=2)
         grouped = by_head
         if self.site in ("k", "v"):
             kv_heads = self.forks.adapted.parts.dims.n_kv_heads
             grouped = by_head.unflatten(2, (kv_heads, -1)).sum(dim=3)
-        return torch.cat([grouped[:, :, part] for part in parts])
+        return torch.cat(
+            [
+                grouped.sum(dim=2) if cell.part is None else grouped[:, :, cell.part]
+                for cell in cells
+            ]
+        )
+
+    def _of_source(self, layer: int, cell: Cell, start: int, rows: Tensor) -> Tensor:
+        """What attention adds when one source's weight alone is written, ``[row pos d_model]``."""
+        heads = slice(None) if cell.part is None else slice(cell.part, cell.part + 1)
+        moved = self.donor[layer] - self._site("pattern", layer)
+        weights = moved[rows, heads, start:, cell.source].transpose(1, 2)
+        values = self._site("v", layer)[rows, cell.source]
+        values = values.repeat_interleave(moved.shape[1] // values.shape[1], dim=1)[:, None, heads]
+        by_head = self._only(weights[..., None] * values, cell.pos, start)
+        weight = self.forks.adapted.weights.by_layer("W_O")[layer][heads].to(by_head)
+        return torch.einsum("bphd,hdm->bpm", by_head, weight)
 
     def _written(self, layer: int, change: Tensor) -> Tensor:
         """``[row pos head d_head]`` through the output projection, head by head."""
@@ -182,6 +221,8 @@ class Changes:
 
     def _from_mid(self, layer: int, start: int, rows: Tensor, mid: Tensor) -> Change:
         part = self.forks.adapted.parts.layers[layer]
+        if layer == len(self.forks.adapted.parts.layers) - 1:
+            mid, start = self.forks.at_answers(mid, rows, start)
         stream = mid + self.forks.adapted.seam.mlp(layer, mid)
         if part.wiring == "post_norm_encoder" and part.post_mlp_norm is not None:
             stream = part.post_mlp_norm(stream)
@@ -198,10 +239,3 @@ class Changes:
         mid = self._site("resid_mid", layer)[rows, start:]
         added = self._site("mlp_out", layer)[rows, start:] + moved
         return Change(layer + 1, start, rows, part.post_mlp_norm(mid + added))
-
-
-def first_differences(clean: Tensor, corrupt: Tensor) -> Tensor:
-    """First column at which each pair of prompts differs, ``[batch]``; the width if none does."""
-    unequal = clean != corrupt
-    first = unequal.int().argmax(dim=1)
-    return torch.where(unequal.any(dim=1), first, clean.shape[1])

@@ -2,21 +2,73 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from residuum.core import Address, Patch, Progress
+from residuum.core import SILENT, OptionError, Progress
 from residuum.models import Batch
-from residuum.patching.changes import FORKED_SITES, Changes, base_sites, first_differences
-from residuum.patching.grid import Block, Grid
-from residuum.patching.reader import AnswerReader
-from residuum.runs import Change, Forks, Model, Run, outer_bound
+from residuum.patching.forked import ForkedWorker, why_not
+from residuum.patching.grid import Grid
+from residuum.patching.plan import plan_blocks
+from residuum.patching.reader import FEW
+from residuum.patching.sizing import sizes_of
+from residuum.patching.work import SweepWork
+from residuum.patching.writing import Writing
+from residuum.runs import (
+    CannotFork,
+    Done,
+    Executor,
+    InProcess,
+    Model,
+    Task,
+    WorkerProcesses,
+    memory_in_bytes,
+    run_blocks,
+    whole_number,
+)
 
-_TOKENS_AT_ONCE = 128
+Engine = Literal["auto", "forked", "naive"]
+
+
+@dataclass(frozen=True)
+class Means:
+    """How a sweep is computed, whatever it computes.
+
+    Attributes:
+        engine: ``"auto"``, ``"forked"`` or ``"naive"``.
+        jobs: worker processes; 1 computes in this process.
+        keep: folder that finished blocks are kept in.
+        max_memory: bytes beyond the model itself, or None.
+        progress: who is told.
+    """
+
+    engine: Engine = "auto"
+    jobs: int | Executor = 1
+    keep: str | Path | None = None
+    max_memory: int | None = None
+    progress: Progress = field(default=SILENT)
+
+    @staticmethod
+    def of(engine: Any, jobs: Any, keep: Any, max_memory: Any, progress: Progress) -> Means:
+        """The means, checked.
+
+        Raises:
+            OptionError: one of them has a value that it cannot have.
+        """
+        if engine not in ("auto", "forked", "naive"):
+            raise OptionError(f"unknown engine {engine!r}", mend="use 'auto', 'forked' or 'naive'")
+        if not hasattr(jobs, "run"):
+            whole_number(jobs, "jobs", 1)
+        return Means(engine, jobs, keep, memory_in_bytes(max_memory), progress)
+
+    def executor(self, worker: ForkedWorker | None) -> Executor:
+        """Who runs the blocks; in this process, a worker that has begun."""
+        if not isinstance(self.jobs, int):
+            return self.jobs
+        return WorkerProcesses(self.jobs) if self.jobs > 1 else InProcess(worker)
 
 
 @dataclass
@@ -24,7 +76,7 @@ class Outcome:
     """What an engine found.
 
     Attributes:
-        values: the metric after patching, ``[...grid example]``.
+        values: the metric after writing, ``[...grid example]``; NaN in impossible cells.
         base: the metric on the receiving prompts, ``[example]``.
         given: the metric on the prompts that the values come from, ``[example]``.
         passes: forward-pass equivalents spent.
@@ -40,124 +92,73 @@ class Outcome:
     why: str = ""
 
 
-@dataclass
-class ForkedEngine:
-    """Patches blocks of cells by forks of the receiving run.
-
-    Attributes:
-        tokens_at_once: rows × positions in one pass.
-    """
-
-    model: Model
-    grid: Grid
-    target: Batch
-    donor: Run
-    reader: AnswerReader
-    first: Tensor
-    tokens_at_once: int = _TOKENS_AT_ONCE
-    forks: Forks = field(init=False)
-    changes: Changes = field(init=False)
-    base: np.ndarray = field(init=False)
-
-    def __post_init__(self) -> None:
-        adapted, layers = self.model.adapted, self.model.n_layers
-        self.forks = Forks(adapted, self.target, base_sites(self.grid.site, layers))
-        values = {layer: self.donor[self.grid.site, layer] for layer in range(layers)}
-        self.changes = Changes(self.forks, self.grid.site, values)
-        logits = self.forks.base.logits
-        assert logits is not None
-        rows = torch.arange(len(logits), device=logits.device)
-        self.base = self.reader.of_logits(logits[rows, self.forks.ends.to(logits.device)])
-
-    def block(self, block: Block) -> np.ndarray:
-        """The metric after patching each cell of a block, ``[part example]``."""
-        parts = [None] if block.parts is None else list(block.parts)
-        values = np.repeat(self.base[None], len(parts), axis=0)
-        rows = self._rows(block.pos)
-        if not len(rows):
-            return values
-        start = int(self.first[rows].min()) if block.pos is None else block.pos
-        start = start if self.forks.causal else 0
-        span = self.forks.width - start
-        at_once = max(1, self.tokens_at_once // (len(rows) * span))
-        for first in range(0, len(parts), at_once):
-            some = parts[first : first + at_once]
-            change = self._change(block, some, start, rows)
-            found = self.reader.values(self.forks.finish(change), change.rows)
-            values[first : first + len(some)][:, rows.numpy()] = found.reshape(len(some), -1)
-        return values
-
-    def _change(self, block: Block, parts: list[Any], start: int, rows: Tensor) -> Change:
-        chosen = None if block.parts is None else parts
-        with torch.no_grad():
-            return self.changes.make(block.layer, chosen, block.pos, start, rows)
-
-    def _rows(self, pos: int | None) -> Tensor:
-        """Prompts that a patch can change: those that differ at or before the position."""
-        width = self.forks.width
-        last = width - 1 if pos is None or not self.forks.causal else pos
-        reached = self.forks.ends >= (0 if pos is None else pos)
-        return ((self.first <= last) & (self.first < width) & reached).nonzero().flatten()
-
-
-def forked(
+def sweep_outcome(
     model: Model,
+    task: Task,
     grid: Grid,
-    source: Batch,
+    metric: str,
     target: Batch,
-    reader: AnswerReader,
-    progress: Progress,
-    tokens_at_once: int = _TOKENS_AT_ONCE,
-) -> Outcome | str:
-    """The sweep by forked runs; a text if this model or site cannot be forked, saying why."""
-    if grid.site not in FORKED_SITES:
-        return f"patches of {grid.site} are not forked"
-    if not model.adapted.seam_proven:
-        return "the layer seam was not proven on this model"
-    whole = [Address(grid.site, layer) for layer in range(model.n_layers)]
-    donor = model.run(source, capture=whole)
-    first = first_differences(source.ids, target.ids)
-    engine = ForkedEngine(model, grid, target, donor, reader, first, tokens_at_once)
-    bound = outer_bound(model.dtype)
-    why = engine.forks.proven(bound, int(first.min()))
-    if why:
-        return why
-    values = np.full((*grid.sizes, len(target.ids)), np.nan)
-    blocks = list(grid.blocks())
-    progress.start(f"patching {grid.site}", len(blocks))
-    try:
-        for block in blocks:
-            found = engine.block(block)
-            parts = [None] if block.parts is None else block.parts
-            for part, row in zip(parts, found, strict=True):
-                values[grid.index(block, part)] = row
-            progress.advance()
-    finally:
-        progress.finish()
-    given = reader.of_logits(donor.last)
-    return Outcome(values, engine.base, given, engine.forks.work + 1, "forked")
-
-
-def naive(
-    model: Model,
-    grid: Grid,
-    source: Batch,
-    target: Batch,
-    reader: AnswerReader,
-    progress: Progress,
+    writing: Writing,
+    identity: dict[str, Any],
+    means: Means,
 ) -> Outcome:
-    """The sweep by one whole forward pass a cell: the oracle, and the way out."""
-    donor = model.run(source, capture=[Address(grid.site, i) for i in range(model.n_layers)])
-    base = reader.of_logits(model.run(target).last)
-    cells = list(grid.cells())
-    values = np.full((*grid.sizes, len(target.ids)), np.nan)
-    progress.start(f"patching {grid.site}", len(cells))
-    try:
-        for index, at in cells:
-            run = model.run(target, edits=Patch(at, donor))
-            values[index] = reader.of_logits(run.last)
-            progress.advance()
-    finally:
-        progress.finish()
-    given = reader.of_logits(donor.last)
-    return Outcome(values, base, given, len(cells) + 2.0, "naive")
+    """The metric after writing at each cell, by the engine asked for.
+
+    Args:
+        target: the receiving prompts.
+        identity: plain data that says what is written.
+
+    Raises:
+        OptionError: ``engine="forked"`` where forks are not possible or not proven equal.
+    """
+    sizes = sizes_of(model, grid, task, max_memory=means.max_memory, whole_logits=metric not in FEW)
+    width = target.ids.shape[1]
+    ends = target.starts + target.lengths - 1
+    first = writing.first(target)
+
+    def work(forked: bool) -> SweepWork:
+        blocks = plan_blocks(grid, first, ends, width, sizes, forked=forked)
+        return SweepWork(
+            task, metric, grid, target, writing, identity, tuple(blocks), forked=forked
+        )
+
+    why = "" if means.engine == "naive" else why_not(model, grid.site)
+    if means.engine != "naive" and not why:
+        try:
+            return _computed(model, work(True), means)
+        except CannotFork as reason:
+            why = str(reason)
+    if means.engine == "forked":
+        raise OptionError(f"this sweep cannot be forked: {why}", mend="use engine='auto'")
+    return replace(_computed(model, work(False), means), why=why)
+
+
+def _computed(model: Model, work: SweepWork, means: Means) -> Outcome:
+    worker = None
+    if work.forked:
+        worker = ForkedWorker(model, work)
+        worker.chunk(work.blocks[0])
+    done = run_blocks(
+        work, model, executor=means.executor(worker), keep=means.keep, progress=means.progress
+    )
+    return _outcome(work, done)
+
+
+def _outcome(work: SweepWork, done: list[Done]) -> Outcome:
+    """The blocks put together."""
+    n, cells = len(work.task), [index for index, _ in work.grid.cells()]
+    base, given = np.full(n, np.nan), np.full(n, np.nan)
+    found = np.full((len(cells), n), np.nan)
+    for block, result in zip(work.blocks, done, strict=True):
+        rows = slice(block.first_row, block.end_row)
+        if not block.cells:
+            base[rows], given[rows] = result.values
+            found[:, rows] = base[rows]
+    for block, result in zip(work.blocks, done, strict=True):
+        if block.cells:
+            found[list(block.cells), block.first_row : block.end_row] = result.values
+    values = np.full((*work.grid.sizes, n), np.nan)
+    for index, row in zip(cells, found, strict=True):
+        values[index] = row
+    passes = sum(result.passes for result in done)
+    return Outcome(values, base, given, passes, "forked" if work.forked else "naive")

@@ -1,29 +1,43 @@
-"""The cells of a sweep: which site, along which axes, how many."""
+"""The cells of a sweep: which site, along which axes, which of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 from residuum.core import SITES, Address, OptionError, TaskError
 from residuum.runs import Model, Task, part_count
 
-BY = ("layer", "head", "pos")
+BY = ("layer", "head", "neuron", "expert", "pos", "q_pos", "k_pos")
+_PARTS = ("head", "neuron", "expert")
+_PLACES = ("pos", "q_pos", "k_pos")
 
 
 @dataclass(frozen=True)
-class Block:
-    """Cells that are computed together: one layer, one position (or all), every head.
+class Cell:
+    """One place that is written.
 
     Attributes:
-        pos: None when the grid has no positions.
-        parts: heads, None when the grid has none.
+        part: head, neuron or expert; None means all of them.
+        pos: position (of a pattern: destination row); None means all of them.
+        source: of a pattern: source column; None means all of them.
     """
 
     layer: int
-    pos: int | None
-    parts: tuple[int, ...] | None
+    part: int | None = None
+    pos: int | None = None
+    source: int | None = None
+
+    @property
+    def impossible(self) -> bool:
+        """Whether the cell lies in the future that no causal pattern reaches."""
+        return self.pos is not None and self.source is not None and self.source > self.pos
+
+    def address(self, site: str) -> Address:
+        """The address of the cell, its source column left out."""
+        return Address(site, self.layer, self.part, self.pos)
 
 
 @dataclass(frozen=True)
@@ -33,42 +47,50 @@ class Grid:
     Attributes:
         site: site name.
         by: axes, in the order asked for.
-        sizes: cells along each.
+        coords: the indices along each axis.
+        causal: whether a pattern's future is impossible.
     """
 
     site: str
     by: tuple[str, ...]
-    sizes: tuple[int, ...]
+    coords: tuple[tuple[int, ...], ...]
+    causal: bool = True
 
-    def size(self, axis: str) -> int | None:
-        """Cells along an axis; None if the grid has no such axis."""
-        return self.sizes[self.by.index(axis)] if axis in self.by else None
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Cells along each axis."""
+        return tuple(len(each) for each in self.coords)
 
-    def cells(self) -> Iterator[tuple[tuple[int, ...], Address]]:
-        """Index and address of each cell, in order."""
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The layers swept."""
+        return self.coords[self.by.index("layer")]
+
+    def cells(self) -> Iterator[tuple[tuple[int, ...], Cell]]:
+        """Index in the grid and place of each possible cell, in order."""
         for index in product(*(range(size) for size in self.sizes)):
-            at = dict(zip(self.by, index, strict=True))
-            yield index, Address(self.site, at["layer"], at.get("head"), at.get("pos"))
-
-    def blocks(self) -> Iterator[Block]:
-        """All blocks, layer by layer."""
-        heads, positions = self.size("head"), self.size("pos")
-        parts = None if heads is None else tuple(range(heads))
-        for layer in range(self.size("layer") or 0):
-            for pos in [None] if positions is None else range(positions):
-                yield Block(layer, pos, parts)
-
-    def index(self, block: Block, part: int | None) -> tuple[int, ...]:
-        """Where a cell of a block stands in the grid."""
-        at = {"layer": block.layer, "pos": block.pos, "head": part}
-        return tuple(int(at[axis] or 0) for axis in self.by)
+            at = {axis: self.coords[i][index[i]] for i, axis in enumerate(self.by)}
+            part = next((at[each] for each in _PARTS if each in at), None)
+            pos = at.get("pos", at.get("q_pos"))
+            cell = Cell(at["layer"], part, pos, at.get("k_pos"))
+            if not (self.causal and cell.impossible):
+                yield index, cell
 
 
-def make_grid(model: Model, task: Task, site: str, by: tuple[str, ...]) -> Grid:
+def make_grid(
+    model: Model,
+    task: Task,
+    site: str,
+    by: tuple[str, ...],
+    only: Mapping[str, Sequence[int]] | None = None,
+) -> Grid:
     """The grid of a site along ``by``.
 
+    Args:
+        only: axis -> the indices to sweep; every index of the other axes.
+
     Raises:
-        OptionError: axes that the site does not have.
+        OptionError: axes that the site does not have; indices outside.
         TaskError: positions of prompts of different lengths.
     """
     address = Address.parse(site)
@@ -77,22 +99,55 @@ def make_grid(model: Model, task: Task, site: str, by: tuple[str, ...]) -> Grid:
             f"cannot sweep {site!r}: a sweep takes a site that layers have, by name alone",
             mend="write it as 'z' or 'resid_post'; by says what to go through",
         )
-    dims = address.site.dims
-    has = {"layer": True, "head": "head" in dims, "pos": "pos" in dims or "q_pos" in dims}
-    wrong = [axis for axis in by if not has.get(axis, False)]
-    if wrong or "layer" not in by or len(set(by)) != len(by):
-        can = ", ".join(axis for axis in BY if has[axis])
+    has = _axes_of(address.site.dims)
+    twice = "pos" in by and "q_pos" in by
+    if not set(by) <= set(has) or "layer" not in by or len(set(by)) != len(by) or twice:
         raise OptionError(
-            f"cannot sweep {site} by {by!r}", mend=f"by starts with layer and may hold: {can}"
+            f"cannot sweep {site} by {by!r}",
+            mend=f"by starts with layer and may hold: {', '.join(has)}",
         )
-    if "pos" in by and task.attention_mask is not None:
+    if set(by) & set(_PLACES) and task.attention_mask is not None:
         raise TaskError(
             "the prompts have different lengths, so positions do not line up",
             mend="sweep prompts of one length, or leave pos out of by",
         )
-    sizes = {
-        "layer": model.n_layers,
-        "head": part_count(model.adapted, address) if "head" in by else 0,
-        "pos": task.clean.shape[1],
-    }
-    return Grid(address.name, by, tuple(sizes[axis] for axis in by))
+    parts = set(_PARTS) & set(by)
+    sizes: dict[str, int] = dict.fromkeys(_PLACES, task.clean.shape[1])
+    sizes["layer"] = model.n_layers
+    for axis in parts:
+        sizes[axis] = part_count(model.adapted, address)
+    coords = tuple(_chosen(axis, sizes[axis], only or {}) for axis in by)
+    _refuse_axes(only or {}, by)
+    causal = model.adapted.parts.layers[0].wiring != "post_norm_encoder"
+    return Grid(address.name, by, coords, causal)
+
+
+def _axes_of(dims: Sequence[str]) -> list[str]:
+    """The axes that a site may be swept by, in the order of :data:`BY`."""
+    units = {"d_mlp": "neuron", "q_pos": "pos"}
+    has = {"layer", *dims, *(units[dim] for dim in dims if dim in units)}
+    return [axis for axis in BY if axis in has]
+
+
+def _chosen(axis: str, size: int, only: Mapping[str, Any]) -> tuple[int, ...]:
+    """The indices of an axis that are swept."""
+    if axis not in only:
+        return tuple(range(size))
+    asked = only[axis]
+    wanted = tuple([asked] if isinstance(asked, int) else asked)
+    good = [type(i) is int and -size <= i < size for i in wanted]
+    if not wanted or not all(good) or len({i % size for i in wanted}) != len(wanted):
+        raise OptionError(
+            f"only={{{axis!r}: {list(wanted)[:8]}}} does not fit {size} indices",
+            mend=f"give different whole numbers from 0 to {size - 1}",
+        )
+    return tuple(i % size for i in wanted)
+
+
+def _refuse_axes(only: Mapping[str, Any], by: tuple[str, ...]) -> None:
+    foreign = sorted(set(only) - set(by))
+    if foreign:
+        raise OptionError(
+            f"only names {', '.join(foreign)}, which the sweep does not go through",
+            mend=f"axes are: {', '.join(by)}",
+        )

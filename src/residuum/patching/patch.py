@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
-import xarray as xr
 
 from residuum.core import SILENT, OptionError, Progress
 from residuum.models import Batch
-from residuum.patching.engines import Outcome, forked, naive
+from residuum.patching.engines import Engine, Means, Outcome, sweep_outcome
 from residuum.patching.grid import Grid, make_grid
-from residuum.patching.reader import AnswerReader
+from residuum.patching.results import on_grid, sweep_of
 from residuum.patching.sweep import Sweep
-from residuum.runs import Metric, Model, Task, metric_named, need_model, need_task, refuse_unknown
+from residuum.patching.writing import FromPrompts, RandomDirection, Writing
+from residuum.runs import (
+    Executor,
+    Metric,
+    Model,
+    Task,
+    metric_named,
+    need_model,
+    need_task,
+    refuse_unknown,
+    whole_number,
+)
 
 Direction = Literal["denoise", "noise"]
-Engine = Literal["auto", "forked", "naive"]
-_SMALL = 0.05
+OPTIONS = "only, engine, metric, control, jobs, keep, max_memory, progress"
 
 
 def patch(
@@ -29,8 +37,13 @@ def patch(
     by: Sequence[str] = ("layer", "head"),
     *,
     direction: Direction = "denoise",
+    only: Mapping[str, Sequence[int]] | None = None,
     engine: Engine = "auto",
     metric: str = "",
+    control: int = 0,
+    jobs: int | Executor = 1,
+    keep: Any = None,
+    max_memory: Any = None,
     progress: Progress = SILENT,
     **unknown: Any,
 ) -> Sweep:
@@ -39,13 +52,21 @@ def patch(
     Args:
         model: a loaded model.
         task: contrast pairs; every pair is used.
-        sites: a site name such as ``"z"``, ``"resid_post"``, ``"mlp_out"``.
-        by: grid axes: ``layer``, and ``head`` and ``pos`` where the site has them.
+        sites: a site name such as ``"z"``, ``"resid_post"``, ``"mlp_out"``, ``"mlp_act"``.
+        by: grid axes: ``layer``, and ``head``, ``neuron`` and ``pos`` where the site has them;
+            ``pattern`` has ``q_pos`` (destination, the same as ``pos``) and ``k_pos`` (source).
         direction: ``"denoise"`` writes clean values into the corrupt run, ``"noise"`` corrupt ones
             into the clean run; effects are signed towards clean in both.
+        only: axis -> the indices to sweep, such as ``{"layer": [3, 4]}``; all by default.
         engine: ``"forked"`` computes only what a patch can change, ``"naive"`` one whole forward
             pass a cell; ``"auto"`` forks where that is proven equal on this model, and says so.
         metric: name of a metric; the task's own by default.
+        control: how many random directions each cell is also moved in, as far as the patch moves
+            it; the mean of their absolute effects is the sweep's ``control``.
+        jobs: worker processes, or an executor.
+        keep: folder in which finished blocks of cells are kept: the same call goes on from there.
+        max_memory: bytes, or a text such as ``"2 GB"``, that the sweep may take beyond the model
+            itself; by default half of what is free.
         progress: who is told.
 
     Returns:
@@ -53,7 +74,7 @@ def patch(
 
     Raises:
         OptionError: no model; an unknown option; axes the site does not have; a metric that
-            cannot be used.
+            cannot be used; too little memory for one prompt.
         TaskError: no task; ids of another tokenizer, or ragged prompts swept by position.
 
     Shows: how far the answer moves when one cell alone is exchanged. Does not show: what both
@@ -68,28 +89,63 @@ def patch(
     >>> sweep.effects.dims
     ('layer',)
     """
-    refuse_unknown(unknown, "patch", "sites, by, direction, engine, metric, progress")
-    need_model(model, "patch")
-    need_task(task, "patch")
+    refuse_unknown(unknown, "patch", f"sites, by, direction, {OPTIONS}")
     if direction not in ("denoise", "noise"):
         raise OptionError(f"unknown direction {direction!r}", mend="use 'denoise' or 'noise'")
-    if engine not in ("auto", "forked", "naive"):
-        raise OptionError(f"unknown engine {engine!r}", mend="use 'auto', 'forked' or 'naive'")
+    means = Means.of(engine, jobs, keep, max_memory, progress)
+    grid, measure = asked(model, task, "patch", sites, by, only, metric)
+    clean, corrupt = (Batch(ids, task.attention_mask) for ids in (task.clean, task.corrupt))
+    source, target = (clean, corrupt) if direction == "denoise" else (corrupt, clean)
+    writing = FromPrompts(source, direction)
+    identity = {"kind": direction}
+    outcome = sweep_outcome(model, task, grid, measure.name, target, writing, identity, means)
+    ends = (outcome.given, outcome.base)[:: 1 if direction == "denoise" else -1]
+    found_control = controlled(
+        model, task, grid, measure, target, writing, identity, means, control, outcome
+    )
+    return sweep_of(
+        model,
+        task,
+        grid,
+        outcome,
+        measure,
+        kind=direction,
+        clean=ends[0],
+        corrupt=ends[1],
+        strategy=f"patch({grid.site}, by={grid.by}, {direction}, {measure.name}, {outcome.engine})",
+        control=found_control,
+    )
+
+
+def asked(
+    model: Any,
+    task: Any,
+    verb: str,
+    sites: Any,
+    by: Any,
+    only: Any,
+    metric: str,
+) -> tuple[Grid, Metric]:
+    """The grid and the metric of a sweep, checked.
+
+    Raises:
+        OptionError, TaskError: as the verbs say.
+    """
+    need_model(model, verb)
+    need_task(task, verb)
     task.check_fits(model)
-    grid = make_grid(model, task, sites, _axes(by))
+    if not isinstance(sites, str):
+        raise OptionError(f"cannot sweep {sites!r}", mend="give one site's name, such as 'z'")
+    grid = make_grid(model, task, sites, axes_of(by), only)
     measure = metric_named(metric or task.metric)
     if measure.needs_reference:
         raise OptionError(
             f"{measure.name} has no sign towards clean", mend="use logit_diff, prob or prob_diff"
         )
-    clean, corrupt = (Batch(ids, task.attention_mask) for ids in (task.clean, task.corrupt))
-    source, target = (clean, corrupt) if direction == "denoise" else (corrupt, clean)
-    reader = AnswerReader(model, task, measure)
-    outcome = _swept(model, grid, source, target, reader, engine, progress)
-    return _sweep(model, task, grid, outcome, measure, direction)
+    return grid, measure
 
 
-def _axes(by: Any) -> tuple[str, ...]:
+def axes_of(by: Any) -> tuple[str, ...]:
     """The axes asked for, one or several."""
     axes = (by,) if isinstance(by, str) else by
     if not isinstance(axes, Sequence) or not all(isinstance(axis, str) for axis in axes):
@@ -99,59 +155,35 @@ def _axes(by: Any) -> tuple[str, ...]:
     return tuple(axes)
 
 
-def _swept(
+def controlled(
     model: Model,
+    task: Task,
     grid: Grid,
-    source: Batch,
+    measure: Metric,
     target: Batch,
-    reader: AnswerReader,
-    engine: Engine,
-    progress: Progress,
-) -> Outcome:
-    """The sweep by the engine asked for; ``auto`` forks where that is proven equal."""
-    if engine == "naive":
-        return naive(model, grid, source, target, reader, progress)
-    found = forked(model, grid, source, target, reader, progress)
-    if isinstance(found, Outcome):
-        return found
-    if engine == "forked":
-        raise OptionError(f"this sweep cannot be forked: {found}", mend="use engine='auto'")
-    return replace(naive(model, grid, source, target, reader, progress), why=found)
+    writing: Writing,
+    identity: dict[str, Any],
+    means: Means,
+    draws: int,
+    outcome: Outcome,
+) -> Any:
+    """Mean absolute effect of moving each cell as far in random directions; None for no draws.
 
-
-def _sweep(
-    model: Model, task: Task, grid: Grid, outcome: Outcome, measure: Metric, direction: str
-) -> Sweep:
-    sign = 1.0 if measure.larger_is_better else -1.0
-    given, base = outcome.given, outcome.base
-    clean, corrupt = (given, base) if direction == "denoise" else (base, given)
-    coords = {axis: np.arange(size) for axis, size in zip(grid.by, grid.sizes, strict=True)}
-    values = sign * (outcome.values - base)
-    per_example = xr.DataArray(values, dims=(*grid.by, "example"), coords=coords)
-    effects = per_example.mean("example")
-    distance = float(sign * (clean.mean() - corrupt.mean()))
-    warnings = [f"not forked, so every cell took a whole pass: {outcome.why}"] * bool(outcome.why)
-    if abs(distance) < _SMALL * max(1e-9, float(np.abs(np.r_[clean, corrupt]).max())):
-        warnings.append(
-            "clean and corrupt hardly differ under this metric: recovered_frac is unreliable"
+    Raises:
+        OptionError: the site holds no vectors, or the sweep goes through single neurons.
+    """
+    if whole_number(draws, "control", 0) == 0:
+        return None
+    if grid.site in ("pattern", "scores", "router") or set(grid.by) & {"neuron", "expert"}:
+        raise OptionError(
+            f"a random direction needs vectors, {grid.site} by {grid.by} has none",
+            mend="leave control out, or compare with other components",
         )
-    fraction = effects / distance if distance else effects * np.nan
-    return Sweep(
-        site=grid.site,
-        effects=effects,
-        per_example=per_example,
-        recovered_frac=fraction if direction == "denoise" else 1 + fraction,
-        clean=clean,
-        corrupt=corrupt,
-        metric=measure.name,
-        unit=measure.unit,
-        provenance=model.provenance(
-            task_hash=task.task_hash,
-            strategy=f"patch({grid.site}, by={grid.by}, {direction}, {measure.name}, "
-            f"{outcome.engine})",
-        ),
-        engine=outcome.engine,
-        passes=outcome.passes,
-        passes_saved=int(np.prod(grid.sizes)) + 2 - outcome.passes,
-        warnings=tuple(warnings),
-    )
+    found = []
+    for seed in range(draws):
+        elsewhere = RandomDirection(writing, seed)
+        told = {**identity, "control": seed}
+        moved = sweep_outcome(model, task, grid, measure.name, target, elsewhere, told, means)
+        found.append(np.abs((moved.values - moved.base).mean(axis=-1)))
+        outcome.passes += moved.passes
+    return on_grid(grid, np.mean(found, axis=0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,8 @@ from torch import Tensor
 from residuum.models import final_logits
 from residuum.runs import Metric, Model, Task
 
-_FEW = ("logit_diff",)
+FEW = ("logit_diff",)
+"""Metrics that look at the answers' and wrong answers' logits alone."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class AnswerReader:
         self.model, self.task, self.metric = model, task, metric
         self.tokens: Tensor | None = None
         self.ids: _Answers | Task = task
-        if metric.name in _FEW:
+        if metric.name in FEW:
             every = torch.unique(torch.cat([task.answers.flatten(), task.wrong.flatten()]))
             self.tokens = every[every >= 0]
             self.ids = _Answers(self._renumber(task.answers), self._renumber(task.wrong))
@@ -48,7 +50,12 @@ class AnswerReader:
             logits = final_logits(self.model.adapted.parts, stream, self.tokens)
             return self.metric(logits.double().cpu(), self.ids, rows=rows).numpy()
 
-    def of_logits(self, logits: Tensor) -> np.ndarray:
-        """The metric from full logits ``[batch d_vocab]`` at the answers."""
+    def of_logits(self, logits: Tensor, rows: Sequence[int] | None = None) -> np.ndarray:
+        """The metric from full logits ``[row d_vocab]`` at the answers.
+
+        Args:
+            rows: prompts of the task; all of them by default.
+        """
+        which = None if rows is None else torch.tensor(list(rows))
         with torch.no_grad():
-            return self.metric(logits.double().cpu(), self.task).numpy()
+            return self.metric(logits.double().cpu(), self.task, rows=which).numpy()

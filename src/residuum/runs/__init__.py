@@ -13,11 +13,12 @@ from residuum.runs.intervals import (
     bootstrap_mean_intervals,
     wilson_interval,
 )
+from residuum.runs.memory import free_memory, memory_in_bytes, out_of_memory
 from residuum.runs.metrics import METRICS, Metric, metric_named
 from residuum.runs.model import Model, load
 from residuum.runs.named_tasks import make_task, task_names
 from residuum.runs.places import part_count, resolve
-from residuum.runs.record import BlockCall, record_calls
+from residuum.runs.record import BlockCall, record_calls, record_sites
 from residuum.runs.run import Run
 from residuum.runs.selfcheck import Check, Report, outer_bound, self_check
 from residuum.runs.sign_flip import SignFlips, clusters_needed, sign_flip_max_t
@@ -52,14 +53,18 @@ __all__ = [
     "bootstrap_mean_interval",
     "bootstrap_mean_intervals",
     "clusters_needed",
+    "free_memory",
     "load",
     "make_task",
+    "memory_in_bytes",
     "metric_named",
     "need_model",
     "need_task",
+    "out_of_memory",
     "outer_bound",
     "part_count",
     "record_calls",
+    "record_sites",
     "refuse_unknown",
     "resolve",
     "run_blocks",
