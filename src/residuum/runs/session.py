@@ -196,7 +196,7 @@ class Session:
         """
         own = value.view_as(value) if value.requires_grad else value.detach().clone()
         self.live[tap.address] = Live(own.requires_grad_(), own.shape)
-        return own
+        return own.clone() if own.is_leaf else own  # Falcon adds into it, which leaves refuse
 
     def _zero_added(self, tap: Tap, native: Tensor, value: Tensor) -> Tensor:
         """What flows on, plus a zero whose gradient is that of a site made beside the model's path.
