@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from residuum.core import OptionError
-from residuum.runs import Done, Model
+
+from residuum.core import OptionError, Patch
+from residuum.runs import Done, Model, Run
 
 
 @dataclass(frozen=True)
@@ -21,9 +22,9 @@ class CountedWork:
 
     Attributes:
         journal: a folder; each block that is begun leaves a line in it, with its process.
-        refuse: a block that raises an OptionError.
-        fall: a block that raises an error that cannot be sent.
-        kill: a block that kills its own process, as often as ``kills`` says.
+        refuse: a block that raises an OptionError; -2 refuses to begin.
+        fall: a block that raises an error that cannot be sent; -2 one that can, a KeyError.
+        kill: a block that kills its own process, as often as ``kills`` says; -2 kills at the start.
         seconds: each block sleeps.
     """
 
@@ -40,6 +41,11 @@ class CountedWork:
         return {"counted": self.n_blocks}
 
     def begin(self, model: Model) -> CountedWorker:
+        if self.kill == -2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.refuse == -2:
+            raise OptionError("no beginning", mend="ask for another")
+        print("what a model prints does no harm", flush=True)
         base = model.run(torch.arange(4)[None]).last.double().numpy()
         return CountedWorker(self, model, base)
 
@@ -71,6 +77,8 @@ class CountedWorker:
         time.sleep(work.seconds)
         if index == work.refuse:
             raise OptionError("block refused", mend="ask for another", where=f"block {index}")
+        if work.fall == -2:
+            raise KeyError("no such thing")
         if index == work.fall:
             raise SecretError("quite", "broken")
         if index == work.kill and sum(i == index for i, _ in work.begun()) <= work.kills:
@@ -78,3 +86,32 @@ class CountedWorker:
         ids = torch.arange(index, index + 6)[None] % self.model.d_vocab
         values = self.model.run(ids).last.double().numpy() - self.base
         return Done(np.concatenate([[[float(index)]], values], axis=1), passes=1.0)
+
+
+@dataclass(frozen=True)
+class PatchingWork:
+    """Block i patches every head of layer i, clean into corrupt, one whole pass each."""
+
+    clean: torch.Tensor
+    corrupt: torch.Tensor
+    n_blocks: int
+    name: str = "patching z"
+
+    def key(self) -> dict[str, Any]:
+        return {"clean": self.clean.tolist(), "corrupt": self.corrupt.tolist()}
+
+    def begin(self, model: Model) -> PatchingWorker:
+        donor = model.run(self.clean, capture=[f"L{i}.z" for i in range(self.n_blocks)])
+        return PatchingWorker(self, model, donor)
+
+
+@dataclass
+class PatchingWorker:
+    work: PatchingWork
+    model: Model
+    donor: Run
+
+    def block(self, index: int) -> Done:
+        heads = [f"L{index}.z[H{head}]" for head in range(self.model.n_heads)]
+        runs = [self.model.run(self.work.corrupt, edits=Patch(at, self.donor)) for at in heads]
+        return Done(torch.stack([run.last for run in runs]).double().numpy(), len(runs))
