@@ -230,6 +230,7 @@ def approximate(
 
     Raises:
         OptionError: no such method; a metric without a gradient.
+        TaskError: a metric that compares with a reference run.
         AddressError, SiteRefused: a layer does not have the site, or it was not proven.
     """
     if isinstance(method, type) or not hasattr(method, "attribute"):
@@ -238,7 +239,11 @@ def approximate(
             mend="give rz.AttributionPatching() or rz.NodeIG()",
         )
     if not measure.differentiable:
-        smooth = ", ".join(name for name, each in METRICS.items() if each.differentiable)
+        smooth = ", ".join(
+            name
+            for name, each in METRICS.items()
+            if each.differentiable and not each.needs_reference
+        )
         raise OptionError(
             f"{measure.name} has no gradient, so its effects cannot be predicted from one",
             mend=f"use one of {smooth}, or patch exactly: leave method out",

@@ -77,7 +77,8 @@ class Approximation:
     @property
     def relative_error(self) -> float | None:
         """Largest error over the largest effect; None if none was checked or all effects are 0."""
-        return self.largest_error / self.largest_effect if self.largest_effect else None  # type: ignore[operator]
+        error, effect = self.largest_error, self.largest_effect
+        return error / effect if error is not None and effect else None
 
     @property
     def rank_correlation(self) -> float | None:
@@ -93,8 +94,9 @@ class Approximation:
         if not self.checked:
             return f"{self.method}: error not measured"
         share = self.relative_error
-        part = "every exact effect is 0" if share is None else f"{_percent(share)} of the largest"
-        part += "" if share is None else " effect"
+        part = "every exact effect is 0"
+        if share is not None:
+            part = f"{_percent(share)} of the largest effect"
         return (
             f"{self.method}: on {len(self.checked)} of {self.cells} cells checked exactly, mean "
             f"error {self.mean_error:.2g} {self.unit}, largest {self.largest_error:.2g} ({part})"
