@@ -22,6 +22,8 @@ from law_worlds import id_task, model
 FIRST = 2
 """Position at which clean and corrupt differ first."""
 
+COLUMNS = ("effect", "recovered_frac", "low", "high", "p", "verdict")
+
 
 class Listener:
     def __init__(self) -> None:
@@ -248,7 +250,7 @@ def test_it_is_saved_under_every_suffix(sweep: rz.Sweep, suffix: str, tmp_path: 
     elif suffix == ".csv":
         rows = list(csv.DictReader(path.open()))
         assert [row.keys() for row in rows[:1]] == [
-            {"layer": 0, "head": 0, "effect": 0, "recovered_frac": 0}.keys()
+            dict.fromkeys(("layer", "head", *COLUMNS)).keys()
         ]
         assert float(rows[5]["effect"]) == pytest.approx(sweep.effects.values[1, 1])
     elif suffix == ".png":
@@ -262,7 +264,7 @@ def test_the_figure_holds_the_effects(sweep: rz.Sweep) -> None:
     text = json.dumps(record)
     assert "Patching z" in text and "does_not_show" in text
     frame = sweep.to_dataframe()
-    assert list(frame.columns) == ["layer", "head", "effect", "recovered_frac"]
+    assert list(frame.columns) == ["layer", "head", *COLUMNS]
     assert len(frame) == 12
 
 

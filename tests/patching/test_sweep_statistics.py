@@ -104,7 +104,7 @@ def test_the_record_says_it_in_a_line() -> None:
     sure = sweep_from(some_effects((2, 2)), ("layer", "head"), clusters=TEMPLATES).statistics()
     assert sure.count("shown") + sure.count("not shown") == 4
     assert str(sure) == (
-        f"of 4 cells {sure.count('shown')} shown, {sure.count('not shown')} not shown, 0 undecided "
+        f"of 4 cells {sure.count('shown')} shown, {sure.count('not shown')} not shown "
         "at 5 % over all together; sign flips of 12 templates, smallest possible p 0.00049"
     )
     data = json.loads(json.dumps(sure.to_json(), allow_nan=False))

@@ -68,7 +68,8 @@ class SweepStatistics:
         return int((self.verdict.values == verdict).sum())
 
     def __str__(self) -> str:
-        found = [f"{self.count(each)} {each}" for each in ("shown", "not shown", "undecided")]
+        counts = {each: self.count(each) for each in ("shown", "not shown", "undecided")}
+        found = [f"{n} {each}" for each, n in counts.items() if n or each == "shown"]
         return (
             f"of {counted(self.cells, 'cell')} {', '.join(found)} at {100 * self.alpha:g} % over "
             f"all together; sign flips of {counted(self.clusters, self.cluster)}, smallest "

@@ -110,7 +110,7 @@ def figure_of(
         grid.values.reshape(len(rows), len(columns)),
         row_labels=rows,
         col_labels=columns,
-        x=across or sweep.site,
+        x=across or "",
         y=" × ".join(down),
         unit=sweep.unit,
         **_words(sweep, title),
@@ -138,10 +138,9 @@ def _maps(sweep: Drawn, title: str, labels: list[str] | None) -> HeatMap | Panel
     kept = np.sort(np.argsort(-size, kind="stable")[:MOST_MAPS])
     top = float(size.max()) or 1.0
     words = _words(sweep, title)
-    if len(kept) < len(names):
-        words["caption"] = (
-            f"The {MOST_MAPS} of {len(names)} maps with the largest effects. " + words["caption"]
-        )
+    first = f"The {MOST_MAPS} of {len(names)} maps with the largest effects. "
+    words["caption"] = (first if len(kept) < len(names) else "") + words["caption"]
+    words["caption"] += " Queries down, keys across."
     figures = [
         HeatMap(
             values[index],
@@ -232,8 +231,10 @@ def _ticks(
         texts = _fitting(labels, len(at), dim)
     if alone:
         return texts
-    before = "@" if dim in _PLACES else "" if dim in _JOINED else " "
-    return [f"{before}{text}" for text in texts]
+    if dim in _PLACES:  # the number too: a word may stand in several places
+        words = texts if labels is not None else [""] * len(at)
+        return [f"@{each} {word}".rstrip() for each, word in zip(at, words, strict=True)]
+    return [f"{'' if dim in _JOINED else ' '}{text}" for text in texts]
 
 
 def _fitting(labels: list[str], count: int, dim: str) -> list[str]:
