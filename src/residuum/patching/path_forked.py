@@ -1,0 +1,187 @@
+"""Path patching by forked runs: one fork of the later layers a path, none into the logits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from residuum.core import Progress, Zero
+from residuum.models import Batch
+from residuum.patching.engines import Outcome
+from residuum.patching.path_naive import donor_run
+from residuum.patching.path_nodes import PathGrid, Receiver
+from residuum.patching.path_streams import Cell, PathStreams, base_sites
+from residuum.patching.reader import AnswerReader
+from residuum.runs import Change, Forks, Model, Run, outer_bound
+
+_TOKENS_AT_ONCE = 128
+
+
+def can_fork(receiver: Receiver) -> bool:
+    """Whether its members are read at one place, so that one fork holds what they cause."""
+    return receiver.is_logits or receiver.layer is not None
+
+
+@dataclass
+class ForkedPaths:
+    """Paths by forks of the receiving run.
+
+    A change of the stream at a layer gives, in one pass through the layer's own projections, what
+    every head of it would read; each path is then one fork of the later layers.
+
+    Attributes:
+        unlike: ``[row pos]`` where the two prompts of a pair differ.
+        tokens_at_once: rows × positions in one fork.
+    """
+
+    model: Model
+    grid: PathGrid
+    forks: Forks
+    donor: Run
+    unlike: Tensor
+    reader: AnswerReader
+    tokens_at_once: int = _TOKENS_AT_ONCE
+    rows: Tensor = field(init=False)
+    streams: PathStreams = field(init=False)
+    base: np.ndarray = field(init=False)
+    values: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.rows = self.unlike.any(dim=1).nonzero().flatten()
+        self.streams = PathStreams(self.forks, self.donor, self.rows, first_column(self.unlike))
+        every = torch.arange(len(self.unlike))
+        last, ends = self.forks.base.calls[-1].output, self.forks.ends
+        self.base = self.reader.values(last[every.to(last.device), ends.to(last.device)], every)
+        self.values = np.full((*self.grid.shape, len(every)), np.nan)
+
+    def fill(self, progress: Progress) -> np.ndarray:
+        """The metric at the end of each path, ``[sender receiver example]``."""
+        for i, j in self.grid.cells():
+            self.values[i, j] = self.base
+        if len(self.rows):
+            for layer in range(self.model.n_layers):
+                self._run(layer, self._attention_cells(layer), progress)
+                self._run(layer, self._mlp_cells(layer), progress)
+            self._logits(progress)
+        return self.values
+
+    def _receivers(self, layer: int, mlp: bool) -> dict[int, Receiver]:
+        return {
+            j: receiver
+            for j, receiver in enumerate(self.grid.receivers)
+            if receiver.layer == layer and (receiver.members[0].name == "mlp_in") == mlp
+        }
+
+    def _attention_cells(self, layer: int) -> Iterator[Cell]:
+        """Every path into the heads of a layer, sender by sender."""
+        receivers = self._receivers(layer, mlp=False)
+        for i, sender in enumerate(self.grid.senders):
+            mine = {j: r for j, r in receivers.items() if self.grid.possible(sender, r)}
+            if mine:
+                change = self.streams.sent(sender)
+                yield from self.streams.into_heads(layer, i, change, mine)
+
+    def _mlp_cells(self, layer: int) -> Iterator[Cell]:
+        for j, receiver in self._receivers(layer, mlp=True).items():
+            for i, sender in enumerate(self.grid.senders):
+                if self.grid.possible(sender, receiver):
+                    yield Cell(i, j, self.streams.sent(sender), into_mlp=True)
+
+    def _run(self, layer: int, cells: Iterator[Cell], progress: Progress) -> None:
+        """Fork the later layers for each cell, many cells in one pass."""
+        tokens = len(self.rows) * (self.forks.width - self.streams.start)
+        at_once, waiting = max(1, self.tokens_at_once // tokens), []
+        for cell in cells:
+            waiting.append(cell)
+            if len(waiting) == at_once:
+                self._finish(layer, waiting, progress)
+                waiting = []
+        if waiting:
+            self._finish(layer, waiting, progress)
+
+    def _finish(self, layer: int, cells: list[Cell], progress: Progress) -> None:
+        change: Change = self.streams.after(layer, cells)
+        found = self.reader.values(self.forks.finish(change), change.rows)
+        for cell, row in zip(cells, found.reshape(len(cells), -1), strict=True):
+            self.values[cell.sender, cell.receiver, self.rows.numpy()] = row
+            progress.advance()
+
+    def _logits(self, progress: Progress) -> None:
+        """Paths into the logits: the final norm and the answer's unembedding, no pass at all."""
+        for j, receiver in enumerate(self.grid.receivers):
+            if not receiver.is_logits:
+                continue
+            for i, sender in enumerate(self.grid.senders):
+                found = self.reader.values(self.streams.at_the_end(sender), self.rows)
+                self.values[i, j, self.rows.numpy()] = found
+                progress.advance()
+
+
+def forked(
+    model: Model,
+    grid: PathGrid,
+    source: Batch,
+    target: Batch,
+    reader: AnswerReader,
+    progress: Progress,
+    tokens_at_once: int = _TOKENS_AT_ONCE,
+) -> Outcome | str:
+    """The table by forked runs; a text if that is not possible, saying why."""
+    why = _cannot(model, grid) or _heads_mix(model, grid, target)
+    if why:
+        return why
+    donor = donor_run(model, grid, source)
+    forks = Forks(model.adapted, target, base_sites(model))
+    unlike = source.ids != target.ids
+    why = forks.proven(outer_bound(model.dtype), first_column(unlike))
+    if why:
+        return why
+    engine = ForkedPaths(model, grid, forks, donor, unlike, reader, tokens_at_once)
+    progress.start("path patching", len(grid.cells()))
+    try:
+        with torch.no_grad():
+            values = engine.fill(progress)
+    finally:
+        progress.finish()
+    given = reader.of_logits(donor.last)
+    return Outcome(values, engine.base, given, forks.work + 1, "forked")
+
+
+def first_column(unlike: Tensor) -> int:
+    """The first column in which any pair differs; 0 if none does."""
+    return int(unlike.any(dim=0).int().argmax())
+
+
+def _cannot(model: Model, grid: PathGrid) -> str:
+    if not model.adapted.seam_proven:
+        return "the layer seam was not proven on this model"
+    if model.adapted.parts.layers[0].wiring == "post_norm_encoder":
+        return "in an encoder a norm stands between sender and receiver"
+    if grid.via:
+        return "components of via are computed anew"
+    return ""
+
+
+def _heads_mix(model: Model, grid: PathGrid, target: Batch) -> str:
+    """Whether a head's queries and keys depend on what another head reads (a norm over all heads).
+
+    Tried on the first layer: one head reads nothing, and the others' must stay as they are.
+    """
+    read = {each.name for receiver in grid.receivers for each in receiver.members}
+    names = [f"L0.{slot}" for slot in "qk" if f"{slot}_in" in read]
+    if not names:
+        return ""
+    one = target.rows(0, 1)
+    own = model.run(one, capture=names, logits=False)
+    edits = [Zero(f"{name}_in[H0]") for name in names]
+    other = model.run(one, capture=names, edits=edits, logits=False)
+    bound = outer_bound(model.dtype)
+    for name in names:
+        was, now = own[name][:, :, 1:], other[name][:, :, 1:]
+        if was.numel() and float((was - now).abs().max()) > bound * float(was.abs().max()):
+            return "its queries or keys are normed over all heads together"
+    return ""
