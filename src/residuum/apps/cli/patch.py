@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from residuum.apps.cli.console import progress_for, put_json, put_table, put_text
+from residuum.apps.cli.console import progress_for, put_json, put_text
 from residuum.apps.cli.lens import check_suffix
 from residuum.apps.cli.loading import headline, open_model, open_task
 from residuum.apps.cli.parser import Commands, add_command, add_loading, add_seed, counted
+from residuum.apps.cli.sweep_view import show_sweep
 from residuum.core import OptionError
 
 SUFFIXES = (".html", ".svg", ".png", ".json", ".csv")
@@ -66,7 +67,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         put_json(sweep.to_json())
         return 0
-    _show(model, task, sweep)
+    put_text(f"{headline(model)}\n{task.describe()}")
+    print()
+    show_sweep(sweep)
     if arguments.out:
         print(f"\nwritten: {arguments.out}")
     return 0
@@ -81,31 +84,3 @@ def _axes(text: str | None, site: str) -> tuple[str, ...]:
         return tuple(part.strip() for part in text.split(","))
     known = SITES.get(site)
     return ("layer", "head") if known is not None and "head" in known.dims else ("layer",)
-
-
-def _show(model, task, sweep) -> None:
-    from residuum.figures import Column, Table, terminal_heatmap
-
-    put_text(f"{headline(model)}\n{task.describe()}")
-    print()
-    print(terminal_heatmap(sweep.figure()))
-    print()
-    rows = [
-        [each.at, each.effect, f"{each.interval[0]:.2f} to {each.interval[1]:.2f}",
-         100 * each.recovered_frac]
-        for each in sweep.top(8)
-    ]  # fmt: skip
-    columns = [
-        Column("cell"), Column("effect", sweep.unit, digits=2), Column("95 %", align="right"),
-        Column("of the distance", "%", digits=0),
-    ]  # fmt: skip
-    distance = sweep.clean.mean() - sweep.corrupt.mean()
-    put_table(
-        Table(
-            columns, rows, title="Largest effects",
-            caption=f"Distance from corrupt to clean: {distance:.2f} {sweep.unit} "
-            f"({sweep.metric}); {len(sweep.clean)} pairs; cost {sweep.passes:.0f} forward passes.",
-        )
-    )  # fmt: skip
-    for warning in sweep.warnings:
-        put_text(f"note: {warning}")
