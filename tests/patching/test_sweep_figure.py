@@ -28,7 +28,7 @@ def causal(values: np.ndarray) -> np.ndarray:
 def test_one_and_two_axes() -> None:
     one = sweep_from(some_effects((3,)), ("layer",), site="mlp_out")
     figure = one.figure()
-    assert figure.row_labels == ("L0", "L1", "L2") and figure.col_labels == ("mlp_out",)
+    assert figure.row_labels == ("L0", "L1", "L2") and figure.col_labels == ("all",)
     np.testing.assert_array_equal(figure.matrix[:, 0], one.effects.values)
     two = sweep_from(some_effects((2, 3)), ("layer", "head"))
     figure = two.figure()

@@ -101,11 +101,11 @@ def figure_of(
     across = _across(dims)
     grid = effects if across is None else effects.transpose(..., across)
     down = [dim for dim in dims if dim != across]
-    columns = [sweep.site] if across is None else _ticks(effects, across, texts)
+    columns = ["all"] if across is None else _ticks(effects, across, texts)
     rows = _rows(effects, down, texts if across not in _PLACES else None)
     placed = next((dim for dim in dims if dim in _PLACES), None)
     if texts is not None and placed is None:
-        columns = _fitting(texts, len(columns), across or sweep.site)
+        columns = _fitting(texts, len(columns), across or "site")
     return HeatMap(
         grid.values.reshape(len(rows), len(columns)),
         row_labels=rows,
