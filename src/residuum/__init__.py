@@ -46,7 +46,17 @@ if TYPE_CHECKING:
     )
     from residuum.findings import Finding, investigate, replay
     from residuum.lenses import LensReading, logit_lens
-    from residuum.patching import Sweep, patch
+    from residuum.patching import (
+        DirectionAblation,
+        Knockout,
+        MeanAblation,
+        ResampleAblation,
+        Sweep,
+        ZeroAblation,
+        ablate,
+        knock_out,
+        patch,
+    )
     from residuum.runs import Capture, Generation, Model, Run, Task, load, task_names
     from residuum.runs import make_task as task
     from residuum.stores import TensorStore, load_edits, save_edits
@@ -83,7 +93,17 @@ _ROOMS: dict[str, tuple[str, ...]] = {
     ),
     "runs": ("Capture", "Generation", "Model", "Run", "Task", "load", "task_names"),
     "lenses": ("LensReading", "logit_lens"),
-    "patching": ("Sweep", "patch"),
+    "patching": (
+        "DirectionAblation",
+        "Knockout",
+        "MeanAblation",
+        "ResampleAblation",
+        "Sweep",
+        "ZeroAblation",
+        "ablate",
+        "knock_out",
+        "patch",
+    ),
     "stores": ("TensorStore", "load_edits", "save_edits"),
     "findings": ("Finding", "investigate", "replay"),
 }
@@ -97,6 +117,7 @@ __all__ = [
     "Capture",
     "CheckFailed",
     "ContrastPair",
+    "DirectionAblation",
     "Edit",
     "EditError",
     "EditNeverFired",
@@ -104,13 +125,16 @@ __all__ = [
     "Finding",
     "Freeze",
     "Generation",
+    "Knockout",
     "LensReading",
     "LoadError",
     "Mean",
+    "MeanAblation",
     "Model",
     "OptionError",
     "Patch",
     "Resample",
+    "ResampleAblation",
     "ResiduumError",
     "Run",
     "Scale",
@@ -125,7 +149,10 @@ __all__ = [
     "TensorStore",
     "TokenError",
     "Zero",
+    "ZeroAblation",
+    "ablate",
     "investigate",
+    "knock_out",
     "load",
     "load_edits",
     "logit_lens",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -75,7 +76,7 @@ class NaiveWorker:
         if writing.source is not None:
             run = self.model.run(rows_of(writing.source, low, high), capture=sites)
             given, passes = self.reader.of_logits(run.last, rows), 2.0
-            donor = partial(_site_of, run, grid.site)
+            donor = partial(site_of, run, grid.site)
 
         written = {
             layer: writing.values(layer, target[grid.site, layer], donor, low)
@@ -86,23 +87,24 @@ class NaiveWorker:
     def _edit(self, chunk: NaiveChunk, cell: Cell) -> Edit:
         """The edit that writes one cell."""
         site = self.work.grid.site
-        value = _picked(chunk.written[cell.layer], site, cell)
+        value = picked(chunk.written[cell.layer], site, cell.part, cell.pos)
         if cell.source is not None:
-            mixed = _picked(chunk.target[site, cell.layer], site, cell).clone()
+            mixed = picked(chunk.target[site, cell.layer], site, cell.part, cell.pos).clone()
             mixed[..., cell.source] = value[..., cell.source]
             value = mixed
         return Patch(cell.address(site), value)
 
 
-def _picked(value: Tensor, site: str, cell: Cell) -> Tensor:
-    """A site's values at a cell's part and position."""
+def picked(value: Tensor, site: str, part: Any = None, pos: Any = None) -> Tensor:
+    """A site's values ``[batch ...]`` at a part and a position; None leaves the axis."""
     kind = SITES[site]
-    picks = [(kind.pos_axis, cell.pos), (kind.part_axis, cell.part)]
+    picks = [(kind.pos_axis, pos), (kind.part_axis, part)]
     for axis, index in sorted(picks, key=lambda pick: -(pick[0] or 0)):
-        if axis is not None and index is not None:
+        if axis is not None and isinstance(index, int):
             value = value.select(axis, index)
     return value
 
 
-def _site_of(run: Run, site: str, layer: int) -> Tensor:
+def site_of(run: Run, site: str, layer: int) -> Tensor:
+    """A captured site of a run."""
     return run[site, layer]

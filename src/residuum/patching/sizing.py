@@ -8,9 +8,9 @@ from residuum.patching.grid import Grid
 from residuum.patching.plan import Sizes
 from residuum.runs import Model, Task, free_memory
 
-_WORTHWHILE = 900_000_000
+_WORTHWHILE = 1_800_000_000
 """Multiply-adds of one block in one batch above which a larger batch gains nothing on a CPU."""
-_FEWEST, _MOST, _MOST_ON_GPU = 128, 4096, 32_768
+_FEWEST, _MOST, _MOST_ON_GPU = 256, 8192, 65_536
 _SPARE = 0.6
 """Share of the budget that is planned with; the rest is left to what is not counted."""
 

@@ -1,0 +1,246 @@
+"""Knocking out components one by one and together: what backups hide, and what chance would do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from math import comb, prod
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from residuum.core import SILENT, Address, Edit, Erase, OptionError, Patch, Progress
+from residuum.models import Batch
+from residuum.patching.ablations import Ablation, ablation_named
+from residuum.patching.grid import Grid
+from residuum.patching.knockout import Knockout
+from residuum.patching.naive import picked, site_of
+from residuum.patching.patch import asked
+from residuum.patching.reader import AnswerReader
+from residuum.patching.sweep import Sweep
+from residuum.patching.writing import Without, Writing
+from residuum.runs import Metric, Model, Task, part_count, refuse_unknown, resolve, whole_number
+
+
+def knock_out(
+    model: Model,
+    task: Task,
+    cells: Sweep | Sequence[str],
+    k: int | None = None,
+    how: str | Ablation = "mean",
+    *,
+    controls: int = 20,
+    seed: int = 0,
+    metric: str = "",
+    progress: Progress = SILENT,
+    **unknown: Any,
+) -> Knockout:
+    """Ablate components of the clean prompts one at a time and cumulatively, against random ones.
+
+    Args:
+        model: a loaded model.
+        task: contrast pairs; the clean prompts are ablated.
+        cells: addresses of one site, such as ``["L0.z[H1]", "L2.z[H3]"]``, in the order of removal;
+            or a sweep, whose most helpful cells are taken.
+        k: how many cells of a sweep; all addresses that were given.
+        how: as in :func:`ablate`.
+        controls: how many random sets of as many other components of the same layers are knocked
+            out together; where that leaves too few different sets, components of any layer are
+            drawn, and ``layers_matched`` is False.
+        seed: of the random sets.
+        metric: name of a metric; the task's own by default.
+        progress: who is told.
+
+    Returns:
+        Effects of each alone, of the first one, two, … together, and of the random sets.
+
+    Raises:
+        OptionError, AddressError, TaskError: cells of several sites, none at all, or twice; as in
+            :func:`ablate`.
+
+    Shows: whether the components are needed, alone and together; where together they cost more than
+    one by one, others stand in. Does not show: which others; and cells picked on the same pairs
+    look stronger than they are: pick on other pairs than you knock out on.
+    Source: Wang et al. 2022, "Interpretability in the Wild", §3.4 (backup heads).
+
+    >>> import residuum as rz
+    >>> model = rz.load("microworld")
+    >>> out = rz.knock_out(model, rz.task("ioi", model, n=4), ["L0.z[H1]", "L0.z[H5]"], controls=2)
+    >>> out.joint.shape
+    (2, 4)
+    """
+    refuse_unknown(unknown, "knock_out", "cells, k, how, controls, seed, metric, progress")
+    whole_number(controls, "controls", 0)
+    whole_number(seed, "seed", 0)
+    chosen = _chosen(model, task, cells, k)
+    site = chosen[0].name
+    grid, measure = asked(model, task, "knock_out", site, ("layer",), None, metric)
+    kind = ablation_named(how)
+    surgeon = _Surgeon(model, task, measure, grid, kind.writing(model, task, grid), progress)
+    sets, matched = random_sets(_everyone(model, chosen[0]), chosen, controls, seed)
+    groups = [[at] for at in chosen] + [list(chosen[: i + 1]) for i in range(1, len(chosen))]
+    effects = surgeon.effects([*groups, *sets])
+    singles = effects[: len(chosen)]
+    return Knockout(
+        cells=tuple(str(at) for at in chosen),
+        singles=singles,
+        joint=np.concatenate([singles[:1], effects[len(chosen) : len(groups)]]),
+        random_sets=tuple(tuple(str(at) for at in each) for each in sets),
+        random_joint=effects[len(groups) :],
+        layers_matched=matched,
+        clean=surgeon.clean,
+        corrupt=surgeon.values("corrupt", []),
+        metric=measure.name,
+        unit=measure.unit,
+        kind=str(kind),
+        clusters=tuple(task.templates),
+        provenance=model.provenance(
+            task_hash=task.task_hash,
+            strategy=f"knock_out({', '.join(map(str, chosen))}; {kind}; {measure.name}; "
+            f"{controls} random sets)",
+            seed=seed,
+        ),
+    )
+
+
+class _Surgeon:
+    """Runs the clean prompts with components taken out."""
+
+    def __init__(
+        self,
+        model: Model,
+        task: Task,
+        measure: Metric,
+        grid: Grid,
+        writing: Writing,
+        progress: Progress,
+    ) -> None:
+        self.model, self.task, self.writing, self.progress = model, task, writing, progress
+        self.sign = 1.0 if measure.larger_is_better else -1.0
+        self.reader = AnswerReader(model, task, measure)
+        self.written = _written(model, task, grid, writing)
+        self.clean = self.values("clean", [])
+
+    def effects(self, groups: list[list[Address]]) -> np.ndarray:
+        """The metric's change under each group, ``[group example]``, signed towards clean."""
+        found = np.empty((len(groups), len(self.task)))
+        self.progress.start("knocking out", len(groups))
+        try:
+            for i, group in enumerate(groups):
+                found[i] = self.values("clean", [self.edit(at) for at in group]) - self.clean
+                self.progress.advance()
+        finally:
+            self.progress.finish()
+        return self.sign * found
+
+    def values(self, side: str, edits: list[Edit]) -> np.ndarray:
+        """The metric of one side's prompts under edits, ``[example]``."""
+        batch = Batch(getattr(self.task, side), self.task.attention_mask)
+        return self.reader.of_logits(self.model.run(batch, edits=edits).last)
+
+    def edit(self, at: Address) -> Edit:
+        """The edit that takes a component out."""
+        if isinstance(self.writing, Without):
+            return Erase(at, self.writing.basis)
+        assert isinstance(at.layer, int)
+        value = self.written(at.layer)
+        return Patch(at, picked(value, at.name, at.part, at.pos))
+
+
+def _written(model: Model, task: Task, grid: Grid, writing: Writing) -> Callable[[int], Tensor]:
+    """Layer -> what is written over the whole site in the clean prompts."""
+    sites = [Address(grid.site, layer) for layer in grid.layers]
+    base = model.run(Batch(task.clean, task.attention_mask), capture=sites)
+    source = writing.source
+    given = None
+    if source is not None:
+        donor = model.run(source, capture=sites)
+        given = partial(site_of, donor, grid.site)
+
+    def read(layer: int) -> Tensor:
+        return writing.values(layer, base[grid.site, layer], given, 0)
+
+    return read
+
+
+def _chosen(model: Model, task: Task, cells: Any, k: int | None) -> list[Address]:
+    """The addresses to take out, in order."""
+    if isinstance(cells, Sweep):
+        size = 5 if k is None else whole_number(k, "k", 1)
+        return [Address.parse(at) for at in _most_helpful(cells, size)]
+    if k is not None:
+        raise OptionError("k= goes with a sweep", mend="give as many addresses as you mean")
+    if isinstance(cells, (str, Address)) or not isinstance(cells, Sequence) or not cells:
+        raise OptionError(
+            "knock_out needs a sweep or a list of addresses",
+            mend='give for example ["L0.z[H1]", "L2.z[H3]"]',
+        )
+    batch = Batch(task.clean, task.attention_mask)
+    found = [at for each in cells for at in resolve(model.adapted, Address.parse(each), batch)]
+    if len({at.name for at in found}) != 1 or len(set(found)) != len(found):
+        raise OptionError(
+            f"knock_out takes different cells of one site, got {', '.join(map(str, found[:6]))}",
+            mend="give each address once; several sites one call each",
+        )
+    return found
+
+
+def _most_helpful(sweep: Sweep, k: int) -> list[str]:
+    """Addresses of the cells that help the answer most, by the sweep's own kind of edit."""
+    sign = 1 if sweep.kind == "denoise" else -1
+    values = sign * sweep.effects.values.ravel()
+    order = np.argsort(-np.nan_to_num(values, nan=-np.inf), kind="stable")
+    order = [int(i) for i in order[:k] if values[i] > 0]
+    if not order:
+        raise OptionError("no cell of the sweep helps the answer", mend="give addresses instead")
+    names = [str(dim) for dim in sweep.effects.dims]
+    found = []
+    for index in order:
+        where = np.unravel_index(index, sweep.effects.shape)
+        pairs = zip(names, where, strict=True)
+        found.append(sweep.address({n: int(sweep.effects.coords[n].values[i]) for n, i in pairs}))
+    return found
+
+
+def _everyone(model: Model, like: Address) -> list[Address]:
+    """Every component of the same kind: site, position, and heads or neurons or neither."""
+    parts: list[Any] = [None]
+    if like.part is not None:
+        parts = list(range(part_count(model.adapted, like)))
+    layers = range(model.n_layers)
+    return [Address(like.name, layer, part, like.pos) for layer in layers for part in parts]
+
+
+def random_sets(
+    everyone: Sequence[Address], chosen: Sequence[Address], count: int, seed: int
+) -> tuple[list[list[Address]], bool]:
+    """Different random sets of components, none of them chosen, and whether layers are matched.
+
+    As many in each layer as were chosen there; where that leaves fewer than ``count`` sets, of any
+    layers. Fewer than ``count`` where fewer are possible.
+    """
+    others = [at for at in everyone if at not in set(chosen)]
+    if len(others) < len(chosen) or count == 0:
+        return [], True
+    wanted = Counter(at.layer for at in chosen)
+    strata = [([at for at in others if at.layer == layer], n) for layer, n in wanted.items()]
+    if prod(comb(len(here), n) for here, n in strata) >= count:
+        return _distinct(strata, count, seed), True
+    return _distinct([(others, len(chosen))], count, seed), False
+
+
+def _distinct(
+    strata: list[tuple[list[Address], int]], count: int, seed: int
+) -> list[list[Address]]:
+    """Different sets, each with so many from each stratum."""
+    rng = np.random.default_rng(seed)
+    found: dict[tuple[Address, ...], None] = {}
+    possible = prod(comb(len(here), n) for here, n in strata)
+    while len(found) < min(count, possible):
+        drawn: list[Address] = []
+        for here, n in strata:
+            drawn += [here[int(i)] for i in rng.choice(len(here), size=n, replace=False)]
+        found[tuple(sorted(drawn, key=str))] = None
+    return [list(each) for each in found]

@@ -1,0 +1,199 @@
+"""The result of knocking components out: alone, together, and random ones in their place."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from residuum.core import OptionError, Provenance
+from residuum.core.paths import file_to_write
+from residuum.runs import bootstrap_mean_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from residuum.figures import Lines
+
+
+@dataclass(frozen=True, repr=False)
+class Knockout:
+    """Effects of knocking components out of the clean prompts, signed towards clean.
+
+    Shows: whether the answer needs them, alone and together. Does not show: what they do, or which
+    others stand in for them.
+
+    Attributes:
+        cells: addresses, in the order of removal.
+        singles: effect of each alone, ``[cell example]``.
+        joint: effect of the first one, two, … together, ``[cell example]``.
+        random_sets: addresses of each random set, as large as ``cells``.
+        random_joint: effect of each random set together, ``[set example]``.
+        layers_matched: whether the random sets have as many in each layer as ``cells``.
+        clean, corrupt: the metric on the prompts as they are, ``[example]``.
+        kind: what was written in the components' place.
+    """
+
+    cells: tuple[str, ...]
+    singles: np.ndarray
+    joint: np.ndarray
+    random_sets: tuple[tuple[str, ...], ...]
+    random_joint: np.ndarray
+    clean: np.ndarray
+    corrupt: np.ndarray
+    metric: str
+    unit: str
+    kind: str
+    provenance: Provenance
+    clusters: tuple[str, ...] = ()
+    layers_matched: bool = True
+
+    @property
+    def together(self) -> float:
+        """Mean effect of all of them together."""
+        return float(self.joint[-1].mean())
+
+    @property
+    def summed(self) -> float:
+        """Sum of the mean effects of each alone."""
+        return float(self.singles.mean(axis=1).sum())
+
+    @property
+    def backup(self) -> float:
+        """How much more they cost together than one by one, in the metric's unit.
+
+        Positive: others stand in for one that is missing. Negative: they overlap, or each alone
+        already breaks the answer.
+        """
+        return self.summed - self.together
+
+    @property
+    def backup_interval(self) -> tuple[float, float]:
+        """95 % bootstrap interval of :attr:`backup`, by template."""
+        return self._interval(self.singles.sum(axis=0) - self.joint[-1])
+
+    @property
+    def control(self) -> float:
+        """Mean absolute effect of the random sets; NaN without any."""
+        if not len(self.random_joint):
+            return float("nan")
+        return float(np.abs(self.random_joint.mean(axis=1)).mean())
+
+    @property
+    def rank(self) -> int:
+        """How many random sets cost at least as much as the chosen components together."""
+        return int((self.random_joint.mean(axis=1) <= self.together).sum())
+
+    @property
+    def p(self) -> float:
+        """Share of sets, the chosen one among them, that cost at least as much; NaN without any.
+
+        It cannot fall below 1 / (random sets + 1).
+        """
+        return (self.rank + 1) / (len(self.random_sets) + 1) if self.random_sets else float("nan")
+
+    def __repr__(self) -> str:
+        return (
+            f"Knockout({', '.join(self.cells)}: {self.together:+.3g} {self.unit} together, "
+            f"{self.summed:+.3g} summed one by one; random sets ±{self.control:.2g}, "
+            f"p {self.p:.2g}; {self.kind})"
+        )
+
+    def _interval(self, values: np.ndarray) -> tuple[float, float]:
+        labels = self.clusters if len(set(self.clusters)) > 1 else None
+        return bootstrap_mean_interval(values.tolist(), clusters=labels)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row for each component: alone, together with those before it, with 95 % intervals."""
+        import pandas as pd
+
+        rows = []
+        for cell, alone, joint in zip(self.cells, self.singles, self.joint, strict=True):
+            low, high = self._interval(alone)
+            joint_low, joint_high = self._interval(joint)
+            rows.append(
+                {
+                    "cell": cell,
+                    "alone": float(alone.mean()),
+                    "alone_low": low,
+                    "alone_high": high,
+                    "together": float(joint.mean()),
+                    "together_low": joint_low,
+                    "together_high": joint_high,
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def figure(self, title: str = "") -> Lines:
+        """What is lost against the number of components, together and summed one by one."""
+        from residuum.figures import Guide, Lines, Series
+
+        ends = [self._interval(values) for values in self.joint]
+        band = np.array(ends).T if np.isfinite(ends).all() else (None, None)
+        series = [
+            Series("together", self.joint.mean(axis=1), *band),
+            Series("sum of each alone", np.cumsum(self.singles.mean(axis=1))),
+        ]
+        guides = [Guide(y=0.0, label="nothing lost")]
+        if len(self.random_joint):
+            mean = float(self.random_joint.mean())
+            guides.append(Guide(y=mean, label=f"{len(self.random_sets)} random sets, mean"))
+        return Lines(
+            range(1, len(self.cells) + 1),
+            series,
+            x_labels=[f"+ {cell}" for cell in self.cells],
+            x="components knocked out, one after the other",
+            y="effect",
+            unit=self.unit,
+            guides=guides,
+            title=title or f"Knocking out {len(self.cells)} components ({self.kind})",
+            caption=f"In order: {', '.join(self.cells)}; {len(self.clean)} pairs.",
+            does_not_show="what the components do, or which others stand in for them.",
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "cells": list(self.cells),
+            "singles": self.singles.tolist(),
+            "joint": self.joint.tolist(),
+            "random_sets": [list(each) for each in self.random_sets],
+            "random_joint": self.random_joint.tolist(),
+            "clean": self.clean.tolist(),
+            "corrupt": self.corrupt.tolist(),
+            "metric": self.metric,
+            "unit": self.unit,
+            "kind": self.kind,
+            "clusters": list(self.clusters),
+            "layers_matched": self.layers_matched,
+            "together": self.together,
+            "summed": self.summed,
+            "backup": self.backup,
+            "backup_interval": list(self.backup_interval),
+            "control": None if np.isnan(self.control) else self.control,
+            "p": None if np.isnan(self.p) else self.p,
+            "provenance": self.provenance.to_json(),
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Write the result as JSON, its table as CSV, or its figure as HTML, SVG or PNG.
+
+        Raises:
+            OptionError: another suffix.
+            StoreError: no path, a folder, or a file in a folder that does not exist.
+        """
+        path = file_to_write(path)
+        if path.suffix == ".json":
+            path.write_text(json.dumps(self.to_json(), indent=1))
+        elif path.suffix == ".csv":
+            self.to_dataframe().to_csv(path, index=False)
+        elif path.suffix in (".html", ".svg", ".png"):
+            self.figure().save(path)
+        else:
+            raise OptionError(
+                f"cannot save a knockout as {path.suffix or 'a file without suffix'!r}",
+                mend="use .json, .csv, .html, .svg or .png",
+            )
