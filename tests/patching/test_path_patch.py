@@ -291,11 +291,27 @@ def test_via_passes_on_what_the_direct_path_does_not() -> None:
     m, task = model(), pairs()
     direct_only = path_patch(m, task, "L0.z[H0]", "L2.q_in[H0]")
     through = path_patch(m, task, "L0.z[H0]", "L2.q_in[H0]", via=["L1.z[H2]", "L1.mlp_out"])
-    assert through.engine == "naive" and "via" in through.warnings[0]
     assert through.via == ("L1.z[H2]", "L1.mlp_out")
     assert abs(float(through.effects[0, 0]) - float(direct_only.effects[0, 0])) > 1e-7
-    with pytest.raises(rz.OptionError, match="cannot be forked"):
-        path_patch(m, task, "L0.z[H0]", "L2.q_in[H0]", via="L1.z[H2]", engine="forked")
+
+
+VIAS = (["L*.mlp_out"], ["L1.z[H2]", "L0.mlp_out", "L0:2.z[H1]"], ["L*.z", "L*.mlp_out"])
+
+
+@pytest.mark.parametrize("via", VIAS, ids=str)
+@pytest.mark.parametrize(
+    "name", ["gpt2", "llama", "gemma2", "gptj", "falcon", "bloom", "mixtral", "mistral", "qwen3"]
+)
+def test_forked_equals_naive_with_via(name: str, via: list[str]) -> None:
+    assert largest_gap(model(name), ragged(), via=via) < 1e-5
+    if name != "gptj":
+        assert largest_gap(model(name, torch.float64), ragged(), via=via) < 1e-10
+
+
+def test_a_norm_over_all_heads_is_forked_where_whole_heads_pass_on() -> None:
+    m = model("olmo2", torch.float64)
+    assert largest_gap(m, pairs(), None, ["mlp_in", "logits"], via=["L*.z", "L*.mlp_out"]) < 1e-10
+    assert largest_gap(m, pairs(), None, "logits", via=["L1.z[H2]"]) < 1e-10
 
 
 @pytest.mark.parametrize("name", ["gpt2", "llama", "gemma2"])

@@ -12,6 +12,7 @@ from torch import Tensor
 from residuum.core import Progress, Zero
 from residuum.models import Batch
 from residuum.patching.engines import Outcome
+from residuum.patching.path_arrivals import Arrivals
 from residuum.patching.path_naive import donor_run
 from residuum.patching.path_nodes import PathGrid, Receiver
 from residuum.patching.path_streams import Cell, PathStreams, base_sites
@@ -47,12 +48,14 @@ class ForkedPaths:
     tokens_at_once: int = _TOKENS_AT_ONCE
     rows: Tensor = field(init=False)
     streams: PathStreams = field(init=False)
+    arrivals: Arrivals = field(init=False)
     base: np.ndarray = field(init=False)
     values: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
         self.rows = self.unlike.any(dim=1).nonzero().flatten()
         self.streams = PathStreams(self.forks, self.donor, self.rows, first_column(self.unlike))
+        self.arrivals = Arrivals(self.streams, self.grid)
         every = torch.arange(len(self.unlike))
         last, ends = self.forks.base.calls[-1].output, self.forks.ends
         self.base = self.reader.values(last[every.to(last.device), ends.to(last.device)], every)
@@ -65,7 +68,9 @@ class ForkedPaths:
         if len(self.rows):
             for layer in range(self.model.n_layers):
                 self._run(layer, self._attention_cells(layer), progress)
+                self.arrivals.pass_attention(layer)
                 self._run(layer, self._mlp_cells(layer), progress)
+                self.arrivals.pass_mlp(layer)
             self._logits(progress)
         return self.values
 
@@ -82,14 +87,13 @@ class ForkedPaths:
         for i, sender in enumerate(self.grid.senders):
             mine = {j: r for j, r in receivers.items() if self.grid.possible(sender, r)}
             if mine:
-                change = self.streams.sent(sender)
-                yield from self.streams.into_heads(layer, i, change, mine)
+                yield from self.streams.into_heads(layer, i, self.arrivals.at(i), mine)
 
     def _mlp_cells(self, layer: int) -> Iterator[Cell]:
         for j, receiver in self._receivers(layer, mlp=True).items():
             for i, sender in enumerate(self.grid.senders):
                 if self.grid.possible(sender, receiver):
-                    yield Cell(i, j, self.streams.sent(sender), into_mlp=True)
+                    yield Cell(i, j, self.arrivals.at(i), into_mlp=True)
 
     def _run(self, layer: int, cells: Iterator[Cell], progress: Progress) -> None:
         """Fork the later layers for each cell, many cells in one pass."""
@@ -115,8 +119,9 @@ class ForkedPaths:
         for j, receiver in enumerate(self.grid.receivers):
             if not receiver.is_logits:
                 continue
-            for i, sender in enumerate(self.grid.senders):
-                found = self.reader.values(self.streams.at_the_end(sender), self.rows)
+            for i in range(len(self.grid.senders)):
+                stream = self.streams.at_the_end(self.arrivals.at(i))
+                found = self.reader.values(stream, self.rows)
                 self.values[i, j, self.rows.numpy()] = found
                 progress.advance()
 
@@ -131,7 +136,7 @@ def forked(
     tokens_at_once: int = _TOKENS_AT_ONCE,
 ) -> Outcome | str:
     """The table by forked runs; a text if that is not possible, saying why."""
-    why = _cannot(model, grid) or _heads_mix(model, grid, target)
+    why = _cannot(model) or _heads_mix(model, grid, target)
     if why:
         return why
     donor = donor_run(model, grid, source)
@@ -156,13 +161,11 @@ def first_column(unlike: Tensor) -> int:
     return int(unlike.any(dim=0).int().argmax())
 
 
-def _cannot(model: Model, grid: PathGrid) -> str:
+def _cannot(model: Model) -> str:
     if not model.adapted.seam_proven:
         return "the layer seam was not proven on this model"
     if model.adapted.parts.layers[0].wiring == "post_norm_encoder":
         return "in an encoder a norm stands between sender and receiver"
-    if grid.via:
-        return "components of via are computed anew"
     return ""
 
 

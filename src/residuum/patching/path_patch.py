@@ -59,7 +59,7 @@ def path_patch(
             value heads of a grouped model are its fewer ones), ``mlp_in`` and ``logits``; all by
             default. A tuple of addresses within the list is a group that is patched jointly.
         via: heads and MLPs between sender and receiver that are computed anew, and so pass the
-            change on.
+            change on; addresses or globs, of which each must mean something on a path.
         direction: ``"denoise"`` sends clean values in the corrupt run, ``"noise"`` corrupt ones in
             the clean run; effects are signed towards clean in both.
         engine: ``"forked"`` computes only what a path can change, ``"naive"`` one whole forward
@@ -82,15 +82,15 @@ def path_patch(
     needed (backups), what both prompts share, or paths through parts that are not in ``via``.
 
     Source: Wang et al. 2022, "Interpretability in the Wild", §3.1 and appendix B; Goldowsky-Dill
-    et al. 2023, "Localizing model behavior with path patching", §3. As in the former, but MLPs are
-    held like heads unless they are in ``via`` (there they are recomputed).
+    et al. 2023, "Localizing model behavior with path patching", §3. In the former MLPs are
+    recomputed on the way (here ``via="L*.mlp_out"``); by default they are held like heads.
 
     >>> import residuum as rz
     >>> from residuum.patching.path_patch import path_patch
     >>> model = rz.load("microworld")
     >>> table = path_patch(model, rz.task("ioi", model, n=4), "L0.z[H*]", ("L1.q_in", "logits"))
     >>> table.effects.shape, table.engine
-    ((4, 5), 'forked')
+    ((8, 9), 'forked')
     """
     refuse_unknown(unknown, "path_patch", _OPTIONS)
     need_model(model, "path_patch")

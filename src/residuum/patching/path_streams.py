@@ -67,12 +67,23 @@ class PathStreams:
         assert isinstance(layer, int) and isinstance(head, int)
         return self._added(layer, self._written(layer, change, slice(head, head + 1)))
 
-    def at_the_end(self, sender: Address) -> Tensor:
-        """Last stream at each prompt's last token with the direct change, ``[row d_model]``."""
+    def at_the_end(self, change: Tensor) -> Tensor:
+        """Last stream at each prompt's last token with a change, ``[row d_model]``."""
         stream = self._cut(self.forks.base.calls[-1].output)
-        changed = stream + self.sent(sender).to(stream.device)
+        changed = stream + change.to(stream.device)
         at = (self.forks.ends[self.rows] - self.start).to(stream.device)
         return changed[torch.arange(len(at), device=stream.device), at]
+
+    # -- through components of via -----------------------------------------------------------
+
+    def through_heads(self, layer: int, change: Tensor, heads: list[int]) -> Tensor:
+        """Change of what attention adds when some heads read a changed stream."""
+        new = self._attend(layer, self._heads(layer, change))
+        return self._added(layer, self._written(layer, new - self._base(layer)[1], heads))
+
+    def through_mlp(self, layer: int, change: Tensor) -> Tensor:
+        """Change of what the MLP adds when it reads a changed stream."""
+        return self._mlp_change(layer, self.rows, change, 1)
 
     # -- into a layer's heads ----------------------------------------------------------------
 
@@ -128,7 +139,9 @@ class PathStreams:
         many = 1 if member.name == "q_in" else dims.n_heads // dims.n_kv_heads
         return slice(head * many, (head + 1) * many)
 
-    def _written(self, layer: int, change: Tensor, heads: slice = slice(None)) -> Tensor:
+    def _written(
+        self, layer: int, change: Tensor, heads: slice | list[int] = slice(None)
+    ) -> Tensor:
         """``[row pos head d_head]`` through these heads' output projection, summed."""
         weight = self._output(layer, change)[heads]
         return torch.einsum("bphd,hdm->bpm", change[:, :, heads], weight)
@@ -143,32 +156,25 @@ class PathStreams:
         part = self.forks.adapted.parts.layers[layer]
         rows = self.rows.repeat(len(cells))
         moved = torch.cat([cell.moved for cell in cells])
-        output = self._repeated(self.forks.base.calls[layer].output, cells)
-        if cells[0].into_mlp:
-            return self._through_mlp(layer, rows, self._read_by_mlp(layer, cells), moved, output)
-        added = self._added(layer, moved)
-        if part.wiring == "parallel" or not part.has_mlp:
-            return Change(layer + 1, self.start, rows, output + added)
-        middle = self._read_by_mlp(layer, cells)
-        through = self._through_mlp(layer, rows, middle, added, output)
-        return Change(layer + 1, self.start, rows, through.stream + added)
+        stream = self._repeated(self.forks.base.calls[layer].output, len(cells))
+        if not cells[0].into_mlp:
+            moved = self._added(layer, moved)
+            stream = stream + moved
+        if cells[0].into_mlp or (part.has_mlp and part.wiring != "parallel"):
+            stream = stream + self._mlp_change(layer, rows, moved, len(cells))
+        return Change(layer + 1, self.start, rows, stream)
 
-    def _through_mlp(
-        self, layer: int, rows: Tensor, middle: Tensor, moved: Tensor, output: Tensor
-    ) -> Change:
-        """The stream after the block when the MLP alone reads the change."""
-        was = self._cut(self.forks.base.sites[Address("mlp_out", layer)])
-        new = self.forks.adapted.seam.mlp(layer, middle + moved)
-        was = was.repeat(len(new) // len(was), 1, 1)
-        change = Change(layer + 1, self.start, rows, output + (new - was))
-        self.forks.spend(change, layers=_MLP_SHARE)
-        return change
+    def _mlp_change(self, layer: int, rows: Tensor, moved: Tensor, times: int) -> Tensor:
+        """What the MLP adds more, the change being in the stream that it reads."""
+        read = self._repeated(self._read_by_mlp(layer), times) + moved
+        was = self._repeated(self.forks.base.sites[Address("mlp_out", layer)], times)
+        self.forks.spend(Change(layer, self.start, rows, read), layers=_MLP_SHARE)
+        return self.forks.adapted.seam.mlp(layer, read) - was
 
-    def _read_by_mlp(self, layer: int, cells: list[Cell]) -> Tensor:
-        """The stream that the layer's MLP reads in the receiving run."""
+    def _read_by_mlp(self, layer: int) -> Tensor:
+        """The stream that the layer's MLP reads in the receiving run, whole."""
         middle = self.forks.base.sites.get(Address("resid_mid", layer))
-        stream = self.forks.base.calls[layer].stream if middle is None else middle
-        return self._repeated(stream, cells)
+        return self.forks.base.calls[layer].stream if middle is None else middle
 
     def _added(self, layer: int, moved: Tensor) -> Tensor:
         """Change of what attention adds, from a change of what its heads write together."""
@@ -184,8 +190,8 @@ class PathStreams:
         """The prompts and positions at hand of a whole tensor ``[batch pos ...]``."""
         return value[self.rows.to(value.device), self.start :]
 
-    def _repeated(self, value: Tensor, cells: list[Cell]) -> Tensor:
-        return self._cut(value).repeat(len(cells), 1, 1)
+    def _repeated(self, value: Tensor, times: int) -> Tensor:
+        return self._cut(value).repeat(times, 1, 1)
 
 
 def _mixed(

@@ -79,7 +79,7 @@ class PathTable:
     >>> model = rz.load("microworld")
     >>> table = path_patch(model, rz.task("ioi", model, n=4), "embed", ["L0.v_in", "logits"])
     >>> table.effects.dims, table.effects.shape
-    (('sender', 'receiver'), (1, 5))
+    (('sender', 'receiver'), (1, 9))
     """
 
     effects: xr.DataArray
