@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 from handmade_sweeps import some_effects, sweep_from
 
+import residuum as rz
 from residuum.core import OptionError
 from residuum.patching.statistics import denominator_warnings, statistics_of
 from residuum.runs import bootstrap_mean_interval, sign_flip_max_t
@@ -153,6 +154,19 @@ def test_what_does_not_fit_is_refused() -> None:
         statistics_of(xr.DataArray(np.zeros((2, 3)), dims=("example", "layer")))
     with pytest.raises(OptionError, match="2 cluster labels for 24"):
         statistics_of(sweep.per_example, ("a", "b"))
+
+
+def test_a_trained_models_heads_are_shown_by_template() -> None:
+    model = rz.load("microworld", check=False)
+    task = rz.task("ioi", model, n=24, seed=0)
+    sweep = rz.patch(model, task, "z", ("layer", "head"))
+    sure = sweep.statistics()
+    assert sweep.clusters == task.templates and sure.clusters == len(set(task.templates)) == 8
+    best = sweep.top(1)[0]
+    assert best.verdict == "shown" and best.interval[0] > 0
+    assert sure.count("undecided") > 0 and sure.count("not shown") == 0
+    alone = sweep.statistics("example")
+    assert alone.clusters == 24 and alone.count("undecided") == 0 and alone.count("not shown") > 0
 
 
 # -- denominators --------------------------------------------------------------------------------

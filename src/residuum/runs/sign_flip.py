@@ -93,8 +93,10 @@ def sign_flip_max_t(
             an alpha outside (0, 1), or a seed that is none.
 
     Shows: that an effect of this sign is there on sentences like these, at a family-wise error of
-    at most alpha, if under the null cluster sums are symmetric about zero. Does not show: that the
-    effect is large, nor anything about templates that are not among the clusters.
+    at most alpha, if cluster sums of cells without effect are symmetric about zero. Does not show:
+    that the effect is large; anything about templates that are not among the clusters; nor, where
+    effects are strongly skewed, that the *mean* differs from zero: a cell that is slightly negative
+    in most clusters and very positive in a few counts as an effect though its mean be zero.
 
     Source: Westfall & Young 1993, *Resampling-Based Multiple Testing* (single-step max-T, joint
     resampling); Winkler et al. 2014, "Permutation inference for the general linear model" (sign
