@@ -199,10 +199,15 @@ def test_when_this_process_ends_so_do_its_workers(
     work = CountedWork(400, journal=str(tmp_path))
     command = [sys.executable, "-c", SCRIPT, str(root / "tests/support"), str(tmp_path)]
     environment = os.environ | {"TMPDIR": str(place)}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, start_new_session=True
+    ) as process:
         while len({pid for _, pid in work.begun()}) < 2 and process.poll() is None:
             time.sleep(0.01)
-        process.send_signal(how)
+        if how == signal.SIGINT:
+            os.killpg(process.pid, how)  # as the terminal does: to all of the group
+        else:
+            process.send_signal(how)
         process.wait(timeout=60)
         pids = {pid for _, pid in work.begun()}
         assert gone(pids)
@@ -221,6 +226,22 @@ def test_when_this_process_ends_so_do_its_workers(
     assert len(begun - kept.keys()) <= 4
     expected = one_thread(CountedWork(max(kept, default=0) + 1), model)
     assert all(kept[index].tobytes() == expected[index].values.tobytes() for index in kept)
+
+
+def test_ctrl_c_while_workers_start_is_told_once(tmp_path: Path, root: Path, place: Path) -> None:
+    command = [sys.executable, "-c", SCRIPT, str(root / "tests/support"), str(tmp_path)]
+    environment = os.environ | {"TMPDIR": str(place)}
+    with subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, start_new_session=True
+    ) as process:
+        while not list(place.glob("*/handover")) and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(0.5)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.stderr is not None
+        said = process.stderr.read().decode()  # ends when nobody is left to write to it
+    assert process.returncode == -signal.SIGINT
+    assert said.count("KeyboardInterrupt") == 1
 
 
 PLAIN = """
