@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 import residuum as rz
-from residuum.core import Address, AddressError, Patch
+from residuum.core import SITES, Address, AddressError, Patch
 from residuum.models import Batch
 from residuum.models.native import NativeConfig, NativeForCausalLM
 from residuum.patching.attribution import (
@@ -24,14 +24,19 @@ from residuum.patching.attribution import (
     NodeIG,
     approximate,
 )
-from residuum.patching.attribution_check import Approximation, CheckedCell, draw_cells
+from residuum.patching.attribution_check import (
+    Approximation,
+    CheckedCell,
+    draw_cells,
+    exact_metric,
+)
 from residuum.patching.attribution_problem import Passed, Problem
 from residuum.patching.attribution_softmax import key_by_key
 from residuum.patching.grid import make_grid
 from residuum.runs import metric_named
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "families"))
-from configs import build
+from configs import CONFIGS, build
 
 FAMILIES = (
     "gpt2",
@@ -150,7 +155,7 @@ def test_the_last_layer_of_a_linear_end_is_exact(site: str, by: Any, method: Any
     assert largest(predicted(m, task, site, by, method)[-1] - truth[-1]) < 1e-5
 
 
-@pytest.mark.parametrize("site", ["q", "k", "q_pre", "k_pre", "q_in", "k_in"])
+@pytest.mark.parametrize("site", ["q", "k"])
 @pytest.mark.parametrize("by", [HEADS, ("layer",), ("layer", "pos"), ("layer", "head", "pos")])
 def test_corrected_queries_and_keys_are_exact_before_a_linear_end(site: str, by: Any) -> None:
     m, task = native(attn_scale=4.0), pairs()
@@ -208,11 +213,17 @@ class _Donor:
 def gap(m: rz.Model, task: rz.Task, site: str, method: Any, step: float) -> tuple[float, float]:
     """Largest error and largest effect when the donor is a step from the base to the clean run."""
     asked = problem(m, task, site, HEADS)
-    moved = {at: v + step * (asked.given.values[at] - v) for at, v in asked.base.values.items()}
-    asked.__dict__["given"] = Passed(moved, {}, asked.given.metric)
+    moved = step_from_base(asked, step)
     found = method.attribute(asked)
     truth = exact(m, task, site, HEADS, donor=_Donor(moved))
     return largest(found - truth), largest(truth)
+
+
+def step_from_base(asked: Problem, step: float) -> dict[Address, Tensor]:
+    """Make the donor a step from the base run towards the clean one; its values."""
+    moved = {at: v + step * (asked.given.values[at] - v) for at, v in asked.base.values.items()}
+    asked.__dict__["given"] = Passed(moved, {}, asked.given.metric)
+    return moved
 
 
 @pytest.mark.parametrize("method", [PLAIN, CORRECTED], ids=["plain", "corrected"])
@@ -233,13 +244,35 @@ def test_small_changes_are_predicted_in_every_family(name: str) -> None:
         assert effect > 1e-5 and error < 0.06 * effect, site
 
 
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_site_of_every_family_near_the_base(name: str) -> None:
+    """A step of 2/1,000 towards the donor; ragged prompts. Against one pass for each cell.
+
+    Smaller steps drown in the rounding of norms that compute in float32 whatever the dtype.
+    """
+    m, task = model(name, torch.float64), pairs([7, 5, 6])
+    everywhere = [site for site in SITES if sum(a.name == site for a in m.sites) == m.n_layers]
+    assert {"resid_pre", "z", "q", "k", "v", "pattern", "head_out", "mlp_out"} <= {*everywhere}
+    for site in everywhere:
+        by = HEADS if "head" in SITES[site].dims else ("layer",)
+        asked = problem(m, task, site, by)
+        step_from_base(asked, 2e-3)
+        truth = np.zeros((*asked.grid.sizes, len(task)))
+        for index, _ in asked.grid.cells():
+            cell = dict(zip(by, index, strict=True))
+            truth[index] = exact_metric(asked, cell) - asked.base.metric
+        for method in (PLAIN, CORRECTED):
+            found = method.attribute(asked)
+            assert found.shape == truth.shape and largest(truth) > 0
+            assert largest(found - truth) < 0.06 * largest(truth), (site, method)
+
+
 @pytest.mark.parametrize("name", FAMILIES)
-def test_every_family_gives_finite_effects_of_the_right_shape(name: str) -> None:
+def test_every_family_gives_finite_effects(name: str) -> None:
     m, task = model(name), pairs()
-    for site, by in (("q", HEADS), ("k", ("layer", "head", "pos")), ("mlp_out", ("layer",))):
+    for site, by in (("k", ("layer", "head", "pos")), ("mlp_out", ("layer",))):
         for method in (CORRECTED, NodeIG(steps=2, check=0)):
             found = predicted(m, task, site, by, method)
-            assert found.shape == (*make_grid(m, task, site, by).sizes, 3)
             assert np.isfinite(found).all() and largest(found) > 1e-4
 
 
@@ -325,18 +358,6 @@ def test_the_corrected_pattern_is_the_models_own(name: str, site: str) -> None:
             change = run["pattern", layer].double() - base["pattern", layer].double()
             truth = (slope * change).sum(dim=(2, 3)).unflatten(1, (heads, -1)).sum(-1).T
             assert found[layer, pos] == pytest.approx(truth.numpy(), abs=2e-6)
-
-
-@pytest.mark.parametrize("name", ["gpt2", "llama", "qwen3", "gpt_oss", "gptj", "falcon"])
-def test_a_query_is_the_same_before_and_after_its_rotation(name: str) -> None:
-    """Position by position, a donor's own input, projection or rotated query is one query."""
-    m, task = model(name), pairs()
-    for slot in "qk":
-        by = ("layer", "head", "pos")
-        after = predicted(m, task, slot, by, CORRECTED)
-        assert largest(after) > 1e-4
-        for before in (f"{slot}_pre", f"{slot}_in"):
-            assert predicted(m, task, before, by, CORRECTED) == pytest.approx(after, abs=2e-6)
 
 
 @pytest.mark.parametrize("sink", [None, [-3.0, 0.5]])

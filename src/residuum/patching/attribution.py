@@ -18,7 +18,7 @@ from residuum.core.progress import track
 from residuum.models import Batch
 from residuum.patching.attribution_check import Approximation, check_cells
 from residuum.patching.attribution_problem import Problem
-from residuum.patching.attribution_softmax import KEYS, QUERIES, through_exact_softmax
+from residuum.patching.attribution_softmax import CORRECTED, through_exact_softmax
 from residuum.patching.engines import Outcome
 from residuum.patching.grid import Grid
 from residuum.runs import METRICS, Metric, Model, Task, whole_number
@@ -62,10 +62,9 @@ class AttributionPatching:
     """First-order patching: gradient at the base run × (donor - base), summed over each cell.
 
     Attributes:
-        qk_correction: for queries and keys (``q, q_pre, q_in, k, k_pre, k_in``) compute the
-            softmax with the donor's query or key exactly, and take the linear step from the pattern
-            on. Other sites have nothing to correct. With ``pos`` in ``by`` each key position is
-            patched alone.
+        qk_correction: at ``q`` and ``k`` compute the softmax with the donor's query or key exactly,
+            and take the linear step from the pattern on; at other sites it changes nothing. With
+            ``pos`` in ``by`` each key position is patched alone.
         check: cells patched exactly to measure the error; 0 measures none.
         seed: of the draw of these cells.
 
@@ -101,7 +100,7 @@ class AttributionPatching:
         return "attribution"
 
     def _corrects(self, site: str) -> bool:
-        return self.qk_correction and site in (*QUERIES, *KEYS)
+        return self.qk_correction and site in CORRECTED
 
     def title(self, site: str) -> str:
         """The name in a sentence, with what it does at this site."""

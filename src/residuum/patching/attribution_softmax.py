@@ -20,20 +20,22 @@ from residuum.core import Address
 from residuum.models import open_door
 from residuum.patching.attribution_problem import Problem
 
-QUERIES = ("q", "q_pre", "q_in")
-KEYS = ("k", "k_pre", "k_in")
+CORRECTED = ("q", "k")
+"""Sites whose softmax is taken exactly. Not those before a norm on queries and keys, which may go
+over all heads together (OLMo 2): one head's input then changes every head's query."""
 
 
 def through_exact_softmax(problem: Problem) -> np.ndarray:
-    """Attributions of a query or key site, ``[...by example]``: exact up to the pattern.
+    """Attributions of queries or keys, ``[...by example]``: exact up to the pattern.
 
     Both runs' queries or keys are put, at every layer at once, beside the base run's keys or
     queries; so the model itself makes the patterns, with its scaling, masks, caps and sinks.
     """
     grid = problem.grid
-    other = "k" if grid.site in QUERIES else "q"
+    keys = grid.site == "k"
+    other = "q" if keys else "k"
     beside = problem.run(problem.target, problem.sites(other), logits=False).values
-    alone = grid.site in KEYS and "pos" in grid.by
+    alone = keys and "pos" in grid.by
     want = problem.sites("scores" if alone else "pattern")
     before, after = (
         problem.run(problem.target, want, beside | values, logits=False).values
@@ -50,7 +52,7 @@ def through_exact_softmax(problem: Problem) -> np.ndarray:
             continue
         work = torch.promote_types(slope.dtype, torch.float32)
         terms = (slope.to(work) * (after[at].to(work) - before[at].to(work))).sum(dim=-1)
-        if grid.site in KEYS:
+        if keys:
             terms = _grouped(problem, terms, 1)
         found.append(problem.cells(terms, ("batch", "head", "pos")))
     return problem.assemble(found)
