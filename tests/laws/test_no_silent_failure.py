@@ -1324,7 +1324,8 @@ ROWS = [
         lambda w: rz.patch(model(), id_task(), by="layer"),
         OptionError,
         "unknown option seed of patch",
-        "its options are: sites, by, direction, engine, metric, progress",
+        "its options are: sites, by, direction, method, only, engine, metric, control, jobs, keep, "
+        "max_memory, progress",
     ),
     Row(
         "named task of no model",

@@ -12,6 +12,7 @@ from residuum.core import SILENT, OptionError, Progress
 from residuum.models import Batch
 from residuum.patching.forked import ForkedWorker, why_not
 from residuum.patching.grid import Grid
+from residuum.patching.naive import NaiveWorker
 from residuum.patching.plan import plan_blocks
 from residuum.patching.reader import FEW
 from residuum.patching.sizing import sizes_of
@@ -118,8 +119,9 @@ def sweep_outcome(
 
     def work(forked: bool) -> SweepWork:
         blocks = plan_blocks(grid, first, ends, width, sizes, forked=forked)
+        worker = ForkedWorker if forked else NaiveWorker
         return SweepWork(
-            task, metric, grid, target, writing, identity, tuple(blocks), forked=forked
+            task, metric, grid, target, writing, identity, tuple(blocks), worker, forked
         )
 
     why = "" if means.engine == "naive" else why_not(model, grid.site)

@@ -9,6 +9,7 @@ import numpy as np
 
 from residuum.core import SILENT, OptionError, Progress
 from residuum.models import Batch
+from residuum.patching.attribution import Method, approximate
 from residuum.patching.engines import Engine, Means, Outcome, sweep_outcome
 from residuum.patching.grid import Grid, make_grid
 from residuum.patching.results import on_grid, sweep_of
@@ -37,6 +38,7 @@ def patch(
     by: Sequence[str] = ("layer", "head"),
     *,
     direction: Direction = "denoise",
+    method: Method | None = None,
     only: Mapping[str, Sequence[int]] | None = None,
     engine: Engine = "auto",
     metric: str = "",
@@ -57,6 +59,9 @@ def patch(
             ``pattern`` has ``q_pos`` (destination, the same as ``pos``) and ``k_pos`` (source).
         direction: ``"denoise"`` writes clean values into the corrupt run, ``"noise"`` corrupt ones
             into the clean run; effects are signed towards clean in both.
+        method: None patches every cell exactly; :class:`AttributionPatching` or :class:`NodeIG`
+            predicts them by gradients, and the sweep's ``approximation`` says how far off it was
+            on cells that were also patched.
         only: axis -> the indices to sweep, such as ``{"layer": [3, 4]}``; all by default.
         engine: ``"forked"`` computes only what a patch can change, ``"naive"`` one whole forward
             pass a cell; ``"auto"`` forks where that is proven equal on this model, and says so.
@@ -89,20 +94,26 @@ def patch(
     >>> sweep.effects.dims
     ('layer',)
     """
-    refuse_unknown(unknown, "patch", f"sites, by, direction, {OPTIONS}")
+    refuse_unknown(unknown, "patch", f"sites, by, direction, method, {OPTIONS}")
     if direction not in ("denoise", "noise"):
         raise OptionError(f"unknown direction {direction!r}", mend="use 'denoise' or 'noise'")
     means = Means.of(engine, jobs, keep, max_memory, progress)
     grid, measure = asked(model, task, "patch", sites, by, only, metric)
     clean, corrupt = (Batch(ids, task.attention_mask) for ids in (task.clean, task.corrupt))
     source, target = (clean, corrupt) if direction == "denoise" else (corrupt, clean)
-    writing = FromPrompts(source, direction)
-    identity = {"kind": direction}
-    outcome = sweep_outcome(model, task, grid, measure.name, target, writing, identity, means)
+    more: dict[str, Any] = {}
+    if method is not None:
+        _refuse_beside_method(engine=engine != "auto", jobs=jobs != 1, keep=keep, control=control)
+        found = approximate(model, task, grid, source, target, measure, method, progress)
+        outcome, more["approximation"] = found.outcome, found.approximation
+    else:
+        writing, identity = FromPrompts(source, direction), {"kind": direction}
+        outcome = sweep_outcome(model, task, grid, measure.name, target, writing, identity, means)
+        more["control"] = controlled(
+            model, task, grid, measure, target, writing, identity, means, control, outcome
+        )
     ends = (outcome.given, outcome.base)[:: 1 if direction == "denoise" else -1]
-    found_control = controlled(
-        model, task, grid, measure, target, writing, identity, means, control, outcome
-    )
+    how = outcome.engine if method is None else repr(method)
     return sweep_of(
         model,
         task,
@@ -112,9 +123,20 @@ def patch(
         kind=direction,
         clean=ends[0],
         corrupt=ends[1],
-        strategy=f"patch({grid.site}, by={grid.by}, {direction}, {measure.name}, {outcome.engine})",
-        control=found_control,
+        strategy=f"patch({grid.site}, by={grid.by}, {direction}, {measure.name}, {how})",
+        seed=None if method is None else method.seed,
+        **more,
     )
+
+
+def _refuse_beside_method(**given: Any) -> None:
+    """Refuse options of exact sweeps that an approximation would ignore."""
+    wrong = [name for name, value in given.items() if value]
+    if wrong:
+        raise OptionError(
+            f"{', '.join(wrong)} goes with exact sweeps, not with method=",
+            mend="leave it out, or leave method out",
+        )
 
 
 def asked(

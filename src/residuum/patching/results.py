@@ -9,10 +9,9 @@ import xarray as xr
 
 from residuum.patching.engines import Outcome
 from residuum.patching.grid import Grid
+from residuum.patching.statistics import denominator_warnings
 from residuum.patching.sweep import Sweep
 from residuum.runs import Metric, Model, Task
-
-_SMALL = 0.05
 
 
 def sweep_of(
@@ -55,7 +54,7 @@ def sweep_of(
         engine=outcome.engine,
         passes=outcome.passes,
         passes_saved=cells + 2 - outcome.passes,
-        warnings=_warnings(outcome, clean, corrupt, distance),
+        warnings=_warnings(outcome, clean, corrupt, task),
         clusters=tuple(task.templates),
         kind=kind,
         **more,
@@ -69,11 +68,7 @@ def on_grid(grid: Grid, values: np.ndarray, *last: str) -> xr.DataArray:
 
 
 def _warnings(
-    outcome: Outcome, clean: np.ndarray, corrupt: np.ndarray, distance: float
+    outcome: Outcome, clean: np.ndarray, corrupt: np.ndarray, task: Task
 ) -> tuple[str, ...]:
-    found = [f"not forked, so every cell took a whole pass: {outcome.why}"] * bool(outcome.why)
-    if abs(distance) < _SMALL * max(1e-9, float(np.abs(np.r_[clean, corrupt]).max())):
-        found.append(
-            "clean and corrupt hardly differ under this metric: recovered_frac is unreliable"
-        )
-    return tuple(found)
+    why = [f"not forked, so every cell took a whole pass: {outcome.why}"] * bool(outcome.why)
+    return (*why, *denominator_warnings(clean, corrupt, task.templates))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,8 @@ class SweepWork:
         writing: what is written at each cell.
         identity: plain data that says what is written, for the sweep's hash.
         blocks: numbered by their place.
-        forked: by forks, or one whole pass a cell.
+        worker: makes a worker: by forks, or by one whole pass a cell.
+        forked: which of the two.
     """
 
     task: Task
@@ -32,6 +34,7 @@ class SweepWork:
     writing: Writing
     identity: dict[str, Any]
     blocks: tuple[Block, ...]
+    worker: Callable[[Model, SweepWork], Worker]
     forked: bool
 
     @property
@@ -66,10 +69,7 @@ class SweepWork:
 
     def begin(self, model: Model) -> Worker:
         """A worker on this model."""
-        from residuum.patching.forked import ForkedWorker
-        from residuum.patching.naive import NaiveWorker
-
-        return ForkedWorker(model, self) if self.forked else NaiveWorker(model, self)
+        return self.worker(model, self)
 
 
 def rows_of(batch: Batch, low: int, high: int) -> Batch:

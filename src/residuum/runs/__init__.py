@@ -1,7 +1,7 @@
 """Runs with edits and capture, generation, tasks and metrics: the only owner of hooks."""
 
 from residuum.runs.apply import Coder
-from residuum.runs.arguments import need_model, need_task, refuse_unknown, whole_number
+from residuum.runs.arguments import need_model, need_task, refuse_unknown, shown, whole_number
 from residuum.runs.behaviour import BehaviourCheck, SideCheck
 from residuum.runs.blocks import Done, Executor, InProcess, Work, Worker, run_blocks
 from residuum.runs.capture import Capture, TopK
@@ -69,6 +69,7 @@ __all__ = [
     "resolve",
     "run_blocks",
     "self_check",
+    "shown",
     "sign_flip_max_t",
     "task_names",
     "whole_number",
