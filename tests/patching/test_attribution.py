@@ -502,6 +502,24 @@ def test_a_metric_whose_less_is_better() -> None:
     assert found.approximation.unit == "nats"
 
 
+@pytest.mark.parametrize("metric", ["logit_diff", "loss_nats"])
+@pytest.mark.parametrize("direction", ["denoise", "noise"])
+def test_a_sweep_by_a_method_beside_the_exact_one(direction: Any, metric: str) -> None:
+    m, task, axes = model("llama"), pairs(), ("head", "layer")
+    options = {"direction": direction, "metric": metric, "only": {"head": [1, 0]}}
+    truth = rz.patch(m, task, "k", axes, **options)
+    made = rz.patch(m, task, "k", axes, method=AttributionPatching(check=100), **options)
+    assert made.effects.dims == truth.effects.dims and made.engine == "attribution"
+    assert (made.clean, made.corrupt) == (pytest.approx(truth.clean), pytest.approx(truth.corrupt))
+    for each in made.approximation.checked:
+        assert each.exact == pytest.approx(float(truth.effects.sel(each.cell)), abs=2e-6)
+        assert each.predicted == pytest.approx(float(made.effects.sel(each.cell)), abs=1e-9)
+    assert len(made.approximation.checked) == truth.effects.size == 6
+    assert made.approximation.largest_error < 0.5 * made.approximation.largest_effect
+    with pytest.raises(rz.OptionError):
+        rz.patch(m, task, "k", axes, method=AttributionPatching(), engine="naive")
+
+
 # -- the record ----------------------------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ from residuum.models import Batch
 from residuum.patching.grid import Grid
 from residuum.runs import Metric, Model, Task
 
-_TOKENS_AT_ONCE = 4096
+_TOKENS_AT_ONCE = 1024
 _FORWARD, _WITH_BACKWARD = 1.0, 3.0
 
 
