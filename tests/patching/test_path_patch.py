@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import residuum as rz
 from residuum.core import SILENT
@@ -177,14 +179,38 @@ def test_a_model_without_a_proven_seam_is_not_forked() -> None:
     assert table.engine == "naive" and "seam" in table.warnings[0]
 
 
-def test_a_group_over_layers_takes_whole_passes_and_says_so() -> None:
-    receivers = [("L1.q_in[H0]", "L2.q_in[H1]"), "L2.v_in", "logits"]
-    mixed = path_patch(model(), pairs(), None, receivers)
-    whole = path_patch(model(), pairs(), None, receivers, engine="naive")
-    np.testing.assert_allclose(mixed.per_example, whole.per_example, atol=1e-5)
-    assert mixed.engine == "forked" and "L1.q_in[H0] + L2.q_in[H1]" in mixed.warnings[0]
-    with pytest.raises(rz.OptionError, match="spans several layers"):
-        path_patch(model(), pairs(), None, receivers, engine="forked")
+GROUPS = (
+    ("L1.q_in[H0]", "L2.q_in[H1]"),
+    ("L0.v_in", "L2.mlp_in"),
+    ("L1.q_in[H2]", "L1.mlp_in"),
+    ("L2.k_in[H0]", "L0.mlp_in", "L1.mlp_in", "L0.q_in[H1]"),
+)
+"""Receivers in several places."""
+
+
+@pytest.mark.parametrize("via", [(), ["L*.mlp_out", "L1.z[H1]"]], ids=["direct", "via"])
+@pytest.mark.parametrize(
+    "name", ["gpt2", "llama", "gemma2", "gptj", "falcon", "bloom", "mixtral", "mistral", "qwen3"]
+)
+def test_groups_over_several_places(name: str, via: Any) -> None:
+    assert largest_gap(model(name), ragged(), None, list(GROUPS), via=via) < 1e-5
+    if name != "gptj":
+        m = model(name, torch.float64)
+        assert largest_gap(m, ragged(), None, list(GROUPS), via=via, direction="noise") < 1e-10
+
+
+def test_in_a_group_the_later_member_does_not_read_what_the_earlier_one_changes() -> None:
+    """By hand: both inputs are written, from the direct change alone, in one run."""
+    m, task = model(), pairs()
+    donor = m.run(task.clean, capture=["z"])
+    base = m.run(task.corrupt, capture=["z", "q_in"])
+    change = direct(m, base, donor, 0, 1)
+    edits = [rz.Patch(at, base[at] + change) for at in GROUPS[0]]
+    run = m.run(task.corrupt, edits=edits)
+    expected = logit_diff(run.logits, task) - logit_diff(base.logits, task)
+    table = path_patch(m, task, "L0.z[H1]", [GROUPS[0]], engine="forked")
+    np.testing.assert_allclose(table.per_example.values[0, 0], expected, atol=1e-5)
+    assert np.abs(expected).max() > 1e-4
 
 
 def test_batch_size_and_order_do_not_matter() -> None:
@@ -215,6 +241,50 @@ def test_forks_are_cheaper() -> None:
     assert table.passes < 0.2 * (table.passes + table.passes_saved)
     whole = path_patch(model(), pairs(), engine="naive")
     assert whole.passes == table.passes + table.passes_saved and whole.passes_saved == 0
+
+
+ENDS = ["L{l}.q_in[H{h}]", "L{l}.k_in[H{k}]", "L{l}.v_in[H{k}]", "L{l}.mlp_in"]
+PARTS = ["L{l}.z[H{h}]", "L{l}.mlp_out"]
+
+
+@st.composite
+def nodes(draw: st.DrawFn, kinds: list[str], most: int) -> list[str]:
+    """Different nodes of a model with three layers, four heads and two key heads."""
+    made = [
+        draw(st.sampled_from(kinds)).format(
+            l=draw(st.integers(0, 2)), h=draw(st.integers(0, 3)), k=draw(st.integers(0, 1))
+        )
+        for _ in range(draw(st.integers(1, most)))
+    ]
+    return list(dict.fromkeys(made))
+
+
+@settings(max_examples=25)
+@given(
+    seed=st.integers(0, 1000),
+    at=st.integers(0, 7),
+    senders=nodes(PARTS, 3),
+    one=nodes(ENDS, 4),
+    group=nodes(ENDS, 4),
+    via=st.sampled_from([(), ["L*.mlp_out"], ["L*.z[H1]", "L0.mlp_out"], ["L*.z", "L*.mlp_out"]]),
+)
+def test_any_nodes_and_prefix(
+    seed: int, at: int, senders: list[str], one: list[str], group: list[str], via: Any
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    clean = torch.randint(3, 101, (2, 8), generator=generator)
+    corrupt = clean.clone()
+    corrupt[:, at] = (clean[:, at] + 5) % 98 + 3
+    task = rz.Task.from_pairs(
+        clean=clean, corrupt=corrupt, answers=torch.tensor([3, 4]), wrong=torch.tensor([5, 6])
+    )
+    ends = [*one, "logits"] + ([tuple(group)] if len(group) > 1 else [])
+    try:
+        gap = largest_gap(model("qwen3"), task, ["embed", *senders], ends, via=via)
+    except rz.OptionError as error:  # a component of via that is on no path of this table
+        assert "between no sender and receiver" in str(error)
+        return
+    assert gap < 1e-5
 
 
 # -- laws -------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from residuum.core import Progress, Zero
 from residuum.models import Batch
 from residuum.patching.engines import Outcome
 from residuum.patching.path_arrivals import Arrivals
+from residuum.patching.path_groups import SpreadGroups
 from residuum.patching.path_naive import donor_run
 from residuum.patching.path_nodes import PathGrid, Receiver
 from residuum.patching.path_streams import Cell, PathStreams, base_sites
@@ -20,11 +21,6 @@ from residuum.patching.reader import AnswerReader
 from residuum.runs import Change, Forks, Model, Run, outer_bound
 
 _TOKENS_AT_ONCE = 128
-
-
-def can_fork(receiver: Receiver) -> bool:
-    """Whether its members are read at one place, so that one fork holds what they cause."""
-    return receiver.is_logits or receiver.layer is not None
 
 
 @dataclass
@@ -49,6 +45,7 @@ class ForkedPaths:
     rows: Tensor = field(init=False)
     streams: PathStreams = field(init=False)
     arrivals: Arrivals = field(init=False)
+    groups: SpreadGroups = field(init=False)
     base: np.ndarray = field(init=False)
     values: np.ndarray = field(init=False)
 
@@ -56,6 +53,7 @@ class ForkedPaths:
         self.rows = self.unlike.any(dim=1).nonzero().flatten()
         self.streams = PathStreams(self.forks, self.donor, self.rows, first_column(self.unlike))
         self.arrivals = Arrivals(self.streams, self.grid)
+        self.groups = SpreadGroups(self.streams, self.arrivals, self.grid)
         every = torch.arange(len(self.unlike))
         last, ends = self.forks.base.calls[-1].output, self.forks.ends
         self.base = self.reader.values(last[every.to(last.device), ends.to(last.device)], every)
@@ -68,8 +66,10 @@ class ForkedPaths:
         if len(self.rows):
             for layer in range(self.model.n_layers):
                 self._run(layer, self._attention_cells(layer), progress)
+                self.groups.pass_attention(layer)
                 self.arrivals.pass_attention(layer)
                 self._run(layer, self._mlp_cells(layer), progress)
+                self._run(layer, self.groups.pass_mlp(layer), progress)
                 self.arrivals.pass_mlp(layer)
             self._logits(progress)
         return self.values
@@ -93,7 +93,7 @@ class ForkedPaths:
         for j, receiver in self._receivers(layer, mlp=True).items():
             for i, sender in enumerate(self.grid.senders):
                 if self.grid.possible(sender, receiver):
-                    yield Cell(i, j, self.arrivals.at(i), into_mlp=True)
+                    yield Cell(i, j, self.arrivals.at(i), "mlp")
 
     def _run(self, layer: int, cells: Iterator[Cell], progress: Progress) -> None:
         """Fork the later layers for each cell, many cells in one pass."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,6 +37,11 @@ class Receiver:
     def is_logits(self) -> bool:
         """Whether the path ends at the unembedding."""
         return self.members[0].name == "logits"
+
+    @property
+    def is_spread(self) -> bool:
+        """Whether it is a group read in several places: layers, or attention and MLP."""
+        return not self.is_logits and self.layer is None
 
     @property
     def layer(self) -> int | None:
@@ -83,11 +88,6 @@ class PathGrid:
             for j, receiver in enumerate(self.receivers)
             if self.possible(sender, receiver)
         ]
-
-    def only(self, receivers: Sequence[int]) -> PathGrid:
-        """The same senders with some of the receivers."""
-        chosen = tuple(self.receivers[j] for j in receivers)
-        return replace(self, receivers=chosen)
 
     def passed_on(self, component: Address) -> bool:
         """Whether a component lies between some sender and some receiver."""

@@ -12,7 +12,7 @@ import xarray as xr
 from residuum.core import SILENT, OptionError, Progress
 from residuum.models import Batch
 from residuum.patching.engines import Outcome
-from residuum.patching.path_forked import can_fork, forked
+from residuum.patching.path_forked import forked
 from residuum.patching.path_naive import naive, naive_passes
 from residuum.patching.path_nodes import PathGrid, make_path_grid
 from residuum.patching.path_table import PathTable
@@ -23,7 +23,6 @@ from residuum.runs import Metric, Model, Task, metric_named, need_model, need_ta
 Direction = Literal["denoise", "noise"]
 Engine = Literal["auto", "forked", "naive"]
 _ROUNDING = 8
-_GROUPS = "a group of receivers spans several layers, or attention and MLP"
 _OPTIONS = "senders, receivers, via, direction, engine, metric, progress"
 
 
@@ -86,9 +85,8 @@ def path_patch(
     recomputed on the way (here ``via="L*.mlp_out"``); by default they are held like heads.
 
     >>> import residuum as rz
-    >>> from residuum.patching.path_patch import path_patch
     >>> model = rz.load("microworld")
-    >>> table = path_patch(model, rz.task("ioi", model, n=4), "L0.z[H*]", ("L1.q_in", "logits"))
+    >>> table = rz.path_patch(model, rz.task("ioi", model, n=4), "L0.z[H*]", ("L1.q_in", "logits"))
     >>> table.effects.shape, table.engine
     ((8, 9), 'forked')
     """
@@ -128,26 +126,15 @@ def _patched(
     engine: Engine,
     progress: Progress,
 ) -> Outcome:
-    """The table by the engine asked for; ``auto`` forks what can be and is proven equal."""
+    """The table by the engine asked for; ``auto`` forks where that is proven equal."""
     if engine == "naive":
         return naive(model, grid, source, target, reader, progress)
-    at = [j for j, receiver in enumerate(grid.receivers) if can_fork(receiver)]
-    found: Outcome | str = _GROUPS
-    if at and (engine == "auto" or len(at) == len(grid.receivers)):
-        found = forked(model, grid.only(at), source, target, reader, progress)
-    if isinstance(found, str):
-        if engine == "forked":
-            raise OptionError(f"these paths cannot be forked: {found}", mend="use engine='auto'")
-        return replace(naive(model, grid, source, target, reader, progress), why=found)
-    if len(at) == len(grid.receivers):
+    found = forked(model, grid, source, target, reader, progress)
+    if isinstance(found, Outcome):
         return found
-    rest = [j for j in range(len(grid.receivers)) if j not in at]
-    other = naive(model, grid.only(rest), source, target, reader, progress)
-    values = np.full((*grid.shape, len(target.ids)), np.nan)
-    values[:, at], values[:, rest] = found.values, other.values
-    passes = found.passes + other.passes
-    groups = ", ".join(str(grid.receivers[j]) for j in rest)
-    return replace(found, values=values, passes=passes, why=f"{_GROUPS} ({groups})")
+    if engine == "forked":
+        raise OptionError(f"these paths cannot be forked: {found}", mend="use engine='auto'")
+    return replace(naive(model, grid, source, target, reader, progress), why=found)
 
 
 def _table(
@@ -164,8 +151,7 @@ def _table(
     per_example = xr.DataArray(values, dims=("sender", "receiver", "example"), coords=coords)
     effects = per_example.mean("example", skipna=False)
     distance = float(sign * (clean.mean() - corrupt.mean()))
-    which = "every path" if outcome.engine == "naive" else "its paths"
-    warnings = [f"not forked, so {which} took whole passes: {outcome.why}"] * bool(outcome.why)
+    warnings = [f"not forked, so every path took a whole pass: {outcome.why}"] * bool(outcome.why)
     warnings += grid.left_out
     warnings += denominator_warnings(clean, corrupt, task.templates)
     fraction = effects / distance if distance else effects * np.nan

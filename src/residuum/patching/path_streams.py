@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -29,14 +29,14 @@ class Cell:
     Attributes:
         sender, receiver: its place in the table.
         moved: ``[row pos d_model]``: change of what the layer's attention writes (before a
-            post-norm), or of the stream that its MLP reads.
-        into_mlp: which of the two.
+            post-norm), of the stream that its MLP reads, or of the stream after the block.
+        of: which of them: ``"heads"``, ``"mlp"`` or ``"block"``; the same in one batch of cells.
     """
 
     sender: int
     receiver: int
     moved: Tensor
-    into_mlp: bool = False
+    of: str = "heads"
 
 
 @dataclass
@@ -78,7 +78,7 @@ class PathStreams:
 
     def through_heads(self, layer: int, change: Tensor, heads: list[int]) -> Tensor:
         """Change of what attention adds when some heads read a changed stream."""
-        new = self._attend(layer, self._heads(layer, change))
+        new = self._attend(layer, self.heads(layer, change))
         return self._added(layer, self._written(layer, new - self._base(layer)[1], heads))
 
     def through_mlp(self, layer: int, change: Tensor) -> Tensor:
@@ -95,13 +95,13 @@ class PathStreams:
         Heads do not mix, so all single queries of the layer come from one attention call, and so
         do its keys and its values.
         """
-        changed = self._heads(layer, change)
+        changed = self.heads(layer, change)
         own, z = self._base(layer)
         single: dict[str, Tensor] = {}
         for j, receiver in receivers.items():
             member, *more = receiver.members
             if more:
-                mixed = _mixed(own, changed, receiver)
+                mixed = replaced(own, changed, receiver.members)
                 moved = self._written(layer, self._attend(layer, mixed) - z)
             else:
                 slot = member.name[0]
@@ -111,13 +111,27 @@ class PathStreams:
                 moved = self._written(layer, single[slot], self._readers(member))
             yield Cell(sender, j, moved)
 
-    def _heads(self, layer: int, change: Tensor | None) -> dict[str, Tensor]:
+    def heads(self, layer: int, change: Tensor | None) -> dict[str, Tensor]:
         """q, k, v of the whole base batch, from the stream with a change (or as it was)."""
+        if change is None:
+            return self._base(layer)[0]
+        call = self.forks.base.calls[layer]
+        stream = call.stream.clone()
+        stream[self.rows, self.start :] += change.to(stream.device)
+        return self._projected(layer, stream)
+
+    def attention_change(self, layer: int, heads: dict[str, Tensor]) -> Tensor:
+        """Change of what attention adds when its heads are these."""
+        return self._added(
+            layer, self._written(layer, self._attend(layer, heads) - self._base(layer)[1])
+        )
+
+    def has_mlp(self, layer: int) -> bool:
+        """Whether the block has an MLP."""
+        return self.forks.adapted.parts.layers[layer].has_mlp
+
+    def _projected(self, layer: int, stream: Tensor) -> dict[str, Tensor]:
         call, seam = self.forks.base.calls[layer], self.forks.adapted.seam
-        stream = call.stream
-        if change is not None:
-            stream = stream.clone()
-            stream[self.rows, self.start :] += change.to(stream.device)
         q, k, v = seam.qkv(layer, seam.norm(layer, stream), call.call)
         self.forks.spend(Change(layer, 0, self.rows, stream), layers=_QKV_SHARE)
         return {"q": q, "k": k, "v": v}
@@ -125,7 +139,7 @@ class PathStreams:
     def _base(self, layer: int) -> tuple[dict[str, Tensor], Tensor]:
         """The receiving run's own heads and ``z``, kept for the layer at hand."""
         if layer not in self._own:
-            own = self._heads(layer, None)
+            own = self._projected(layer, self.forks.base.calls[layer].stream)
             self._own = {layer: (own, self._attend(layer, own))}
         return self._own[layer]
 
@@ -157,10 +171,12 @@ class PathStreams:
         rows = self.rows.repeat(len(cells))
         moved = torch.cat([cell.moved for cell in cells])
         stream = self._repeated(self.forks.base.calls[layer].output, len(cells))
-        if not cells[0].into_mlp:
-            moved = self._added(layer, moved)
+        of = cells[0].of
+        if of != "mlp":
+            moved = self._added(layer, moved) if of == "heads" else moved
             stream = stream + moved
-        if cells[0].into_mlp or (part.has_mlp and part.wiring != "parallel"):
+        sequential = part.has_mlp and part.wiring != "parallel"
+        if of == "mlp" or (of == "heads" and sequential):
             stream = stream + self._mlp_change(layer, rows, moved, len(cells))
         return Change(layer + 1, self.start, rows, stream)
 
@@ -194,12 +210,12 @@ class PathStreams:
         return self._cut(value).repeat(times, 1, 1)
 
 
-def _mixed(
-    own: dict[str, Tensor], changed: dict[str, Tensor], receiver: Receiver
+def replaced(
+    own: dict[str, Tensor], changed: dict[str, Tensor], members: Sequence[Address]
 ) -> dict[str, Tensor]:
-    """The receiving run's heads with those of a group replaced."""
+    """The heads of a run, those of some inputs replaced."""
     mixed = {slot: heads.clone() for slot, heads in own.items()}
-    for member in receiver.members:
+    for member in members:
         slot, head = member.name[0], member.part
         assert isinstance(head, int)
         mixed[slot][:, :, head] = changed[slot][:, :, head]

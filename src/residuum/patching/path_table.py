@@ -75,9 +75,8 @@ class PathTable:
         warnings: what a reader must know before quoting a number.
 
     >>> import residuum as rz
-    >>> from residuum.patching.path_patch import path_patch
     >>> model = rz.load("microworld")
-    >>> table = path_patch(model, rz.task("ioi", model, n=4), "embed", ["L0.v_in", "logits"])
+    >>> table = rz.path_patch(model, rz.task("ioi", model, n=4), "embed", ["L0.v_in", "logits"])
     >>> table.effects.dims, table.effects.shape
     (('sender', 'receiver'), (1, 9))
     """
