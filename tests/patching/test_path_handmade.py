@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from handmade import HEADS, INDUCTION, PREVIOUS, handmade_induction, induction_task
 
 import residuum as rz
 from residuum.patching.path_patch import path_patch
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
-from handmade import HEADS, INDUCTION, PREVIOUS, handmade_induction, induction_task
 
 CIRCUIT = {
     ("embed", f"L0.v_in[H{PREVIOUS}]"),
@@ -109,3 +105,17 @@ def test_what_the_induction_head_copies_comes_straight_from_the_embedding() -> N
         ("embed", f"L1.v_in[H{INDUCTION}]"),
         (f"L1.head_out[H{INDUCTION}]", "logits"),
     }
+
+
+@pytest.mark.parametrize("engine", ["forked", "naive"])
+@pytest.mark.parametrize("head", range(HEADS))
+def test_only_the_previous_token_head_passes_the_tokens_on(head: int, engine: Any) -> None:
+    key = f"L1.k_in[H{INDUCTION}]"
+    table = path_patch(
+        model(), induction_task(), "embed", [key, "logits"], via=f"L0.z[H{head}]", engine=engine
+    )
+    expected = [2.0 if head == PREVIOUS else 0.0, 0.0]
+    np.testing.assert_allclose(table.effects.values[0], expected, atol=1e-6)
+    both = [f"L0.z[H{head}]", f"L1.z[H{INDUCTION}]"]
+    whole = path_patch(model(), induction_task(), "embed", "logits", via=both, engine=engine)
+    assert whole.effect("embed", "logits") == pytest.approx(expected[0], abs=1e-6)
