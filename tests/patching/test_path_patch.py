@@ -479,6 +479,18 @@ def test_sites_that_were_not_proven_are_named() -> None:
         path_patch(m, pairs(), "embed", "L1.k_in")
 
 
+@pytest.mark.parametrize("site", ["q", "k", "v"])
+def test_without_proven_queries_keys_or_values_nothing_is_forked(site: str) -> None:
+    m = rz.load(build("gpt2"))
+    at = rz.Address(site, 1)
+    m.adapted.refused[at] = "a reason"
+    del m.adapted.taps[at]
+    table = path_patch(m, pairs(), "L0.z", ["L1.k_in", "logits"])
+    assert table.engine == "naive" and f"L1.{site} could not be proven" in table.warnings[0]
+    expected = path_patch(model(), pairs(), "L0.z", ["L1.k_in", "logits"])
+    np.testing.assert_allclose(table.effects, expected.effects, atol=1e-5)
+
+
 class Listener:
     def __init__(self) -> None:
         self.heard: list[Any] = []

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from residuum.core import Progress, Zero
+from residuum.core import Address, Progress, Zero
 from residuum.models import Batch
 from residuum.patching.engines import Outcome
 from residuum.patching.path_arrivals import Arrivals
@@ -166,6 +166,10 @@ def _cannot(model: Model) -> str:
         return "the layer seam was not proven on this model"
     if model.adapted.parts.layers[0].wiring == "post_norm_encoder":
         return "in an encoder a norm stands between sender and receiver"
+    needed = (Address(slot, layer) for slot in "qkv" for layer in range(model.n_layers))
+    refused = [str(each) for each in needed if each not in model.adapted.taps]
+    if refused:
+        return f"{', '.join(refused)} could not be proven on this model"
     return ""
 
 
