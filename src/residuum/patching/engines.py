@@ -32,6 +32,7 @@ from residuum.runs import (
 )
 
 Engine = Literal["auto", "forked", "naive"]
+_KEPT_BUDGET = 2 * 10**9
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Means:
         engine: ``"auto"``, ``"forked"`` or ``"naive"``.
         jobs: worker processes; 1 computes in this process.
         keep: folder that finished blocks are kept in.
-        max_memory: bytes beyond the model itself, or None.
+        max_memory: bytes beyond the model itself for all processes together, or None.
         progress: who is told.
     """
 
@@ -61,9 +62,16 @@ class Means:
         """
         if engine not in ("auto", "forked", "naive"):
             raise OptionError(f"unknown engine {engine!r}", mend="use 'auto', 'forked' or 'naive'")
-        if not hasattr(jobs, "run"):
-            whole_number(jobs, "jobs", 1)
+        no_executor = isinstance(jobs, (Model, type)) or not hasattr(jobs, "run")
+        jobs = whole_number(jobs, "jobs", 1) if no_executor else jobs
         return Means(engine, jobs, keep, memory_in_bytes(max_memory), progress)
+
+    @property
+    def budget(self) -> int | None:
+        """Bytes for one process; where blocks are kept it must not depend on what is free now."""
+        if self.max_memory is None:
+            return _KEPT_BUDGET if self.keep is not None else None
+        return self.max_memory // (self.jobs if isinstance(self.jobs, int) else 1)
 
     def executor(self, worker: ForkedWorker | None) -> Executor:
         """Who runs the blocks; in this process, a worker that has begun."""
@@ -112,7 +120,7 @@ def sweep_outcome(
     Raises:
         OptionError: ``engine="forked"`` where forks are not possible or not proven equal.
     """
-    sizes = sizes_of(model, grid, task, max_memory=means.max_memory, whole_logits=metric not in FEW)
+    sizes = sizes_of(model, grid, task, max_memory=means.budget, whole_logits=metric not in FEW)
     width = target.ids.shape[1]
     ends = target.starts + target.lengths - 1
     first = writing.first(target)

@@ -71,7 +71,8 @@ def patch(
         jobs: worker processes, or an executor.
         keep: folder in which finished blocks of cells are kept: the same call goes on from there.
         max_memory: bytes, or a text such as ``"2 GB"``, that the sweep may take beyond the model
-            itself; by default half of what is free.
+            itself, all worker processes together; by default half of what is free, with ``keep``
+            2 GB.
         progress: who is told.
 
     Returns:
@@ -103,7 +104,13 @@ def patch(
     source, target = (clean, corrupt) if direction == "denoise" else (corrupt, clean)
     more: dict[str, Any] = {}
     if method is not None:
-        _refuse_beside_method(engine=engine != "auto", jobs=jobs != 1, keep=keep, control=control)
+        _refuse_beside_method(
+            engine=engine != "auto",
+            jobs=jobs != 1,
+            keep=keep is not None,
+            max_memory=max_memory is not None,
+            control=control != 0,
+        )
         found = approximate(model, task, grid, source, target, measure, method, progress)
         outcome, more["approximation"] = found.outcome, found.approximation
     else:
