@@ -235,6 +235,22 @@ def test_batch_size_and_order_do_not_matter() -> None:
         np.testing.assert_allclose(alone.per_example[..., 0], one.per_example[..., i], atol=1e-5)
 
 
+@pytest.mark.parametrize("engine", ["forked", "naive"])
+def test_many_prompts_are_taken_some_at_a_time(
+    engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = pairs(rows=5, lengths=torch.tensor([8, 6, 7, 8, 6]))
+    nodes = ["embed", "L0.z", "L1.mlp_out"], ["L1.k_in", "L2.mlp_in", "logits"]
+    whole = path_patch(model(), task, *nodes, engine=engine)
+    monkeypatch.setattr(sys.modules[path_patch.__module__], "_TOKENS_AT_ONCE", 16)  # two prompts
+    parts = path_patch(model(), task, *nodes, engine=engine)
+    np.testing.assert_allclose(parts.per_example, whole.per_example, atol=1e-5)
+    np.testing.assert_allclose(parts.clean, whole.clean, atol=1e-5)
+    np.testing.assert_allclose(parts.corrupt, whole.corrupt, atol=1e-5)
+    assert parts.passes + parts.passes_saved == whole.passes + whole.passes_saved
+    assert 0.8 * whole.passes < parts.passes < 1.3 * whole.passes
+
+
 def test_forks_are_cheaper() -> None:
     table = path_patch(model(), pairs())
     assert table.engine == "forked" and table.warnings[:1] != ("not forked",)

@@ -23,6 +23,7 @@ from residuum.runs import Metric, Model, Task, metric_named, need_model, need_ta
 Direction = Literal["denoise", "noise"]
 Engine = Literal["auto", "forked", "naive"]
 _ROUNDING = 8
+_TOKENS_AT_ONCE = 2048
 _OPTIONS = "senders, receivers, via, direction, engine, metric, progress"
 
 
@@ -96,10 +97,7 @@ def path_patch(
     measure = _checked(task, direction, engine, metric)
     task.check_fits(model)
     grid = make_path_grid(model, senders, receivers, via)
-    clean, corrupt = (Batch(ids, task.attention_mask) for ids in (task.clean, task.corrupt))
-    source, target = (clean, corrupt) if direction == "denoise" else (corrupt, clean)
-    reader = AnswerReader(model, task, measure)
-    outcome = _patched(model, grid, source, target, reader, engine, progress)
+    outcome = _outcome(model, task, grid, measure, direction, engine, progress)
     return _table(model, task, grid, outcome, measure, direction)
 
 
@@ -115,6 +113,42 @@ def _checked(task: Task, direction: Any, engine: Any, metric: str) -> Metric:
             f"{measure.name} has no sign towards clean", mend="use logit_diff, prob or prob_diff"
         )
     return measure
+
+
+def _outcome(
+    model: Model,
+    task: Task,
+    grid: PathGrid,
+    measure: Metric,
+    direction: Direction,
+    engine: Engine,
+    progress: Progress,
+) -> Outcome:
+    """The table, a bounded number of prompts after the other."""
+    at_once = max(1, _TOKENS_AT_ONCE // task.clean.shape[1])
+    found: list[tuple[float, Outcome]] = []
+    for first in range(0, len(task), at_once):
+        part = task if at_once >= len(task) else task[first : first + at_once]
+        clean, corrupt = (Batch(ids, part.attention_mask) for ids in (part.clean, part.corrupt))
+        source, target = (clean, corrupt) if direction == "denoise" else (corrupt, clean)
+        reader = AnswerReader(model, part, measure)
+        outcome = _patched(model, grid, source, target, reader, engine, progress)
+        found.append((part.clean.numel() / task.clean.numel(), outcome))
+    return _joined(found)
+
+
+def _joined(found: list[tuple[float, Outcome]]) -> Outcome:
+    """Outcomes of some prompts each, with their share of the tokens, as one."""
+    each = [outcome for _, outcome in found]
+    plain = [outcome for outcome in each if outcome.engine == "naive"]
+    return Outcome(
+        values=np.concatenate([outcome.values for outcome in each], axis=-1),
+        base=np.concatenate([outcome.base for outcome in each]),
+        given=np.concatenate([outcome.given for outcome in each]),
+        passes=sum(share * outcome.passes for share, outcome in found),
+        engine="naive" if plain else "forked",
+        why=plain[0].why if plain else "",
+    )
 
 
 def _patched(
