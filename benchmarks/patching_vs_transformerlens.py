@@ -92,13 +92,14 @@ def _theirs(
 ) -> tuple[float, float]:
     """Seconds a cell in TransformerLens's way (one pass a patch), and the largest difference.
 
-    Where the grid has more than ``limit`` cells an evenly spaced part of it is timed.
+    Where the grid has more than ``limit`` cells a random part of it is timed, seeded.
     """
     name = {"z": "attn.hook_z", "resid_pre": "hook_resid_pre"}[site]
     device = next(bridge.parameters()).device
     clean, corrupt = task.clean.to(device), task.corrupt.to(device)
     cells = list(np.ndindex(*sweep.effects.shape))
-    chosen = cells[:: max(1, len(cells) // limit)]
+    order = np.random.default_rng(0).permutation(len(cells))[:limit]
+    chosen = [cells[int(i)] for i in order]
     with torch.no_grad():
         start = time.perf_counter()
         base = _diff(bridge(corrupt), task)
@@ -121,6 +122,7 @@ def _theirs(
             patched = _diff(bridge.run_with_hooks(corrupt, fwd_hooks=hooks), task)
             gaps.append(np.abs((patched - base) - sweep.per_example.values[cell]).max())
         spent = time.perf_counter() - start
+    assert any(sweep.effects.values[cell] != 0 for cell in chosen), "nothing was compared"
     return spent / len(chosen), float(max(gaps))
 
 
@@ -131,30 +133,35 @@ def _diff(logits: torch.Tensor, task: rz.Task) -> np.ndarray:
 
 
 def _bound(model: Any, site: str, by: tuple[str, ...], differ_at: int) -> float:
-    """Times fewer FLOPs than one whole pass a cell, if only what can change were computed.
+    """Times fewer multiply-adds than one whole pass a cell, if only what can change were computed.
 
-    Counted in multiply-adds of matrix products: a block's attention projections (4 d²) and MLP
-    (8 d²) a token; attention itself and the unembedding of two tokens are small and left out, the
-    whole unembedding that a full pass makes is counted for the peer.
+    Counted in matrix products: a token costs 12 d² a block (4 d² attention projections, 8 d² MLP)
+    and d · vocabulary in the unembedding, which a whole pass computes for every token. Attention
+    itself, at 15 tokens, is below 1 % and left out on both sides. What must be computed: the base
+    run, the donor run where it differs from it, and for each cell the later blocks at the positions
+    from the first changed one on; in the last block keys and values there, and query, output and
+    MLP of the answer's position alone; two tokens' logits.
     """
-    d, layers, vocab = 768, model.n_layers, model.d_vocab
-    whole = LENGTH * (12 * d * d * layers + d * vocab)
-    cells = spent = 0.0
-    positions = range(LENGTH) if "pos" in by else [None]
+    d, layers, vocab = model.dims.d_model, model.n_layers, model.d_vocab
+    block, last = 12 * d * d, layers - 1
+    whole = LENGTH * (block * layers + d * vocab)
+    spent = (LENGTH + LENGTH - differ_at) * block * layers
+    cells = 0
+    count = model.n_heads if "head" in by else 1
     for layer in range(layers):
-        for pos in positions:
-            count = model.n_heads if "head" in by else 1
+        for pos in range(LENGTH) if "pos" in by else [None]:
             cells += count
             if pos is not None and pos < differ_at:
                 continue
             left = LENGTH - (differ_at if pos is None else pos)
-            blocks = layers - layer if site == "resid_pre" else layers - layer - 1
-            own = 0 if site == "resid_pre" else 8 * d * d * left
-            # in the last block only the last position's query, output and MLP are needed
-            full = max(0, blocks - 1) * 12 * d * d * left
-            final = (2 * d * d * left + 10 * d * d) if blocks else 0
-            spent += count * (own + full + final)
-    return cells * whole / (spent + 3 * whole)
+            first = layer if site == "resid_pre" else layer + 1
+            cost = max(0, last - first) * block * left
+            if first <= last:
+                cost += 2 * d * d * left + 10 * d * d
+            if site == "z":
+                cost += 8 * d * d * (left if layer < last else 1) + d * model.dims.d_head * left
+            spent += count * cost
+    return cells * whole / spent
 
 
 def _show(label: str, found: dict[str, Any]) -> None:
