@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 import residuum as rz
 from residuum.models import Batch
-from residuum.patching.changes import FORKED_SITES
-from residuum.patching.writing import first_differences
+from residuum.patching.cells.writing import first_differences
+from residuum.patching.engine.changes import FORKED_SITES
 from residuum.runs import Forks
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "families"))
@@ -132,6 +132,12 @@ def test_cells_before_the_first_difference_are_exactly_zero() -> None:
     sweep = rz.patch(model("gpt2"), pairs(), "z", ("layer", "head", "pos"))
     assert (sweep.effects.values[:, :, :4] == 0).all()
     assert (sweep.effects.values[:, :, 4:] != 0).any()
+
+
+def test_the_two_unpatched_runs_are_counted() -> None:
+    for jobs in (1, rz.InProcess()):
+        sweep = rz.patch(model("gpt2"), pairs(), "mlp_out", ("layer",), jobs=jobs)
+        assert 2 < sweep.passes < 2 + sweep.effects.size
 
 
 def test_fewer_passes_than_cells() -> None:
