@@ -18,6 +18,9 @@ from residuum.figures.table import Table
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+_WIDEST_HEADING = 6
+"""Columns that a heading may take for itself, beyond what the cells need."""
+
 
 def terminal_table(table: Table, width: int | None = None, colour: bool | None = None) -> str:
     """Return a table as aligned text.
@@ -61,10 +64,9 @@ def terminal_heatmap(heatmap: HeatMap, width: int | None = None, colour: bool | 
     coloured = wants_colour() if colour is None else colour
     room = width or _terminal_width()
     rows = [_fitted(label, 16) for label in heatmap.row_labels or ()]
-    left = max(map(cell_len, rows)) + 1
+    left, wide = _widths(heatmap)
     cells = _cells(heatmap)
-    wide = max(max(cell_len(cell) for line in cells for cell in line), 4) + 1
-    count = min(max(1, (room - left) // wide), heatmap.matrix.shape[1])
+    count = columns_that_fit(heatmap, room)
     heads = [_fitted(label, wide - 1) for label in (heatmap.col_labels or ())[:count]]
     paint = palette.colours(heatmap.matrix, heatmap.scale, *heatmap.colour_range())
     text = Text(no_wrap=True, overflow="crop")
@@ -80,6 +82,22 @@ def terminal_heatmap(heatmap: HeatMap, width: int | None = None, colour: bool | 
         text.append("\n")
     text.append(_footer(heatmap, count, room), style="dim")
     return _printed(text, room, coloured)
+
+
+def columns_that_fit(heatmap: HeatMap, width: int) -> int:
+    """How many of its columns a terminal of this width shows."""
+    left, wide = _widths(heatmap)
+    return min(max(1, (width - left) // wide), heatmap.matrix.shape[1])
+
+
+def _widths(heatmap: HeatMap) -> tuple[int, int]:
+    """Columns of the terminal for the row labels, and for each cell."""
+    from rich.cells import cell_len
+
+    labels = [_fitted(label, 16) for label in heatmap.row_labels or ()]
+    widest = max(cell_len(cell) for line in _cells(heatmap) for cell in line)
+    heading = max(map(cell_len, heatmap.col_labels or ()), default=0)
+    return max(map(cell_len, labels)) + 1, max(widest, 4, min(heading, _WIDEST_HEADING)) + 1
 
 
 def _cells(heatmap: HeatMap) -> list[list[str]]:

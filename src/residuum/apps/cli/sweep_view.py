@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from residuum.apps.cli.console import put_table, put_text, width
 
 if TYPE_CHECKING:
     from residuum.figures import Column, HeatMap, Panel, Table
-    from residuum.patching import Effect, Sweep
+    from residuum.patching import Effect, PathTable, Sweep
 
 MOST_ROWS = 40
 """Rows of a grid that are shown; of more, those with the largest effects."""
@@ -21,17 +22,31 @@ MOST_ROWS = 40
 LISTED = 8
 """Cells in the table."""
 
+_YIELDING = ("share", "control")
+"""Columns left out of a table that is too wide, after the unit."""
+
 
 def show_sweep(sweep: Sweep) -> None:
     """Write the grid, the table of the largest effects, and what to know before quoting them."""
-    from residuum.figures import terminal_heatmap
-
-    print(terminal_heatmap(fitted(sweep.figure())))
+    put_map(sweep.figure())
     print()
     put_table(table_of(sweep))
-    sure = sweep.statistics()
+    put_sure(sweep)
+
+
+def put_map(figure: HeatMap | Panel) -> None:
+    """Write what a terminal can show of a figure, its title wrapped."""
+    from residuum.figures import terminal_heatmap
+
+    shown = fitted(figure)
+    print(terminal_heatmap(replace(shown, title=textwrap.fill(shown.title, width()))))
+
+
+def put_sure(found: Sweep | PathTable) -> None:
+    """Write how sure the effects are, and the warnings."""
+    sure = found.statistics()
     put_text(f"{str(sure)[0].upper()}{str(sure)[1:]}.")
-    for warning in (*sweep.warnings, *sure.warnings):
+    for warning in (*found.warnings, *sure.warnings):
         put_text(f"note: {warning}")
 
 
@@ -42,37 +57,61 @@ def table_of(sweep: Sweep, room: int | None = None) -> Table:
         room: columns of the terminal, by default as it says; where they are few, the unit goes into
             the caption, then the share is left out, then the control.
     """
+    top = sweep.top(LISTED)
+    columns = _columns(sweep, top)
+    rows = [[cell(each) for _, cell in columns.values()] for each in top]
+    heads = {name: head for name, (head, _) in columns.items()}
+    return narrowed(heads, rows, "Largest effects", caption_of(sweep, sweep.kind), room)
+
+
+def narrowed(
+    heads: dict[str, Column],
+    rows: list[list[Any]],
+    title: str,
+    caption: Callable[[bool], str] | str,
+    room: int | None = None,
+) -> Table:
+    """A table that fits: without the unit of ``effect``, the share, the control, in this order.
+
+    Args:
+        heads: name -> column.
+        caption: text, or what makes it of whether the share is among the columns.
+        room: columns of the terminal, by default as it says.
+    """
     from residuum.figures import Table
 
-    columns = _columns(sweep)
-    rows = [[cell(each) for _, cell in columns.values()] for each in sweep.top(LISTED)]
-    table = Table([head for head, _ in columns.values()], rows, title="Largest effects")
     room = room or width()
+    names = list(heads)
+    table = Table(list(heads.values()), rows, title=title)
     if _wide(table) > room:
-        table = _without(table, "unit", columns)
-    for name in ("share", "control"):
-        if _wide(table) > room and name in columns:
-            table = _without(table, name, columns)
-            del columns[name]
-    return replace(table, caption=_caption(sweep, "share" in columns))
+        heads = {**heads, "effect": replace(heads["effect"], unit="")}
+        table = replace(table, columns=list(heads.values()))
+    for name in _YIELDING:
+        if _wide(table) > room and name in names:
+            at = names.index(name)
+            names.remove(name)
+            kept = [[cell for i, cell in enumerate(row) if i != at] for row in table.rows]
+            table = replace(table, columns=[heads[each] for each in names], rows=kept)
+    return replace(
+        table, caption=caption if isinstance(caption, str) else caption("share" in names)
+    )
 
 
 Cells = dict[str, tuple["Column", Callable[["Effect"], Any]]]
 
 
-def _columns(sweep: Sweep) -> Cells:
+def _columns(sweep: Sweep, top: Sequence[Effect]) -> Cells:
     """Name -> column, and what stands in it."""
     from residuum.figures import Column
 
-    largest = max((abs(each.effect) for each in sweep.top(1)), default=1.0)
-    digits = 2 if not largest else min(6, max(2, 1 - math.floor(math.log10(largest))))
+    digits = digits_for(max((abs(each.effect) for each in top), default=0.0))
     columns: Cells = {
         "cell": (Column("cell"), lambda each: each.at),
         "effect": (Column("effect", sweep.unit, digits=digits), lambda each: each.effect),
-        "interval": (Column("95 %", align="right"), lambda each: _ends(each.interval, digits)),
+        "interval": (Column("95 %", align="right"), lambda each: ends(each.interval, digits)),
         "control": (Column("control", digits=digits), lambda each: each.control),
         "share": (Column("share", "%", digits=0), lambda each: 100 * each.recovered_frac),
-        "p": (Column("p", align="right"), lambda each: _short(each.p)),
+        "p": (Column("p", align="right"), lambda each: short(each.p)),
         "verdict": (Column("verdict"), lambda each: each.verdict),
     }
     if sweep.control is None:
@@ -80,25 +119,21 @@ def _columns(sweep: Sweep) -> Cells:
     return columns
 
 
-def _ends(interval: tuple[float, float], digits: int) -> str | None:
+def digits_for(largest: float) -> int:
+    """Decimals that show two figures of the largest value, two at least and six at most."""
+    return 2 if not largest else min(6, max(2, 1 - math.floor(math.log10(largest))))
+
+
+def ends(interval: tuple[float, float], digits: int) -> str | None:
+    """An interval in words; None where there is none."""
     if math.isnan(interval[0]):
         return None
     return " to ".join(f"{round(end, digits) + 0.0:.{digits}f}" for end in interval)
 
 
-def _short(p: float) -> str | None:
+def short(p: float) -> str | None:
+    """A p with two figures; None where there is none."""
     return None if math.isnan(p) else f"{p:.2g}"
-
-
-def _without(table: Table, name: str, columns: Cells) -> Table:
-    """The table without a column, or without the unit in the effect's heading."""
-    at = list(columns).index("effect" if name == "unit" else name)
-    heads = list(table.heads)
-    if name == "unit":
-        heads[at] = replace(heads[at], unit="")
-        return replace(table, columns=heads)
-    rows = [[cell for i, cell in enumerate(row) if i != at] for row in table.rows]
-    return replace(table, columns=[*heads[:at], *heads[at + 1 :]], rows=rows)
 
 
 def _wide(table: Table) -> int:
@@ -110,14 +145,28 @@ def _wide(table: Table) -> int:
     return sum(widths) + 3 * (len(widths) - 1)
 
 
-def _caption(sweep: Sweep, with_share: bool) -> str:
-    distance = f"{sweep.clean.mean() - sweep.corrupt.mean():.2f} {sweep.unit}"
-    pairs = f"{len(sweep.clean)} pair" + ("" if len(sweep.clean) == 1 else "s")
-    told = f"Share: of the distance from corrupt to clean, {distance}"
-    if not with_share:
-        told = f"Distance from corrupt to clean: {distance}"
-    told += f" ({sweep.metric}); {pairs}; cost {sweep.passes:.0f} forward passes."
-    return told if sweep.approximation is None else f"{told} Not exact: {sweep.approximation}."
+def caption_of(found: Sweep | PathTable, kind: str) -> Callable[[bool], str]:
+    """What stands below a table, with the share explained where it has one.
+
+    Args:
+        kind: what was written; with ``denoise`` the share is what comes back.
+    """
+    distance = f"{found.clean.mean() - found.corrupt.mean():.2f} {found.unit}"
+    pairs = f"{len(found.clean)} pair" + ("" if len(found.clean) == 1 else "s")
+    share = "of the distance" if kind == "denoise" else "what is left of the distance"
+    cost = f"cost {found.passes:.1f} forward passes"
+    if found.engine == "forked" and getattr(found, "control", None) is None:
+        cost += f" ({found.passes + found.passes_saved:.0f} without forks)"
+    approximation = getattr(found, "approximation", None)
+    more = "" if approximation is None else f" Not exact: {approximation}."
+
+    def told(with_share: bool) -> str:
+        first = f"Share: {share}" if with_share else "Distance"
+        return f"{first} from corrupt to clean{',' if with_share else ':'} {distance} " + (
+            f"({found.metric}); {pairs}; {cost}.{more}"
+        )
+
+    return told
 
 
 def fitted(figure: HeatMap | Panel) -> HeatMap:
@@ -133,15 +182,26 @@ def fitted(figure: HeatMap | Panel) -> HeatMap:
 
 
 def _cut(figure: HeatMap) -> HeatMap:
-    rows = len(figure.matrix)
-    if rows <= MOST_ROWS:
+    """The rows and columns with the largest effects, where not all of them fit."""
+    from residuum.figures.terminal import columns_that_fit
+
+    figure = _keep(figure, 0, MOST_ROWS)
+    return _keep(figure, 1, columns_that_fit(figure, width()))
+
+
+def _keep(figure: HeatMap, axis: int, most: int) -> HeatMap:
+    """At most so many rows (0) or columns (1), those with the largest effects, in their order."""
+    count, what = figure.matrix.shape[axis], ("rows", "columns")[axis]
+    if count <= most:
         return figure
-    size = np.abs(np.nan_to_num(figure.matrix)).max(axis=1)
-    kept = np.sort(np.argsort(-size, kind="stable")[:MOST_ROWS])
-    return replace(
-        figure,
-        values=figure.matrix[kept],
-        row_labels=[(figure.row_labels or ())[row] for row in kept],
-        cell_text=None if figure.cell_text is None else [figure.cell_text[row] for row in kept],
-        title=f"{figure.title} (the {MOST_ROWS} of {rows} rows with the largest effects)",
-    )
+    size = np.abs(np.nan_to_num(figure.matrix)).max(axis=1 - axis)
+    kept = np.sort(np.argsort(-size, kind="stable")[:most])
+    labels = (figure.row_labels, figure.col_labels)[axis] or [str(i) for i in range(count)]
+    texts = figure.cell_text
+    changed: dict[str, Any] = {
+        "values": figure.matrix.take(kept, axis),
+        ("row_labels", "col_labels")[axis]: [labels[i] for i in kept],
+        "cell_text": None if texts is None else np.take(np.array(texts), kept, axis).tolist(),
+        "title": f"{figure.title} (the {most} of {count} {what} with the largest effects)",
+    }
+    return replace(figure, **changed)

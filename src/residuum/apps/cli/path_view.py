@@ -1,0 +1,134 @@
+"""Paths and knock-outs on the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from residuum.apps.cli.console import put_table, put_text
+from residuum.apps.cli.sweep_view import (
+    LISTED,
+    caption_of,
+    digits_for,
+    ends,
+    narrowed,
+    put_map,
+    put_sure,
+    short,
+)
+
+if TYPE_CHECKING:
+    from residuum.figures import Table
+    from residuum.patching import Knockout, PathTable
+
+
+def show_paths(table: PathTable) -> None:
+    """Write the grid of senders and receivers, the largest paths, and what to know."""
+    put_map(table.figure())
+    print()
+    put_table(path_rows(table))
+    put_sure(table)
+
+
+def path_rows(table: PathTable, room: int | None = None) -> Table:
+    """The paths with the largest effects; the unit and the share give way where there is no room.
+
+    Args:
+        room: columns of the terminal, by default as it says.
+    """
+    from residuum.figures import Column
+
+    paths = table.top(LISTED)
+    digits = digits_for(max((abs(each.effect) for each in paths), default=0.0))
+    columns = {
+        "sender": Column("from"),
+        "receiver": Column("to"),
+        "effect": Column("effect", table.unit, digits=digits),
+        "interval": Column("95 %", align="right"),
+        "share": Column("share", "%", digits=0),
+        "p": Column("p", align="right"),
+        "verdict": Column("verdict"),
+    }
+    rows = [
+        [
+            each.sender,
+            each.receiver,
+            each.effect,
+            ends(each.interval, digits),
+            100 * each.recovered_frac,
+            short(each.p),
+            each.verdict,
+        ]
+        for each in paths
+    ]
+    told = caption_of(table, table.direction)
+    return narrowed(columns, rows, "Largest effects", told, room)
+
+
+def show_knockout(knockout: Knockout, first_pair: int) -> None:
+    """Write what is lost one by one and together, beside random sets.
+
+    Args:
+        first_pair: number of the first pair that was knocked out on, counted from 1.
+    """
+    put_table(knockout_rows(knockout, first_pair))
+    for line in knockout_words(knockout):
+        put_text(line)
+
+
+def knockout_rows(knockout: Knockout, first_pair: int, room: int | None = None) -> Table:
+    """A component a row: alone, and together with those above it."""
+    from residuum.figures import Column
+
+    frame = knockout.to_dataframe()
+    digits = digits_for(float(abs(frame[["alone", "together"]]).to_numpy().max()))
+    columns = {
+        "cell": Column("taken out"),
+        "effect": Column("alone", knockout.unit, digits=digits),
+        "interval": Column("95 %", align="right"),
+        "together": Column("with those above", digits=digits),
+        "joint": Column("95 %", align="right"),
+    }
+    rows = [
+        [
+            each["cell"],
+            each["alone"],
+            ends((each["alone_low"], each["alone_high"]), digits),
+            each["together"],
+            ends((each["together_low"], each["together_high"]), digits),
+        ]
+        for each in frame.to_dict("records")
+    ]
+    last = first_pair + len(knockout.clean) - 1
+    told = (
+        f"Chosen on pairs 1 to {first_pair - 1}, taken out of the clean prompts of pairs "
+        f"{first_pair} to {last} ({knockout.kind}). There {knockout.metric} is "
+        f"{knockout.clean.mean():.2f} {knockout.unit} on clean and {knockout.corrupt.mean():.2f} "
+        "on corrupt prompts."
+    )
+    return narrowed(columns, rows, "Knocked out", told, room)
+
+
+def knockout_words(knockout: Knockout) -> list[str]:
+    """What is lost together, what backups hide, what random sets lose."""
+    unit, digits = knockout.unit, digits_for(abs(knockout.together))
+    low_high = ends(knockout.backup_interval, digits)
+    lines = [
+        f"Together {knockout.together:+.{digits}f} {unit}, one by one summed "
+        f"{knockout.summed:+.{digits}f}; backup (summed less together) "
+        f"{knockout.backup:+.{digits}f}" + (f", 95 % {low_high}." if low_high else ".")
+    ]
+    if not knockout.random_sets:
+        lines.append("There are no other components to draw random sets from.")
+        return lines
+    drawn = len(knockout.random_sets)
+    others = f"{len(knockout.cells)} other{'s' * (len(knockout.cells) > 1)}"
+    where = " of the same layers"
+    if not knockout.layers_matched:
+        where = " of any layers (their own have too few)"
+    lines.append(
+        f"{drawn} random set{'s' * (drawn > 1)} of {others}{where} move it by "
+        f"{knockout.control:.{digits}f} {unit} on average; {knockout.rank} "
+        f"cost{'s' * (knockout.rank == 1)} at least as much: p {knockout.p:.2g} (not below "
+        f"{1 / (drawn + 1):.2g})."
+    )
+    return lines
