@@ -55,7 +55,7 @@ def table() -> str:
     import torch
 
     import residuum as rz
-    from residuum.patching.attribution import AttributionPatching, NodeIG
+    from residuum.patching.gradients.attribution import AttributionPatching, NodeIG
 
     torch.set_num_threads(1)
     model = rz.load("microworld")
@@ -75,8 +75,8 @@ def table() -> str:
 def rows(model: Any, task: Any, site: str, methods: list[Any]) -> list[str]:
     """One line for each method at a site, swept by layer and head."""
     from residuum.models import Batch
-    from residuum.patching.attribution import approximate
-    from residuum.patching.grid import make_grid
+    from residuum.patching.cells.grid import make_grid
+    from residuum.patching.gradients.attribution import approximate
     from residuum.runs import metric_named
 
     grid = make_grid(model, task, site, ("layer", "head"))

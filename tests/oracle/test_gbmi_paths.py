@@ -9,8 +9,8 @@ import pytest
 import torch
 
 import residuum as rz
-from residuum.patching.path_patch import path_patch
-from residuum.patching.path_table import PathTable
+from residuum.patching.path_patching import path_patch
+from residuum.patching.results.path_table import PathTable
 
 ROWS = 256
 PREVIOUS, INDUCTION = "L0.head_out[H0]", "L1.head_out[H0]"

@@ -18,21 +18,21 @@ import residuum as rz
 from residuum.core import SITES, Address, AddressError, Patch
 from residuum.models import Batch
 from residuum.models.native import NativeConfig, NativeForCausalLM
-from residuum.patching.attribution import (
+from residuum.patching.cells.grid import make_grid
+from residuum.patching.gradients.attribution import (
     Approximated,
     AttributionPatching,
     NodeIG,
     approximate,
 )
-from residuum.patching.attribution_check import (
+from residuum.patching.gradients.check import (
     Approximation,
     CheckedCell,
     draw_cells,
     exact_metric,
 )
-from residuum.patching.attribution_problem import Passed, Problem
-from residuum.patching.attribution_softmax import key_by_key
-from residuum.patching.grid import make_grid
+from residuum.patching.gradients.problem import Passed, Problem
+from residuum.patching.gradients.softmax import key_by_key
 from residuum.runs import metric_named
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "families"))

@@ -9,7 +9,7 @@ import pytest
 
 import residuum as rz
 from residuum.core import Address
-from residuum.patching.knock_out import random_sets
+from residuum.patching.knocking_out import random_sets
 
 
 @pytest.fixture(scope="module")

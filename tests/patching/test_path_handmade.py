@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+import handmade
 import numpy as np
 import pytest
 import torch
 from handmade import HEADS, INDUCTION, PREVIOUS, handmade_induction, induction_task
 
 import residuum as rz
-from residuum.patching.path_patch import path_patch
+from residuum.patching.path_patching import path_patch
 
 CIRCUIT = {
     ("embed", f"L0.v_in[H{PREVIOUS}]"),
@@ -119,3 +120,30 @@ def test_only_the_previous_token_head_passes_the_tokens_on(head: int, engine: An
     both = [f"L0.z[H{head}]", f"L1.z[H{INDUCTION}]"]
     whole = path_patch(model(), induction_task(), "embed", "logits", via=both, engine=engine)
     assert whole.effect("embed", "logits") == pytest.approx(expected[0], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("previous", "induction", "heads"), [(0, 0, 1), (1, 0, 3), (2, 1, 3)], ids=str
+)
+def test_idle_heads_do_not_cost_a_site(
+    previous: int, induction: int, heads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Attention is all or nothing and the first head may be silent: no site is refused for it."""
+    monkeypatch.setattr(handmade, "PREVIOUS", previous)
+    monkeypatch.setattr(handmade, "INDUCTION", induction)
+    monkeypatch.setattr(handmade, "HEADS", heads)
+    hf = handmade.handmade_induction()
+    with torch.no_grad():
+        for block, busy in zip(hf.model.blocks, (previous, induction), strict=True):
+            for head in set(range(heads)) - {busy}:
+                rows = handmade._rows(head)
+                for weight in (block.attn.q_proj, block.attn.k_proj, block.attn.v_proj):
+                    weight.weight[rows] = 0
+                block.attn.o_proj.weight[:, rows] = 0
+    silent = rz.load(hf)
+    assert silent.report is not None and not silent.report.refused
+    sweep = rz.patch(silent, handmade.induction_task(), "z", ("layer", "head"))
+    expected = np.zeros((2, heads))
+    expected[0, previous] = expected[1, induction] = 2.0
+    assert sweep.engine == "forked"
+    np.testing.assert_allclose(sweep.effects, expected, atol=1e-6)

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 import residuum as rz
 from residuum.core import SILENT
 from residuum.models import Batch
-from residuum.patching.path_forked import ForkedPaths, forked
-from residuum.patching.path_naive import donor_run, naive
-from residuum.patching.path_nodes import make_path_grid
-from residuum.patching.path_patch import path_patch
-from residuum.patching.path_streams import base_sites
-from residuum.patching.path_table import PathTable
-from residuum.patching.reader import AnswerReader
+from residuum.patching.engine.reader import AnswerReader
+from residuum.patching.path_patching import path_patch
+from residuum.patching.paths.forked import ForkedPaths, forked
+from residuum.patching.paths.naive import donor_run, naive
+from residuum.patching.paths.nodes import make_path_grid
+from residuum.patching.paths.streams import base_sites
+from residuum.patching.results.path_table import PathTable
 from residuum.runs import Forks, metric_named
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "families"))

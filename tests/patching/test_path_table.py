@@ -13,7 +13,7 @@ import xarray as xr
 
 import residuum as rz
 from residuum.core import Provenance
-from residuum.patching.path_table import PathTable
+from residuum.patching.results.path_table import PathTable
 from residuum.runs import bootstrap_mean_interval
 
 SENDERS = ["embed", "L0.head_out[H0]", "L1.z[H3]", "L0.mlp_out"]

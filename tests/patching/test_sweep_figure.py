@@ -12,7 +12,7 @@ from handmade_sweeps import some_effects, sweep_from
 
 from residuum.core import Address, OptionError
 from residuum.figures import HeatMap, Panel
-from residuum.patching import sweep_figure
+from residuum.patching.results import figure as sweep_figure
 
 WORDS = ["<bos>", "the", "cat", "saw", "the"]
 

@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import residuum as rz
-from residuum.patching import engines, sizing
-from residuum.patching.grid import Cell, Grid
-from residuum.patching.plan import Sizes, plan_blocks
+from residuum.patching.cells.grid import Cell, Grid
+from residuum.patching.cells.plan import Sizes, plan_blocks
+from residuum.patching.engine import outcome as engines
+from residuum.patching.engine import sizing
 from residuum.runs import Forks
 from residuum.runs.memory import memory_in_bytes, out_of_memory
 

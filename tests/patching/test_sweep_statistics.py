@@ -14,7 +14,7 @@ from handmade_sweeps import some_effects, sweep_from
 
 import residuum as rz
 from residuum.core import OptionError
-from residuum.patching.statistics import denominator_warnings, statistics_of
+from residuum.patching.results.statistics import denominator_warnings, statistics_of
 from residuum.runs import bootstrap_mean_interval, sign_flip_max_t
 
 TEMPLATES = tuple(f"t{i % 12}" for i in range(24))

@@ -1,19 +1,19 @@
 """Causal sweeps: write into one run what belongs to another, place by place, and measure."""
 
-from residuum.patching.ablate import ablate
-from residuum.patching.ablations import (
+from residuum.patching.ablating import ablate
+from residuum.patching.activation_patching import patch
+from residuum.patching.cells.ablations import (
     DirectionAblation,
     MeanAblation,
     ResampleAblation,
     ZeroAblation,
 )
-from residuum.patching.attribution import AttributionPatching, NodeIG
-from residuum.patching.knock_out import knock_out
-from residuum.patching.knockout import Knockout
-from residuum.patching.patch import patch
-from residuum.patching.path_patch import path_patch
-from residuum.patching.path_table import PathTable
-from residuum.patching.sweep import Effect, Sweep
+from residuum.patching.gradients.attribution import AttributionPatching, NodeIG
+from residuum.patching.knocking_out import knock_out
+from residuum.patching.path_patching import path_patch
+from residuum.patching.results.knockout import Knockout
+from residuum.patching.results.path_table import PathTable
+from residuum.patching.results.sweep import Effect, Sweep
 
 __all__ = [
     "AttributionPatching",

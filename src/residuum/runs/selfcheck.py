@@ -19,7 +19,7 @@ from residuum.models import Adapted, Batch
 from residuum.runs.capture import Capture, Kept
 from residuum.runs.forward import forward_arguments, model_device, one_pass
 from residuum.runs.identities import BARE, Gap, identity_gaps
-from residuum.runs.places import View
+from residuum.runs.reach import probe_batch, reach
 from residuum.runs.record import record_calls
 
 _TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
@@ -89,14 +89,6 @@ def tolerance(dtype: torch.dtype) -> float:
 def outer_bound(dtype: torch.dtype) -> float:
     """Bound against the model's own code, which in many families computes in float32 inside."""
     return max(tolerance(dtype), _OWN_CODE)
-
-
-def probe_batch(adapted: Adapted, rows: int = 2, length: int = 6, seed: int = 0) -> Batch:
-    """Random token ids, seeded."""
-    generator = torch.Generator().manual_seed(seed)
-    length = min(length, adapted.tokens.n_ctx or length)
-    ids = torch.randint(0, adapted.parts.dims.d_vocab, (rows, length), generator=generator)
-    return Batch(ids)
 
 
 def self_check(adapted: Adapted, *, thorough: bool = False) -> Report:
@@ -267,48 +259,9 @@ def _sample_layers(adapted: Adapted, thorough: bool) -> tuple[int, ...]:
     return tuple(sorted({*kinds.values(), len(layers) - 1}))
 
 
-@dataclass
-class _RowNoise:
-    """Adds noise to one row of a site (one head of it, for heads' own inputs)."""
-
-    address: Address
-    row: int
-    size: float
-    fired: int = 0
-
-    def apply(self, value: Tensor, view: View) -> Tensor:
-        self.fired += 1
-        if self.size == 0:
-            return value.clone()
-        generator = torch.Generator().manual_seed(self.row)
-        own = value[self.row]
-        if self.address.name.endswith("_in") and self.address.site.part_axis == 2:
-            own = own[:, :1]
-        noise = torch.randn(own.shape, generator=generator).to(own)
-        spread = own[own > torch.finfo(own.dtype).min / 2].std().nan_to_num(1.0)
-        out = value.clone()
-        if own.shape != out[self.row].shape:
-            out[self.row][:, :1] += self.size * (spread + 0.05) * noise
-        else:
-            out[self.row] += self.size * (spread + 0.05) * noise
-        return out
-
-
-def _perturbations(adapted: Adapted, layers: tuple[int, ...], chunk: int = 48) -> list[Check]:
-    """Whether a random change of each site reaches the logits; many sites in one batch."""
-    sites = [a for a in adapted.taps if a.layer is None or a.layer in layers]
-    changes: dict[str, float] = {}
-    one = probe_batch(adapted, rows=1, length=5, seed=1).ids
-    for start in range(0, len(sites), chunk):
-        part = sites[start : start + chunk]
-        batch = Batch(one.expand(len(part), -1).contiguous())
-        still, moved = (_noisy_logits(adapted, batch, part, size) for size in (0.0, 3.0))
-        change = (moved - still).abs().flatten(1).amax(1) / still.abs().max()
-        for address, amount in zip(part, change.tolist(), strict=True):
-            changes[address.name] = min(changes.get(address.name, float("inf")), amount)
-    # In half precision too: a change of one unit in the last place of one logit is a change.
-    dtype = next(adapted.parts.embed.parameters()).dtype
-    bound = 10 * torch.finfo(torch.promote_types(dtype, torch.float32)).eps
+def _perturbations(adapted: Adapted, layers: tuple[int, ...]) -> list[Check]:
+    """Whether a random change of each site reaches the logits."""
+    changes, bound = reach(adapted, layers)
     return [_perturbation(name, change, bound) for name, change in changes.items()]
 
 
@@ -316,13 +269,6 @@ def _perturbation(name: str, change: float, bound: float) -> Check:
     passed = change > bound
     note = "" if passed else "a random change of it does not reach the logits"
     return Check(f"changing {name} changes the logits", (name,), change, bound, passed, note)
-
-
-def _noisy_logits(adapted: Adapted, batch: Batch, sites: list[Address], size: float) -> Tensor:
-    noise: list[Any] = [_RowNoise(address, row, size) for row, address in enumerate(sites)]
-    logits, _ = one_pass(adapted, batch, noise, [])
-    assert logits is not None
-    return logits.double()
 
 
 def _seam_check(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from residuum.core import SITES, Address, Progress
 from residuum.core.progress import track
-from residuum.patching.attribution_problem import Problem, axis_in
+from residuum.patching.gradients.problem import Problem, axis_in
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import xarray as xr
 
 from residuum.core import Address, OptionError, Provenance
 from residuum.core.paths import file_to_write
-from residuum.patching.path_nodes import exchanged_at
-from residuum.patching.statistics import ClusterBy, SweepStatistics, plain, statistics_of
+from residuum.patching.paths.nodes import exchanged_at
+from residuum.patching.results.statistics import ClusterBy, SweepStatistics, plain, statistics_of
 from residuum.runs import whole_number
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from residuum.patching.engines import Outcome
-from residuum.patching.grid import Grid
-from residuum.patching.statistics import denominator_warnings
-from residuum.patching.sweep import Sweep
+from residuum.patching.cells.grid import Grid
+from residuum.patching.engine.outcome import Outcome
+from residuum.patching.results.statistics import denominator_warnings
+from residuum.patching.results.sweep import Sweep
 from residuum.runs import Metric, Model, Task
 
 

@@ -13,8 +13,8 @@ import xarray as xr
 
 from residuum.core import OptionError, Provenance
 from residuum.core.paths import file_to_write
-from residuum.patching.statistics import ClusterBy, SweepStatistics, plain, statistics_of
-from residuum.patching.sweep_kinds import KINDS, Kind, cell_address, coordinates
+from residuum.patching.results.kinds import KINDS, Kind, cell_address, coordinates
+from residuum.patching.results.statistics import ClusterBy, SweepStatistics, plain, statistics_of
 from residuum.runs import whole_number
 from residuum.runs.arguments import shown
 
@@ -255,7 +255,7 @@ class Sweep:
         Raises:
             OptionError: labels that are no texts, or not one for each column.
         """
-        from residuum.patching.sweep_figure import figure_of
+        from residuum.patching.results.figure import figure_of
 
         return figure_of(self, title, labels)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from residuum.core import Address
-from residuum.patching.path_nodes import Receiver, exchanged_at
+from residuum.patching.paths.nodes import Receiver, exchanged_at
 from residuum.runs import Change, Forks, Model, Run
 
 _QKV_SHARE = 1 / 3

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from residuum.core import SITES, Address, Patch
 from residuum.models import Batch
-from residuum.patching.grid import Grid
+from residuum.patching.cells.grid import Grid
 from residuum.runs import Metric, Model, Task
 
 _TOKENS_AT_ONCE = 1024

@@ -11,13 +11,13 @@ import xarray as xr
 
 from residuum.core import SILENT, OptionError, Progress
 from residuum.models import Batch
-from residuum.patching.engines import Outcome
-from residuum.patching.path_forked import forked
-from residuum.patching.path_naive import naive, naive_passes
-from residuum.patching.path_nodes import PathGrid, make_path_grid
-from residuum.patching.path_table import PathTable
-from residuum.patching.reader import AnswerReader
-from residuum.patching.statistics import denominator_warnings
+from residuum.patching.engine.outcome import Outcome
+from residuum.patching.engine.reader import AnswerReader
+from residuum.patching.paths.forked import forked
+from residuum.patching.paths.naive import naive, naive_passes
+from residuum.patching.paths.nodes import PathGrid, make_path_grid
+from residuum.patching.results.path_table import PathTable
+from residuum.patching.results.statistics import denominator_warnings
 from residuum.runs import Metric, Model, Task, metric_named, need_model, need_task, refuse_unknown
 
 Direction = Literal["denoise", "noise"]

@@ -10,10 +10,10 @@ import numpy as np
 from torch import Tensor
 
 from residuum.core import SITES, Address, Edit, Patch
-from residuum.patching.grid import Cell
-from residuum.patching.plan import Block
-from residuum.patching.reader import AnswerReader
-from residuum.patching.work import SweepWork, rows_of
+from residuum.patching.cells.grid import Cell
+from residuum.patching.cells.plan import Block
+from residuum.patching.engine.reader import AnswerReader
+from residuum.patching.engine.work import SweepWork, rows_of
 from residuum.runs import Done, Model, Run
 
 

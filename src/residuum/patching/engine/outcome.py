@@ -10,14 +10,14 @@ import numpy as np
 
 from residuum.core import SILENT, OptionError, Progress
 from residuum.models import Batch
-from residuum.patching.forked import ForkedWorker, why_not
-from residuum.patching.grid import Grid
-from residuum.patching.naive import NaiveWorker
-from residuum.patching.plan import plan_blocks
-from residuum.patching.reader import FEW
-from residuum.patching.sizing import sizes_of
-from residuum.patching.work import SweepWork
-from residuum.patching.writing import Writing
+from residuum.patching.cells.grid import Grid
+from residuum.patching.cells.plan import plan_blocks
+from residuum.patching.cells.writing import Writing
+from residuum.patching.engine.forked import ForkedWorker, why_not
+from residuum.patching.engine.naive import NaiveWorker
+from residuum.patching.engine.reader import FEW
+from residuum.patching.engine.sizing import sizes_of
+from residuum.patching.engine.work import SweepWork
 from residuum.runs import (
     CannotFork,
     Done,

@@ -11,13 +11,13 @@ import xarray as xr
 
 from residuum.core import OptionError
 from residuum.figures import HeatMap, Panel
-from residuum.patching.statistics import counted
-from residuum.patching.sweep_kinds import coordinates, short_label
+from residuum.patching.results.kinds import coordinates, short_label
+from residuum.patching.results.statistics import counted
 from residuum.runs.arguments import shown
 
 if TYPE_CHECKING:
-    from residuum.patching.statistics import SweepStatistics
-    from residuum.patching.sweep_kinds import Kind
+    from residuum.patching.results.kinds import Kind
+    from residuum.patching.results.statistics import SweepStatistics
 
 MOST_NEURONS = 64
 """Above this many, only the strongest neurons of each row are drawn."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from residuum.core import Address
-from residuum.patching.path_arrivals import Arrivals
-from residuum.patching.path_nodes import PathGrid, Receiver
-from residuum.patching.path_streams import Cell, PathStreams, replaced
+from residuum.patching.paths.arrivals import Arrivals
+from residuum.patching.paths.nodes import PathGrid, Receiver
+from residuum.patching.paths.streams import Cell, PathStreams, replaced
 
 Place = tuple[int, int]
 """Sender and receiver in the table."""

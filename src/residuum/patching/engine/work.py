@@ -8,9 +8,9 @@ from typing import Any
 
 from residuum.core import content_hash
 from residuum.models import Batch
-from residuum.patching.grid import Grid
-from residuum.patching.plan import Block
-from residuum.patching.writing import Writing
+from residuum.patching.cells.grid import Grid
+from residuum.patching.cells.plan import Block
+from residuum.patching.cells.writing import Writing
 from residuum.runs import Metric, Model, Task, Worker, metric_named
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from residuum.core import Address
-from residuum.patching.grid import Cell
+from residuum.patching.cells.grid import Cell
 from residuum.runs import Change, Forks
 
 FORKED_SITES = (

@@ -9,12 +9,12 @@ import numpy as np
 
 from residuum.core import SILENT, OptionError, Progress
 from residuum.models import Batch
-from residuum.patching.attribution import Method, approximate
-from residuum.patching.engines import Engine, Means, Outcome, sweep_outcome
-from residuum.patching.grid import Grid, make_grid
-from residuum.patching.results import on_grid, sweep_of
-from residuum.patching.sweep import Sweep
-from residuum.patching.writing import FromPrompts, RandomDirection, Writing
+from residuum.patching.building import on_grid, sweep_of
+from residuum.patching.cells.grid import Grid, make_grid
+from residuum.patching.cells.writing import FromPrompts, RandomDirection, Writing
+from residuum.patching.engine.outcome import Engine, Means, Outcome, sweep_outcome
+from residuum.patching.gradients.attribution import Method, approximate
+from residuum.patching.results.sweep import Sweep
 from residuum.runs import (
     Executor,
     Metric,

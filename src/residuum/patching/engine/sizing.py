@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from residuum.core import SITES, OptionError
-from residuum.patching.changes import base_sites
-from residuum.patching.grid import Grid
-from residuum.patching.plan import Sizes
+from residuum.patching.cells.grid import Grid
+from residuum.patching.cells.plan import Sizes
+from residuum.patching.engine.changes import base_sites
 from residuum.runs import Model, Task, free_memory
 
 _WORTHWHILE = 1_800_000_000

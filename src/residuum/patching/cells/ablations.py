@@ -10,8 +10,8 @@ from torch import Tensor
 
 from residuum.core import SITES, Address, OptionError, ShapeError, TaskError, content_hash
 from residuum.models import Batch
-from residuum.patching.grid import Grid
-from residuum.patching.writing import Constant, FromPrompts, Without, Writing
+from residuum.patching.cells.grid import Grid
+from residuum.patching.cells.writing import Constant, FromPrompts, Without, Writing
 from residuum.runs import Capture, Model, Task, shown, whole_number
 
 _AT_ONCE = 64

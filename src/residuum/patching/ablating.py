@@ -7,12 +7,12 @@ from typing import Any
 
 from residuum.core import SILENT, Progress
 from residuum.models import Batch
-from residuum.patching.ablations import Ablation, ablation_named
-from residuum.patching.engines import Engine, Means, sweep_outcome
-from residuum.patching.patch import OPTIONS, asked, controlled
-from residuum.patching.reader import AnswerReader
-from residuum.patching.results import sweep_of
-from residuum.patching.sweep import Sweep
+from residuum.patching.activation_patching import OPTIONS, asked, controlled
+from residuum.patching.building import sweep_of
+from residuum.patching.cells.ablations import Ablation, ablation_named
+from residuum.patching.engine.outcome import Engine, Means, sweep_outcome
+from residuum.patching.engine.reader import AnswerReader
+from residuum.patching.results.sweep import Sweep
 from residuum.runs import Executor, Model, Task, refuse_unknown
 
 

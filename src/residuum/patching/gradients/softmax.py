@@ -18,7 +18,7 @@ from torch import Tensor
 
 from residuum.core import Address
 from residuum.models import open_door
-from residuum.patching.attribution_problem import Problem
+from residuum.patching.gradients.problem import Problem
 
 CORRECTED = ("q", "k")
 """Sites whose softmax is taken exactly. Not those before a norm on queries and keys, which may go

@@ -6,9 +6,9 @@ import numpy as np
 
 from residuum.core import Address, Edit, Freeze, Patch, Progress
 from residuum.models import Batch
-from residuum.patching.engines import Outcome
-from residuum.patching.path_nodes import PathGrid, Receiver, exchanged_at
-from residuum.patching.reader import AnswerReader
+from residuum.patching.engine.outcome import Outcome
+from residuum.patching.engine.reader import AnswerReader
+from residuum.patching.paths.nodes import PathGrid, Receiver, exchanged_at
 from residuum.runs import Model, Run
 
 

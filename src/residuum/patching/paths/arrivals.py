@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from residuum.core import Address
-from residuum.patching.path_nodes import PathGrid, exchanged_at
-from residuum.patching.path_streams import PathStreams
+from residuum.patching.paths.nodes import PathGrid, exchanged_at
+from residuum.patching.paths.streams import PathStreams
 
 
 @dataclass

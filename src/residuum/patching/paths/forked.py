@@ -11,13 +11,13 @@ from torch import Tensor
 
 from residuum.core import Address, Progress, Zero
 from residuum.models import Batch
-from residuum.patching.engines import Outcome
-from residuum.patching.path_arrivals import Arrivals
-from residuum.patching.path_groups import SpreadGroups
-from residuum.patching.path_naive import donor_run
-from residuum.patching.path_nodes import PathGrid, Receiver
-from residuum.patching.path_streams import Cell, PathStreams, base_sites
-from residuum.patching.reader import AnswerReader
+from residuum.patching.engine.outcome import Outcome
+from residuum.patching.engine.reader import AnswerReader
+from residuum.patching.paths.arrivals import Arrivals
+from residuum.patching.paths.groups import SpreadGroups
+from residuum.patching.paths.naive import donor_run
+from residuum.patching.paths.nodes import PathGrid, Receiver
+from residuum.patching.paths.streams import Cell, PathStreams, base_sites
 from residuum.runs import Change, Forks, Model, Run, outer_bound
 
 _TOKENS_AT_ONCE = 128

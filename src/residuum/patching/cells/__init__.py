@@ -1,0 +1,1 @@
+"""What a sweep goes through: cells, blocks of them, and what is written there."""

@@ -1,0 +1,1 @@
+"""How cells are computed: forked runs, whole passes, blocks, sizes."""

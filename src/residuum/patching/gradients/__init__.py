@@ -1,0 +1,1 @@
+"""Approximations of patching by gradients, with their measured error."""

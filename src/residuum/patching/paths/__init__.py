@@ -1,0 +1,1 @@
+"""Path patching: senders, receivers, and the streams between them."""

@@ -1,0 +1,1 @@
+"""Results: sweeps, path tables, knock-outs, and how sure they are."""
