@@ -21,8 +21,8 @@ movers = [cell.at for cell in sweep.top(8) if cell.verdict == "shown" and cell.e
 # 2. Are they needed? Mean-ablated one by one and together, on pairs that did not choose them.
 out = rz.knock_out(model, second, movers, how="mean", controls=20)
 print(f"\nKnocked out on other pairs, where clean is {out.clean.mean():+.2f} {out.unit}:")
-for row in out.to_dataframe().itertuples():
-    print(f"  {row.cell:8} alone {row.alone:+6.2f}   with those above {row.together:+6.2f}")
+for row in out.to_dataframe().to_dict("records"):
+    print(f"  {row['cell']:8} alone {row['alone']:+6.2f}, with those above {row['together']:+6.2f}")
 low, high = out.backup_interval
 print(f"  random sets move it by {out.control:.2f}; {out.rank} of {len(out.random_sets)} reach it")
 print(f"  summed one by one {out.summed:+.2f}, backup {out.backup:+.2f} [{low:.2f}, {high:.2f}]")
@@ -36,8 +36,8 @@ for head in movers:
     later = abs(queries.effects.sel(sender=head)).max().item()
     print(
         f"  {head:8} to the logits: direct {direct.effect(head, 'logits'):+.2f}, "
-        f"through MLPs {through.effect(head, 'logits'):+.2f}; into a later head's query: "
-        + ("none lies after it" if later != later else f"{later:.2f} at most")
+        f"through MLPs {through.effect(head, 'logits'):+.2f}; a later query: "
+        + ("none follows" if later != later else f"{later:.2f} at most")
     )
 
 # 4. And what do these heads themselves read at their queries, keys, and values?
@@ -51,16 +51,17 @@ for head in movers:
 
 # What this shows, and what it does not, said by the numbers.
 share = -out.together / (out.clean.mean() - out.corrupt.mean())
-print(
-    f"\n{len(movers)} heads together carry {100 * share:.0f} % of the distance between clean and "
-    f"corrupt (random sets: p {out.p:.2g}).\nFrom the words they take values: what arrives at "
-    "queries and keys hardly moves the answer.\nThey speak to the MLPs rather than to the logits "
-    "or to later queries.\n"
-    + ("They stand in for each other: alone each costs less.\n" if low > 0 else "")
-    + f"With {len(set(first.templates))} sentence templates, "
-    f"{sweep.statistics().count('undecided')} of {sweep.effects.size} heads stay undecided: "
-    "that they play no part is not shown.\nOther sentences, and what both prompts share, were not "
-    "asked about."
-)
+brought = abs(reads.effects).sum().item()
+values = sum(abs(reads.effect("embed", head.replace(".z", ".v_in"))) for head in movers)
+straight = abs(direct.effects).sum().item() / abs(through.effects).sum().item()
+print(f"""
+{len(movers)} heads together cost {100 * share:.0f} % of the distance between clean and corrupt,
+{out.rank} of {len(out.random_sets)} random sets of as many others cost as much (p {out.p:.2g}).
+Of what the words bring them directly, {100 * values / brought:.0f} % arrives at their values.
+Into the logits they send {100 * straight:.0f} % directly; the rest is made by MLPs on the way.
+{"They stand in for each other: in sum, each alone costs less." if low > 0 else ""}
+With {len(set(first.templates))} templates {sweep.statistics().count("undecided")} of \
+{sweep.effects.size} heads stay undecided: that they play no part is not shown.
+Other sentences, and what both prompts share, were not asked about.""")
 out.figure().save("ioi_knock_out.html")
 reads.figure().save("ioi_reads.html")
