@@ -11,7 +11,6 @@ import residuum as rz
 from residuum.findings.behaviour_stage import shuffled_choice
 from residuum.findings.bench import Bench
 from residuum.findings.evidence import Estimate
-from residuum.findings.parts_stage import all_heads, random_heads
 from residuum.findings.plain import from_plain, to_plain
 from residuum.findings.where_stage import positions, stream
 from residuum.runs import Model
@@ -34,14 +33,15 @@ def test_plain_data_keep_nan() -> None:
     assert back.value == 1.0 and math.isnan(back.low)
 
 
-def test_random_sets_never_hold_a_chosen_head(model: Model) -> None:
-    everyone = all_heads(Bench(model, rz.task("ioi", model, n=8)))
-    chosen = everyone[:3]
-    sets = random_heads(everyone, chosen, 20, seed=0)
-    assert len(sets) == len(set(sets)) == 20
-    assert all(len(each) == 3 and not set(each) & set(chosen) for each in sets)
-    assert sets == random_heads(everyone, chosen, 20, seed=0)
-    assert random_heads(everyone[:4], chosen, 20, seed=0) == []
+def test_clusters_are_drawn_whole() -> None:
+    """Two templates of equal pairs: drawing pairs would feign a narrow interval."""
+    values, labels = [0.0] * 16 + [1.0] * 16, ["a"] * 16 + ["b"] * 16
+    by_pair = Estimate.of_mean(values)
+    by_template = Estimate.of_mean(values, clusters=labels)
+    ratio = Estimate.of_ratio(values, [1.0] * 32, clusters=labels)
+    assert (by_template.low, by_template.high) == (ratio.low, ratio.high) == (0.0, 1.0)
+    assert by_pair.low > 0.2 and by_pair.high < 0.8
+    assert by_template.value == ratio.value == by_pair.value == 0.5
 
 
 def test_random_labels_are_a_coin(model: Model) -> None:

@@ -6,8 +6,17 @@ import math
 
 import pytest
 
-from residuum.findings.evidence import BehaviourEvidence, Estimate, SetEvidence
-from residuum.findings.rules import Rule, behaviour_rules, decide, head_rules, number, share
+from residuum.findings.evidence import BehaviourEvidence, Estimate
+from residuum.findings.part_evidence import HeadEvidence, SetEvidence
+from residuum.findings.rules import (
+    Rule,
+    behaviour_rules,
+    decide,
+    each_rule,
+    head_rules,
+    number,
+    share,
+)
 
 B, H = "behaviour", "heads"
 
@@ -94,6 +103,24 @@ def heads(recovered: float, lost: float, best: float, sets: int = 20) -> SetEvid
 )
 def test_head_rules(evidence: SetEvidence, outcomes: list[str]) -> None:
     assert [rule.outcome for rule in head_rules(evidence)] == outcomes
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "outcome"),
+    [
+        (("shown", "shown"), "holds"),
+        (("shown", "undecided"), "unclear"),
+        (("shown", "not shown"), "fails"),
+    ],
+)
+def test_each_head_by_itself_names_but_does_not_decide(
+    verdicts: tuple[str, ...], outcome: str
+) -> None:
+    effect = Estimate(1.0, 0.9, 1.1, 32)
+    rule = each_rule([HeadEvidence("L0.z[H0]", effect, effect, 0.3, each, ()) for each in verdicts])
+    assert rule.outcome == outcome and "largest joint p 0.3" in rule.found
+    held = rules("holds", "holds", "holds", "holds", "holds")
+    assert decide((*held, rule)) == "supported"
 
 
 def test_numbers_in_words() -> None:

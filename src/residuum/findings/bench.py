@@ -38,6 +38,11 @@ class Bench:
         return metric_named(self.task.metric)
 
     @property
+    def clusters(self) -> tuple[str, ...] | None:
+        """Template of each pair, by which intervals are drawn; None where there are not several."""
+        return tuple(self.task.templates) if len(set(self.task.templates)) > 1 else None
+
+    @property
     def has_wrong(self) -> bool:
         """Whether every pair has wrong answers."""
         wrong = self.task.wrong

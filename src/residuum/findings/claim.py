@@ -8,8 +8,9 @@ from pathlib import PurePath
 import torch
 
 from residuum.findings.bench import Bench
-from residuum.findings.evidence import BehaviourEvidence, PartsEvidence
-from residuum.findings.rules import ENOUGH, Status, number, percent, present, share
+from residuum.findings.evidence import BehaviourEvidence
+from residuum.findings.part_evidence import PartsEvidence
+from residuum.findings.rules import ALPHA, ENOUGH, Status, number, percent, present, share
 from residuum.findings.rules import Rule as Rule
 
 _METRIC_WORDS = {
@@ -94,11 +95,32 @@ def _verdict(parts: PartsEvidence, heads: str, status: Status) -> str:
         f"given {its} corrupt values, a clean run loses {share(joint.swap_drop)}; the best of "
         f"{len(joint.random_recovered)} random {sets} regains {percent(best)}."
     )
+    apart = by_themselves(parts)
+    said += f" In the joint test over all heads {apart}." if apart else ""
     if status == "supported":
         return f"depends on {heads}: {said}"
     if status == "undecided":
         return f"may depend on {heads}, but the evidence is mixed: {said}"
     return f"was not traced to a few heads; the strongest are {heads}: {said}"
+
+
+def by_themselves(parts: PartsEvidence) -> str:
+    """Which of the named heads are not shown by themselves; empty where all are.
+
+    >>> by_themselves(PartsEvidence((), None, (), (), 0.01))  # type: ignore[arg-type]
+    ''
+    """
+    said: list[str] = []
+    for verdict in ("undecided", "not shown"):
+        heads = [short(head.at) for head in parts.heads if head.verdict == verdict]
+        if heads:
+            lowest = min(head.p for head in parts.heads if head.verdict == verdict)
+            alone = "by itself" if len(heads) == 1 else "by themselves"
+            are = "is" if len(heads) == 1 else "are"
+            said.append(f"{listed(heads)} {are} {verdict} {alone} (joint p from {lowest:.2g})")
+    if said and parts.floor > ALPHA:
+        said.append(f"these pairs have too few templates for any p below {parts.floor:.2g}")
+    return "; ".join(said)
 
 
 def falsifier(bench: Bench, named: Sequence[str], found: bool) -> str:
@@ -162,8 +184,8 @@ def limits(clean: torch.Tensor, corrupt: torch.Tensor, lengths: torch.Tensor) ->
 
 
 LIMITS = (
-    "Naming a head says that its value matters, not what it computes. How the heads work together "
-    "was not examined.",
+    "Naming a head says that its value matters, not what it computes. A mover is one by three "
+    "measurements; what else it does, and how the heads work together, was not examined.",
     "A head that is not named may still be able to take over (a backup), and a head that is named "
     "may only pass on what an earlier one found.",
     "Silencing a head (writing zeros) takes it out of its usual range; such numbers are given "

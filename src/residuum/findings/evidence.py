@@ -29,10 +29,18 @@ class Estimate:
     n: int
 
     @staticmethod
-    def of_mean(values: Sequence[float], seed: int = 0) -> Estimate:
-        """Mean with a bootstrap interval (percentile, 2,000 resamples)."""
+    def of_mean(
+        values: Sequence[float], seed: int = 0, clusters: Sequence[str] | None = None
+    ) -> Estimate:
+        """Mean with a bootstrap interval (percentile, 2,000 resamples); whole clusters are drawn.
+
+        Args:
+            values: one for each example.
+            seed: of the draws.
+            clusters: a label for each example; None draws examples.
+        """
         numbers = [float(value) for value in values]
-        low, high = bootstrap_mean_interval(numbers, seed=seed)
+        low, high = bootstrap_mean_interval(numbers, seed=seed, clusters=clusters)
         return Estimate(sum(numbers) / len(numbers), low, high, len(numbers))
 
     @staticmethod
@@ -42,20 +50,30 @@ class Estimate:
         return Estimate(float(sum(hits)) / len(hits), low, high, len(hits))
 
     @staticmethod
-    def of_ratio(values: Sequence[float], distances: Sequence[float], seed: int = 0) -> Estimate:
+    def of_ratio(
+        values: Sequence[float],
+        distances: Sequence[float],
+        seed: int = 0,
+        clusters: Sequence[str] | None = None,
+    ) -> Estimate:
         """Mean value over mean distance, pairs drawn together; NaN where the distance is 0.
 
         Drawing value and distance of a pair together keeps what only makes all of a pair's numbers
-        larger out of the interval.
+        larger out of the interval. With ``clusters``, a label for each pair, whole clusters are
+        drawn.
         """
         parts, wholes = np.asarray(values, dtype=float), np.asarray(distances, dtype=float)
         n = len(parts)
         if not wholes.sum():
             return Estimate(math.nan, math.nan, math.nan, n)
         ratio = float(parts.sum() / wholes.sum())
-        if n < 2:
+        if clusters is not None:
+            _, unit = np.unique(np.asarray(clusters), return_inverse=True)
+            parts, wholes = np.bincount(unit, parts), np.bincount(unit, wholes)
+        units = len(parts)
+        if units < 2:
             return Estimate(ratio, math.nan, math.nan, n)
-        drawn = np.random.default_rng(seed).integers(0, n, size=(RESAMPLES, n))
+        drawn = np.random.default_rng(seed).integers(0, units, size=(RESAMPLES, units))
         with np.errstate(divide="ignore", invalid="ignore"):
             ratios = parts[drawn].sum(axis=1) / wholes[drawn].sum(axis=1)
         low, high = np.nanquantile(ratios, [0.025, 0.975])
@@ -121,9 +139,14 @@ class GridEvidence:
         site: what was patched.
         rows, cols: labels.
         effects: ``[row][col]`` mean change of the metric towards clean.
-        low, high: ``[row][col]`` ends of the 95 % intervals.
+        low, high: ``[row][col]`` ends of the 95 % intervals, by template.
+        p: ``[row][col]`` joint sign-flip p over all cells (max-T), by template.
+        verdict: ``[row][col]`` ``shown``, ``not shown`` or ``undecided``.
         recovered: ``[row][col]`` effect over the distance from corrupt to clean.
         n: pairs.
+        floor: smallest p that these pairs can give.
+        sure: how many cells are shown, and by what test, in words.
+        warnings: what a reader must know before quoting a verdict.
     """
 
     site: str
@@ -132,8 +155,13 @@ class GridEvidence:
     effects: tuple[tuple[float, ...], ...]
     low: tuple[tuple[float, ...], ...]
     high: tuple[tuple[float, ...], ...]
+    p: tuple[tuple[float, ...], ...]
+    verdict: tuple[tuple[str, ...], ...]
     recovered: tuple[tuple[float, ...], ...]
     n: int
+    floor: float
+    sure: str
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -153,65 +181,6 @@ class WhereEvidence:
     parts: GridEvidence
     chosen: tuple[str, ...]
     chosen_recovered: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class HeadEvidence:
-    """Three interventions on one head, on pairs that had no part in choosing it.
-
-    Attributes:
-        at: its address.
-        patch: effect of its clean value in the corrupt run.
-        recovered: the same over the distance from corrupt to clean.
-        swap_drop: what the clean run loses when the head takes its corrupt value.
-        zero_drop: what the clean run loses when the head writes nothing.
-        patch_values: the patch effect of every pair.
-    """
-
-    at: str
-    patch: Estimate
-    recovered: Estimate
-    swap_drop: Estimate
-    zero_drop: Estimate
-    patch_values: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class SetEvidence:
-    """The chosen heads together, against random heads of the same number.
-
-    Attributes:
-        recovered: patched together, over the distance from corrupt to clean.
-        swap_drop, zero_drop: lost by the clean run, over the same distance.
-        random_recovered, random_swap_drop, random_zero_drop: the same for each random set.
-        all_heads_recovered: all heads patched at once: what heads can carry at most.
-    """
-
-    recovered: Estimate
-    swap_drop: Estimate
-    zero_drop: Estimate
-    random_recovered: tuple[float, ...]
-    random_swap_drop: tuple[float, ...]
-    random_zero_drop: tuple[float, ...]
-    all_heads_recovered: Estimate
-
-
-@dataclass(frozen=True)
-class Picture:
-    """Attention of one head on one prompt, ``weights[query][key]``."""
-
-    at: str
-    tokens: tuple[str, ...]
-    weights: tuple[tuple[float, ...], ...]
-
-
-@dataclass(frozen=True)
-class PartsEvidence:
-    """The named heads, one by one and together, with their attention on an example."""
-
-    heads: tuple[HeadEvidence, ...]
-    together: SetEvidence
-    pictures: tuple[Picture, ...]
 
 
 @dataclass(frozen=True)

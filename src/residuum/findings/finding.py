@@ -12,11 +12,11 @@ from residuum.findings.budget import Budget
 from residuum.findings.evidence import (
     BehaviourEvidence,
     LensEvidence,
-    PartsEvidence,
     Sample,
     WhereEvidence,
 )
-from residuum.findings.pictures import head_bars
+from residuum.findings.head_pictures import head_bars
+from residuum.findings.part_evidence import PartsEvidence, RolesEvidence
 from residuum.findings.plain import from_plain, to_plain
 from residuum.findings.report import report_html
 from residuum.findings.rules import Rule, Status
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from residuum.figures import Bars
 
-SCHEMA = "residuum.finding/1"
+SCHEMA = "residuum.finding/2"
 _ENVELOPE = ("schema", "hash", "finding")
 FILE, REPORT = "finding.json", "report.html"
 
@@ -51,8 +51,8 @@ class Finding:
         metric, unit: of the effects.
         budget: what was spent.
         rules: how the status was decided.
-        behaviour, lens, where, parts: the evidence; the later ones are None where the behaviour
-            was absent.
+        behaviour, lens, where, parts, roles: the evidence; the later ones are None where the
+            behaviour was absent.
         samples: some of the pairs, as text.
         task: the pairs as token ids, enough to run it again.
         provenance: model, weights, tokenizer, data, seed, software.
@@ -73,9 +73,15 @@ class Finding:
     lens: LensEvidence
     where: WhereEvidence | None
     parts: PartsEvidence | None
+    roles: RolesEvidence | None
     samples: tuple[Sample, ...]
     task: dict[str, Any]
     provenance: Provenance
+
+    @property
+    def movers(self) -> tuple[str, ...]:
+        """Addresses of heads shown to move the answer from where it stands to the last token."""
+        return self.roles.movers if self.roles else ()
 
     @property
     def hash(self) -> str:
@@ -106,7 +112,7 @@ class Finding:
         if data["schema"] != SCHEMA:
             raise StoreError(
                 f"a finding of schema {data['schema']!r}, this version reads {SCHEMA!r}",
-                mend="read it with the version that wrote it, or investigate again",
+                mend="investigate again, or read it with the version that wrote it",
             )
         if verify and content_hash(data["finding"]) != data["hash"]:
             raise CheckFailed(
@@ -161,14 +167,19 @@ class Finding:
         return head_bars(self)
 
     def to_dataframe(self) -> pd.DataFrame:
-        """One row for each named head: effect of patching, swapping and silencing, with ends."""
+        """One row for each named head: what patching gains and each way of removal costs.
+
+        Columns: ``at``, ``patch``, ``recovered`` and a way each (``swapped``, …), with ``_low`` and
+        ``_high``; ``p``, ``verdict``.
+        """
         import pandas as pd
 
-        rows = [
-            {"at": head.at}
-            | {f"{name}{end}": getattr(getattr(head, name), value)
-               for name in ("patch", "recovered", "swap_drop", "zero_drop")
-               for end, value in (("", "value"), ("_low", "low"), ("_high", "high"))}
-            for head in (self.parts.heads if self.parts else ())
-        ]  # fmt: skip
+        rows = []
+        for i, head in enumerate(self.parts.heads if self.parts else ()):
+            measured = {"patch": head.patch, "recovered": head.recovered}
+            measured |= {each.how: each.alone[i] for each in self.parts.removals}  # type: ignore[union-attr]
+            row: dict[str, Any] = {"at": head.at}
+            for name, value in measured.items():
+                row |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
+            rows.append(row | {"p": head.p, "verdict": head.verdict})
         return pd.DataFrame(rows)

@@ -9,10 +9,10 @@ from residuum.findings.budget import Budget
 from residuum.findings.evidence import (
     BehaviourEvidence,
     LensEvidence,
-    PartsEvidence,
     Sample,
     WhereEvidence,
 )
+from residuum.findings.part_evidence import PartsEvidence, RolesEvidence
 from residuum.findings.rules import Rule, Status
 
 
@@ -92,6 +92,11 @@ class Found(Protocol):
     @property
     def parts(self) -> PartsEvidence | None:
         """Which heads."""
+        ...
+
+    @property
+    def roles(self) -> RolesEvidence | None:
+        """What they do for the answer."""
         ...
 
     @property

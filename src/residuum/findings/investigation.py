@@ -17,14 +17,15 @@ from residuum.findings.budget import Budget, budget_named
 from residuum.findings.evidence import (
     BehaviourEvidence,
     LensEvidence,
-    PartsEvidence,
     Sample,
     WhereEvidence,
 )
 from residuum.findings.finding import SCHEMA, Finding
 from residuum.findings.lens_stage import lens
+from residuum.findings.part_evidence import PartsEvidence, RolesEvidence
 from residuum.findings.parts_stage import parts
-from residuum.findings.rules import behaviour_rules, decide, head_rules, present
+from residuum.findings.roles_stage import roles
+from residuum.findings.rules import behaviour_rules, decide, each_rule, head_rules, present
 from residuum.findings.stages import Stages
 from residuum.findings.where_stage import where
 from residuum.runs import Model, Task, make_task
@@ -46,8 +47,9 @@ def investigate(
 
     The chain: the behaviour against random labels; the logit lens; patching of the stream, of
     every head, and of each layer's attention and MLP; the strongest heads, chosen on one half of
-    the pairs, one by one and together on the other half, against random sets of heads. Where the
-    behaviour is absent it stops after the lens and says so.
+    the pairs, one by one and together on the other half, against random sets of heads; and which
+    heads write the answer by their direct path to the logits. Where the behaviour is absent it
+    stops after the lens and says so.
 
     Args:
         model: a loaded model.
@@ -164,24 +166,31 @@ class _Chain:
             "lens", LensEvidence, lambda: lens(self.bench, progress=self.numbered(2))
         )
         rules = behaviour_rules(shown, self.bench.metric.unit)
-        places, named = None, None
+        places, named, does = None, None, None
         if present(rules):
-            places = self.stages.run("where", WhereEvidence, self.where)
-            heads = places.chosen
-            named = self.stages.run(
-                "parts", PartsEvidence, lambda: self.parts(heads), {"heads": list(heads)}
-            )
-            rules += head_rules(named.together)
-        return self.assembled(shown, reading, places, named, rules, n_given)
+            places = found = self.stages.run("where", WhereEvidence, self.where)
+            heads = {"heads": list(places.chosen)}
+            named = self.stages.run("parts", PartsEvidence, lambda: self.parts(found), heads)
+            does = self.stages.run("roles", RolesEvidence, lambda: self.roles(found), heads)
+            rules += (*head_rules(named.together), each_rule(named.heads))
+        return self.assembled(shown, reading, places, named, does, rules, n_given)
 
     def where(self) -> WhereEvidence:
         return where(self.choose, self.bench, self.budget.max_heads, self.numbered(3))
 
-    def parts(self, heads: tuple[str, ...]) -> PartsEvidence:
-        return parts(self.bench, heads, self.budget.random_sets, self.numbered(4))
+    def parts(self, found: WhereEvidence) -> PartsEvidence:
+        sets = self.budget.random_sets
+        return parts(self.bench, found.chosen, sets, found.heads, self.numbered(4))
+
+    def roles(self, found: WhereEvidence) -> RolesEvidence:
+        spend = self.budget
+        return roles(
+            self.choose, self.bench, found.chosen, spend.max_heads, spend.random_sets,
+            self.numbered(5),
+        )  # fmt: skip
 
     def numbered(self, number: int) -> Progress:
-        return _Numbered(self.progress, f"{number}/4")
+        return _Numbered(self.progress, f"{number}/5")
 
     def assembled(
         self,
@@ -189,6 +198,7 @@ class _Chain:
         reading: LensEvidence,
         places: WhereEvidence | None,
         named: PartsEvidence | None,
+        does: RolesEvidence | None,
         rules: Any,
         n_given: int,
     ) -> Finding:
@@ -210,6 +220,7 @@ class _Chain:
             lens=reading,
             where=places,
             parts=named,
+            roles=does,
             samples=samples(self.bench),
             task=self.task.to_json(),
             provenance=self.bench.model.provenance(

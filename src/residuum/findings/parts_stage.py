@@ -6,135 +6,90 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from residuum.core import SILENT, Edit, Patch, Progress, Zero
+from residuum.core import SILENT, Patch, Progress
 from residuum.findings.bench import Bench
-from residuum.findings.evidence import (
-    Estimate,
-    HeadEvidence,
-    PartsEvidence,
-    Picture,
-    SetEvidence,
-)
-from residuum.runs import Run
+from residuum.findings.evidence import Estimate, GridEvidence
+from residuum.findings.part_evidence import SWAP, ZERO, HeadEvidence, PartsEvidence, SetEvidence
+from residuum.findings.removing import OtherPrompt, knocked_out, removal, removed
+from residuum.patching import Knockout
 
 
 def parts(
-    bench: Bench, chosen: Sequence[str], random_sets: int, progress: Progress = SILENT
+    bench: Bench,
+    chosen: Sequence[str],
+    random_sets: int,
+    grid: GridEvidence,
+    progress: Progress = SILENT,
 ) -> PartsEvidence:
-    """Patch, swap and silence the chosen heads; then as many random ones, again and again.
+    """Patch the chosen heads and take them out; then as many random ones, again and again.
 
     Args:
         bench: the measuring half.
         chosen: addresses of heads, ``L2.z[H3]``.
         random_sets: how many random sets of as many other heads.
+        grid: the sweep over all heads on the measuring half: each head's p and verdict.
         progress: told of every forward pass.
     """
-    return _Surgeon(bench, progress).operate(tuple(chosen), random_sets)
+    patched = removed(bench, chosen, OtherPrompt(), random_sets, progress, backwards=True)
+    taken_out, left_out = knocked_out(bench, chosen, random_sets, progress)
+    pairs = zip(chosen, patched.singles, strict=True)
+    return PartsEvidence(
+        heads=tuple(_head(bench, at, effects, grid) for at, effects in pairs),
+        together=_together(bench, patched, taken_out),
+        removals=tuple(removal(name, out, bench) for name, out in taken_out.items()),
+        left_out=left_out,
+        floor=grid.floor,
+    )
 
 
-class _Surgeon:
-    """Holds the two captured runs that every patch is taken from."""
-
-    def __init__(self, bench: Bench, progress: Progress) -> None:
-        self.bench = bench
-        self.progress = progress
-        self.clean_run: Run = bench.run("clean", capture=["z", "pattern"])
-        self.corrupt_run: Run = bench.run("corrupt", capture=["z"])
-
-    def operate(self, chosen: tuple[str, ...], random_sets: int) -> PartsEvidence:
-        sets = random_heads(all_heads(self.bench), chosen, random_sets, self.bench.seed)
-        self.progress.start("heads and controls", 3 * (len(chosen) + 1 + len(sets)) + 1)
-        try:
-            heads = tuple(self.head(at) for at in chosen)
-            together = self.together(chosen, sets)
-        finally:
-            self.progress.finish()
-        return PartsEvidence(heads, together, tuple(self.picture(at) for at in chosen))
-
-    def head(self, at: str) -> HeadEvidence:
-        patch, swap, zero = self.three((at,))
-        return HeadEvidence(
-            at=at,
-            patch=Estimate.of_mean(patch.tolist()),
-            recovered=self.share(patch),
-            swap_drop=Estimate.of_mean(swap.tolist()),
-            zero_drop=Estimate.of_mean(zero.tolist()),
-            patch_values=tuple(patch.tolist()),
-        )
-
-    def together(self, chosen: tuple[str, ...], sets: list[tuple[str, ...]]) -> SetEvidence:
-        recovered, swap, zero = (self.share(values) for values in self.three(chosen))
-        random = [[self.share(values).value for values in self.three(each)] for each in sets]
-        return SetEvidence(
-            recovered=recovered,
-            swap_drop=swap,
-            zero_drop=zero,
-            random_recovered=tuple(row[0] for row in random),
-            random_swap_drop=tuple(row[1] for row in random),
-            random_zero_drop=tuple(row[2] for row in random),
-            all_heads_recovered=self.share(self.patched(all_heads(self.bench))),
-        )
-
-    def three(self, heads: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Effects of patching, swapping and silencing these heads, each ``[example]``."""
-        swaps = [Patch(at, self.corrupt_run) for at in heads]
-        return (
-            self.patched(heads),
-            self.drop(swaps),
-            self.drop([Zero(at) for at in heads]),
-        )
-
-    def patched(self, heads: tuple[str, ...]) -> np.ndarray:
-        """What the corrupt run gains when these heads take their clean values."""
-        values = self.bench.values("corrupt", [Patch(at, self.clean_run) for at in heads])
-        self.progress.advance()
-        return values - self.bench.corrupt
-
-    def drop(self, edits: Sequence[Edit]) -> np.ndarray:
-        """What the clean run loses under these edits."""
-        values = self.bench.values("clean", edits)
-        self.progress.advance()
-        return self.bench.clean - values
-
-    def share(self, values: np.ndarray) -> Estimate:
-        """Values as a share of the distance from corrupt to clean."""
-        return Estimate.of_ratio(values.tolist(), (self.bench.clean - self.bench.corrupt).tolist())
-
-    def picture(self, at: str, example: int = 0) -> Picture:
-        """The head's attention on an example prompt, padding cut off."""
-        layer, head = _numbers(at)
-        size = int(self.bench.task.lengths[example])
-        pattern = self.clean_run["pattern", layer][example, head, :size, :size]
-        weights = tuple(tuple(round(float(w), 4) for w in row) for row in pattern)
-        return Picture(at, self.bench.prompt("clean", example), weights)
+def _head(bench: Bench, at: str, effects: np.ndarray, grid: GridEvidence) -> HeadEvidence:
+    layer, head = numbers(at)
+    return HeadEvidence(
+        at=at,
+        patch=Estimate.of_mean(effects.tolist(), clusters=bench.clusters),
+        recovered=share(bench, effects),
+        p=grid.p[layer][head],
+        verdict=grid.verdict[layer][head],
+        patch_values=tuple(effects.tolist()),
+    )
 
 
-def all_heads(bench: Bench) -> tuple[str, ...]:
-    """Addresses of every head of the model."""
-    layers, heads = bench.model.n_layers, bench.model.n_heads
-    return tuple(f"L{layer}.z[H{head}]" for layer in range(layers) for head in range(heads))
+def _together(bench: Bench, patched: Knockout, taken_out: dict[str, Knockout]) -> SetEvidence:
+    swap, zero = taken_out[SWAP], taken_out[ZERO]
+    return SetEvidence(
+        recovered=share(bench, patched.joint[-1]),
+        swap_drop=share(bench, -swap.joint[-1]),
+        zero_drop=share(bench, -zero.joint[-1]),
+        random_recovered=_shares(bench, patched.random_joint),
+        random_swap_drop=_shares(bench, -swap.random_joint),
+        random_zero_drop=_shares(bench, -zero.random_joint),
+        all_heads_recovered=share(bench, _all_patched(bench)),
+    )
 
 
-def random_heads(
-    everyone: Sequence[str], chosen: Sequence[str], count: int, seed: int
-) -> list[tuple[str, ...]]:
-    """Random sets of heads, as many as were chosen, none of them chosen; all different sets.
+def share(bench: Bench, values: np.ndarray) -> Estimate:
+    """Values as a share of the distance from corrupt to clean."""
+    distances = (bench.clean - bench.corrupt).tolist()
+    return Estimate.of_ratio(values.tolist(), distances, clusters=bench.clusters)
 
-    Fewer than ``count`` where fewer are possible.
+
+def _shares(bench: Bench, sets: np.ndarray) -> tuple[float, ...]:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return tuple((sets.mean(axis=1) / bench.distance).tolist())
+
+
+def _all_patched(bench: Bench) -> np.ndarray:
+    """What the corrupt run gains when every head takes its clean value."""
+    clean = bench.run("clean", capture=["z"])
+    edits = [Patch(f"L{layer}.z", clean) for layer in range(bench.model.n_layers)]
+    return bench.values("corrupt", edits) - bench.corrupt
+
+
+def numbers(at: str) -> tuple[int, int]:
+    """Layer and head of an address.
+
+    >>> numbers("L2.z[H3]")
+    (2, 3)
     """
-    others = [at for at in everyone if at not in chosen]
-    if len(others) < len(chosen):
-        return []
-    rng = np.random.default_rng(seed)
-    found: dict[tuple[str, ...], None] = {}
-    for _ in range(20 * count):
-        if len(found) == count:
-            break
-        drawn = rng.choice(len(others), size=len(chosen), replace=False)
-        found[tuple(others[index] for index in sorted(drawn))] = None
-    return list(found)
-
-
-def _numbers(at: str) -> tuple[int, int]:
     layer, head = at.removesuffix("]").split(".z[H")
     return int(layer.removeprefix("L")), int(head)

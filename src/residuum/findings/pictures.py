@@ -1,23 +1,14 @@
-"""The pictures of a finding's report."""
+"""The pictures of a finding's report: behaviour, lens, sweeps and data."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from residuum.figures import (
-    Bars,
-    Column,
-    Guide,
-    HeatMap,
-    Lines,
-    Panel,
-    Series,
-    Table,
-)
-from residuum.findings.claim import metric_words, short
-from residuum.findings.evidence import Estimate, GridEvidence
+from residuum.figures import Column, Guide, HeatMap, Lines, Series, Table
+from residuum.findings.claim import metric_words
+from residuum.findings.evidence import GridEvidence
 from residuum.findings.found import Found
-from residuum.findings.rules import number, percent, share
+from residuum.findings.rules import percent
 
 _NOT_NEEDED = "that the cell is needed: other parts may be able to stand in for it."
 
@@ -88,15 +79,17 @@ def stream_map(finding: Found) -> HeatMap | None:
 
 
 def head_map(finding: Found) -> HeatMap:
-    """Every head."""
+    """Every head; numbers in the cells that are shown."""
     assert finding.where is not None
+    said = finding.where.heads.sure
     return _map(
         finding.where.heads,
         finding,
         x="head",
         title="Every attention head",
-        caption="One head at all positions.",
+        caption=f"One head at all positions. A number stands where the effect is shown: {said}.",
         does_not_show=_NOT_NEEDED,
+        marked=True,
     )
 
 
@@ -115,12 +108,20 @@ def part_map(finding: Found) -> HeatMap:
 
 
 def _map(
-    grid: GridEvidence, finding: Found, *, x: str, title: str, caption: str, does_not_show: str
+    grid: GridEvidence,
+    finding: Found,
+    *,
+    x: str,
+    title: str,
+    caption: str,
+    does_not_show: str,
+    marked: bool = False,
 ) -> HeatMap:
     return HeatMap(
         np.asarray(grid.recovered, dtype=float)[::-1],
         row_labels=list(reversed(grid.rows)),
         col_labels=grid.cols,
+        cell_text=_shown(grid) if marked else None,
         x=x,
         y="layer",
         unit="of the distance",
@@ -131,129 +132,18 @@ def _map(
     )
 
 
-def head_bars(finding: Found) -> Bars:
-    """The named heads' patch effects; where none is named, the answer's own metric."""
-    if finding.parts is None:
-        seen = finding.behaviour
-        return _bars(
-            ["clean", "corrupt"], [seen.metric_clean, seen.metric_corrupt], finding.unit,
-            title=f"{metric_words(finding.metric)} on both sides", caption="",
-        )  # fmt: skip
-    heads = finding.parts.heads
-    return _bars(
-        [short(head.at) for head in heads],
-        [head.patch for head in heads],
-        finding.unit,
-        title="Effect of giving one head its clean value",
-        caption=f"Change of the {metric_words(finding.metric)} towards clean, in the corrupt "
-        f"run; mean over {heads[0].patch.n} pairs, with 95 % intervals.",
-    )
-
-
-def _bars(names: list[str], values: list[Estimate], unit: str, *, title: str, caption: str) -> Bars:
-    return Bars(
-        names,
-        [each.value for each in values],
-        lo=[each.low for each in values],
-        hi=[each.high for each in values],
-        x="effect",
-        unit=unit,
-        order="given",
-        title=title,
-        caption=caption,
-    )
-
-
-def head_table(finding: Found) -> Table:
-    """Each named head under three interventions."""
-    assert finding.parts is not None
-    rows = [
-        [
-            short(head.at),
-            100 * head.recovered.value,
-            number(head.patch),
-            number(head.swap_drop),
-            number(head.zero_drop),
-        ]
-        for head in finding.parts.heads
+def _shown(grid: GridEvidence) -> list[list[str]]:
+    """The share recovered, where the effect is shown; nothing elsewhere. The last layer first."""
+    lines = zip(reversed(grid.recovered), reversed(grid.verdict), strict=True)
+    return [
+        [_brief(value) if verdict == "shown" else "" for value, verdict in zip(*line, strict=True)]
+        for line in lines
     ]
-    columns = [Column(f"{what} ({finding.unit})", align="right")
-               for what in ("patched gains", "swapped loses", "silenced loses")]  # fmt: skip
-    return Table(
-        [Column("head"), Column("recovers (%)", digits=0), *columns],
-        rows,
-        title="The heads one by one, with 95 % intervals",
-        caption="**Patched**: its clean value in the corrupt run; as a share of the distance "
-        "between corrupt and clean this is what it **recovers**. **Swapped**: its corrupt value in "
-        "the clean run. **Silenced**: zeros in the clean run, which also takes away what the head "
-        "does on both prompts alike.",
-        does_not_show="effects that only appear together: they are in the comparison below.",
-    )
 
 
-def control_table(finding: Found) -> Table:
-    """The named heads together, beside the random sets."""
-    assert finding.parts is not None
-    joint = finding.parts.together
-    rows = [
-        _control("patched: recover", joint.recovered, joint.random_recovered),
-        _control("swapped: lose", joint.swap_drop, joint.random_swap_drop),
-        _control("silenced: lose", joint.zero_drop, joint.random_zero_drop),
-    ]
-    return Table(
-        [
-            Column("all together"),
-            Column("named heads", align="right"),
-            Column("random: mean", align="right"),
-            Column("random: highest", align="right"),
-        ],
-        rows,
-        title="The named heads together, against random heads",
-        caption="Shares of the distance between corrupt and clean, with 95 % intervals. Random: "
-        f"{len(joint.random_recovered)} sets of {len(finding.components)} heads, none of them "
-        "named. All heads of the model together recover "
-        f"{share(joint.all_heads_recovered)}.",
-    )
-
-
-def _control(name: str, estimate: Estimate, random: tuple[float, ...]) -> list[str]:
-    mean = sum(random) / len(random) if random else float("nan")
-    return [name, share(estimate), percent(mean), percent(max(random, default=float("nan")))]
-
-
-def attention_panel(finding: Found) -> Panel:
-    """The named heads' attention on one prompt."""
-    assert finding.parts is not None
-    maps = [
-        HeatMap(
-            [
-                [weight if key <= query else None for key, weight in enumerate(row)]
-                for query, row in enumerate(picture.weights)
-            ],
-            row_labels=_numbered(picture.tokens),
-            col_labels=_numbered(picture.tokens),
-            x="looked at (key)",
-            y="looking (query)",
-            unit="attention",
-            scale="sequential",
-            limits=(0.0, 1.0),
-            title=short(picture.at),
-        )
-        for picture in finding.parts.pictures
-    ]
-    prompt = " ".join(token.strip() for token in finding.parts.pictures[0].tokens)
-    return Panel(
-        maps,
-        columns=4,
-        title="Attention of the named heads on one prompt",
-        caption=f"“{prompt}” Each row is a token looking back; a row sums to 1. Click a map for "
-        "its tokens and numbers.",
-        does_not_show="that what a head looks at is what it is used for.",
-    )
-
-
-def _numbered(tokens: tuple[str, ...]) -> list[str]:
-    return [f"{pos} {token.strip()}" for pos, token in enumerate(tokens)]
+def _brief(value: float) -> str:
+    """A share with one digit where it is below one percent."""
+    return percent(value) if abs(value) >= 0.01 else f"{100 * value:.1f} %"
 
 
 def sample_table(finding: Found) -> Table:

@@ -19,7 +19,7 @@ HALF = 0.05
 """Both, for weights in 16 bits."""
 _COMPARED = (
     "status", "components", "metric", "unit", "budget", "rules", "behaviour", "lens", "where",
-    "parts", "samples",
+    "parts", "roles", "samples",
 )  # fmt: skip
 _SHOWN = 5
 

@@ -19,15 +19,12 @@ from residuum.figures import (
     Table,
     page,
 )
-from residuum.findings.claim import metric_words, model_name, short
+from residuum.findings.claim import metric_words, model_name
 from residuum.findings.evidence import Estimate
 from residuum.findings.found import Found
+from residuum.findings.head_report import chosen_heads, controls, found_lines, half, written_by
 from residuum.findings.pictures import (
-    attention_panel,
-    control_table,
-    head_bars,
     head_map,
-    head_table,
     lens_lines,
     lens_map,
     part_map,
@@ -52,7 +49,9 @@ def report_html(finding: Found, replay_path: str = "finding.json") -> str:
     if finding.where is not None:
         parts += _where(finding)
     if finding.parts is not None:
-        parts += [*_heads(finding), *_controls(finding)]
+        parts += [*chosen_heads(finding), *controls(finding)]
+    if finding.roles is not None:
+        parts += written_by(finding)
     parts += [*_decision(finding), *_data(finding), *_origin(finding, replay_path)]
     return page(
         f"{finding.task['name']} in {name}",
@@ -66,6 +65,7 @@ def _top(finding: Found) -> list[Part]:
     return [
         Callout(finding.claim, title=_badge(finding), tone=_TONES[finding.status]),  # type: ignore[arg-type]
         Stats(_stats(finding)),
+        *found_lines(finding),
         Paragraph(f"**What would refute it.** {finding.falsifier}"),
         Fold("What it is about, and what it does not say", [
             Paragraph("**It is about**"), Bullets(finding.scope),
@@ -169,42 +169,11 @@ def _where(finding: Found) -> list[Part]:
     stream = stream_map(finding)
     if stream is not None:
         shown.append(stream)
-    return [*shown, head_map(finding), part_map(finding)]
-
-
-def _heads(finding: Found) -> list[Part]:
-    assert finding.where is not None and finding.parts is not None
-    names = ", ".join(f"`{short(at)}`" for at in finding.components)
-    return [
-        Heading("Which heads?"),
-        Paragraph(
-            f"{names}: the heads that moved the answer most on {_half(finding)} pairs set "
-            "apart for choosing. All numbers below are from the other pairs, which had no "
-            "part in the choice."
-        ),
-        head_bars(finding),
-        head_table(finding),
-        Heading("What do they look at?"),
-        attention_panel(finding),
-    ]
-
-
-def _half(finding: Found) -> int:
-    """Pairs that heads were chosen on."""
-    return len(finding.task["clean"]) - finding.behaviour.contrast.n
-
-
-def _controls(finding: Found) -> list[Part]:
-    assert finding.parts is not None
-    return [
-        Heading("Would any heads do?"),
-        Paragraph(
-            "The named heads together, against random sets of as many other heads, treated in the "
-            "same way. What even all heads of the model do not recover comes through the words "
-            "themselves, which stay corrupt at their own position."
-        ),
-        control_table(finding),
-    ]
+    warnings = finding.where.heads.warnings if finding.where else ()
+    shown.append(head_map(finding))
+    if warnings:
+        shown.append(Paragraph(f"Note: {'; '.join(warnings)}."))
+    return [*shown, part_map(finding)]
 
 
 def _decision(finding: Found) -> list[Part]:
@@ -215,7 +184,11 @@ def _decision(finding: Found) -> list[Part]:
             "By these rules, and by nobody's opinion. A rule about the behaviour that fails, heads "
             f"that recover less than {percent(ENOUGH)}, or heads no better than random ones make "
             "it **not supported**; all rules holding makes it **supported**; anything between is "
-            "**undecided**."
+            "**undecided**. The rule about each head by itself decides no status: the claim is "
+            "about the heads together; a head that it does not show is named as such in the "
+            "claim. Intervals of heads are drawn by template where there are several, those of "
+            "the behaviour by pair; p-values are joint over all cells of a sweep (sign flips of "
+            "whole templates, largest t)."
         ),
         Table(["outcome", "rule", "demands", "found"], rows),
     ]
@@ -227,7 +200,7 @@ def _data(finding: Found) -> list[Part]:
         Heading("The data"),
         Paragraph(
             f"{total} pairs, from {finding.task['source'] or 'the caller'}: "
-            f"{_half(finding)} to choose heads, {finding.behaviour.contrast.n} to measure. The "
+            f"{half(finding)} to choose heads, {finding.behaviour.contrast.n} to measure. The "
             f"first {len(finding.samples)} of those measured on:"
         ),
         sample_table(finding),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from residuum.findings.evidence import BehaviourEvidence, Estimate, SetEvidence
+from residuum.findings.evidence import BehaviourEvidence, Estimate
+from residuum.findings.part_evidence import HeadEvidence, SetEvidence
 
 Status = Literal["supported", "not supported", "undecided"]
 Outcome = Literal["holds", "fails", "unclear"]
 ENOUGH = 0.3
 """Share of the clean-corrupt distance that the named heads together must move, both ways."""
+ALPHA = 0.05
+"""Joint p up to which a head is shown by itself."""
 FEWEST_SETS = 10
 """Random sets below which the comparison with chance stays unclear."""
 
@@ -24,14 +28,15 @@ class Rule:
         demands: what must hold, in words.
         found: what was found, in numbers.
         outcome: ``holds``, ``fails`` or ``unclear``.
-        asks: ``behaviour`` or ``heads``.
+        asks: ``behaviour``, ``heads`` (together), or ``each`` head by itself: that one decides how
+            heads are named, not the status.
     """
 
     name: str
     demands: str
     found: str
     outcome: Outcome
-    asks: Literal["behaviour", "heads"]
+    asks: Literal["behaviour", "heads", "each"]
 
 
 def behaviour_rules(evidence: BehaviourEvidence, unit: str) -> tuple[Rule, ...]:
@@ -90,6 +95,22 @@ def head_rules(evidence: SetEvidence) -> tuple[Rule, ...]:
     )
 
 
+def each_rule(heads: Sequence[HeadEvidence]) -> Rule:
+    """Is every named head shown by itself; the claim says which are not."""
+    verdicts = [head.verdict for head in heads]
+    shown = sum(verdict == "shown" for verdict in verdicts)
+    highest = max(head.p for head in heads)
+    outcome: Outcome = "holds" if shown == len(verdicts) else "unclear"
+    return Rule(
+        "Each by itself",
+        f"patched alone, every named head is shown at {percent(ALPHA)} in the joint test over all "
+        "heads (decides how heads are named, not the status)",
+        f"{shown} of {len(verdicts)} shown; largest joint p {highest:.2g}",
+        "fails" if "not shown" in verdicts else outcome,
+        "each",
+    )
+
+
 def decide(rules: tuple[Rule, ...]) -> Status:
     """The status that follows from the outcomes.
 
@@ -99,6 +120,8 @@ def decide(rules: tuple[Rule, ...]) -> Status:
     * all rules about heads hold: ``supported``;
     * the heads are not enough, or no more than chance: ``not supported``;
     * anything else: ``undecided``.
+
+    Rules about each head by itself do not decide: the claim is about the heads together.
     """
     behaviour = [rule.outcome for rule in rules if rule.asks == "behaviour"]
     heads = {rule.name: rule.outcome for rule in rules if rule.asks == "heads"}

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
+import xarray as xr
 from torch import Tensor
 
 from residuum.core import SILENT, Patch, Progress, track
 from residuum.findings.bench import Bench
-from residuum.findings.evidence import Estimate, GridEvidence, WhereEvidence
+from residuum.findings.evidence import GridEvidence, WhereEvidence
 from residuum.patching import Sweep, patch
+from residuum.patching.results.statistics import statistics_of
 
 SMALLEST_SHARE = 0.05
 """A head is named if it alone recovers at least this share of the distance."""
+ROUNDING = 8
+"""Units in the last place of the largest metric value that count as zero."""
 
 
 def where(
@@ -46,7 +52,7 @@ def where(
     )
     return WhereEvidence(
         stream=stream(bench, progress),
-        heads=grid(second, bench.distance),
+        heads=grid(bench, second),
         parts=_parts(bench, progress),
         chosen=tuple(name for name, _ in chosen),
         chosen_recovered=tuple(share for _, share in chosen),
@@ -85,7 +91,7 @@ class _Named:
         self._progress.finish()
 
 
-def grid(sweep: Sweep, distance: float) -> GridEvidence:
+def grid(bench: Bench, sweep: Sweep) -> GridEvidence:
     """A sweep by layer and one more axis as evidence."""
     values = sweep.per_example.values
     values = values[:, None] if values.ndim == 2 else values
@@ -93,32 +99,42 @@ def grid(sweep: Sweep, distance: float) -> GridEvidence:
     letter = {"head": "H", "pos": ""}
     cols = [f"{letter[name]}{i}" for name in second for i in range(values.shape[1])]
     rows = [f"L{layer}" for layer in range(values.shape[0])]
-    return grid_of(sweep.site, rows, cols or [sweep.site], values, distance)
+    return grid_of(bench, sweep.site, rows, cols or [sweep.site], values)
 
 
 def grid_of(
-    site: str, rows: list[str], cols: list[str], values: np.ndarray, distance: float
+    bench: Bench, site: str, rows: list[str], cols: list[str], values: np.ndarray
 ) -> GridEvidence:
-    """Values ``[row col example]`` as means, intervals and shares; NaN examples are left out."""
-    cells = [[_mean(cell) for cell in line] for line in values]
+    """Values ``[row col example]`` as means, intervals, joint p-values and shares."""
+    cells = xr.DataArray(values, dims=("row", "col", "example"))
+    sure = statistics_of(cells, bench.clusters or (), noise=_rounding(bench))
+    effects = values.mean(axis=-1)
+    distance = bench.distance or float("nan")
     return GridEvidence(
         site=site,
         rows=tuple(rows),
         cols=tuple(cols),
-        effects=tuple(tuple(cell.value for cell in line) for line in cells),
-        low=tuple(tuple(cell.low for cell in line) for line in cells),
-        high=tuple(tuple(cell.high for cell in line) for line in cells),
-        recovered=tuple(tuple(_ratio(cell.value, distance) for cell in line) for line in cells),
+        effects=_plain(effects),
+        low=_plain(sure.low.values),
+        high=_plain(sure.high.values),
+        p=_plain(sure.p.values),
+        verdict=_plain(sure.verdict.values),
+        recovered=_plain(effects / distance),
         n=values.shape[-1],
+        floor=sure.floor,
+        sure=str(sure),
+        warnings=sure.warnings,
     )
 
 
-def _mean(cell: np.ndarray) -> Estimate:
-    return Estimate.of_mean([float(value) for value in cell if np.isfinite(value)])
+def _plain(values: np.ndarray) -> Any:
+    return tuple(tuple(row) for row in values.tolist())
 
 
-def _ratio(effect: float, distance: float) -> float:
-    return effect / distance if distance else float("nan")
+def _rounding(bench: Bench) -> float:
+    """Effects up to this in every pair are the model's own arithmetic, as in a sweep."""
+    largest = float(np.abs(np.r_[bench.clean, bench.corrupt]).max())
+    return ROUNDING * torch.finfo(bench.model.dtype).eps * largest
 
 
 def _parts(bench: Bench, progress: Progress) -> GridEvidence:
@@ -127,7 +143,7 @@ def _parts(bench: Bench, progress: Progress) -> GridEvidence:
     sweeps = [patch(bench.model, bench.task, site, ("layer",), progress=progress) for site in sites]
     values = np.stack([sweep.per_example.values for sweep in sweeps], axis=1)
     rows = [f"L{layer}" for layer in range(values.shape[0])]
-    return grid_of("attn_out, mlp_out", rows, list(sites), values, bench.distance)
+    return grid_of(bench, "attn_out, mlp_out", rows, list(sites), values)
 
 
 def stream(bench: Bench, progress: Progress = SILENT) -> GridEvidence | None:
@@ -149,9 +165,7 @@ def stream(bench: Bench, progress: Progress = SILENT) -> GridEvidence | None:
         values.append(bench.values("corrupt", [Patch(site, mixed)]) - bench.corrupt)
     shape = (len(sites), len(places), len(bench.task))
     rows = ["embed", *(f"L{layer}" for layer in layers)]
-    return grid_of(
-        "resid_post", rows, list(places), np.stack(values).reshape(shape), bench.distance
-    )
+    return grid_of(bench, "resid_post", rows, list(places), np.stack(values).reshape(shape))
 
 
 def positions(bench: Bench) -> dict[str, Tensor]:

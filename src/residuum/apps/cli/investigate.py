@@ -58,12 +58,28 @@ def run(arguments: argparse.Namespace) -> int:
     put_text(f"{finding.status.upper()}: {finding.claim}")
     print()
     if finding.parts is not None:
-        from residuum.findings.pictures import control_table, head_table
+        from residuum.findings.head_pictures import (
+            control_table,
+            head_table,
+            removal_table,
+            role_table,
+        )
+        from residuum.findings.sentences import control, movers, together
 
         put_table(head_table(finding))
         print()
         put_table(control_table(finding))
         print()
+        put_table(removal_table(finding))
+        print()
+        main = finding.parts.main
+        put_text(f"{together(main, finding.unit)} {control(main, finding.unit)}")
+        print()
+        if finding.roles is not None:
+            put_table(role_table(finding))
+            print()
+            put_text(movers(finding.roles, finding.unit))
+            print()
     put_text(finding.falsifier)
     if written is not None:
         print()

@@ -1,0 +1,268 @@
+"""The pictures of a finding's report that are about its heads."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from residuum.figures import Bars, Column, Guide, HeatMap, Lines, Panel, Series, Table
+from residuum.findings.claim import metric_words, short
+from residuum.findings.evidence import Estimate
+from residuum.findings.found import Found
+from residuum.findings.part_evidence import SWAP, RemovalEvidence, RoleEvidence
+from residuum.findings.rules import number, percent, share
+from residuum.findings.sentences import WAYS
+
+
+def head_bars(finding: Found) -> Bars:
+    """The named heads' patch effects; where none is named, the answer's own metric."""
+    if finding.parts is None:
+        seen = finding.behaviour
+        return _bars(
+            ["clean", "corrupt"], [seen.metric_clean, seen.metric_corrupt], finding.unit,
+            title=f"{metric_words(finding.metric)} on both sides", caption="",
+        )  # fmt: skip
+    heads = finding.parts.heads
+    return _bars(
+        [short(head.at) for head in heads],
+        [head.patch for head in heads],
+        finding.unit,
+        title="Effect of giving one head its clean value",
+        caption=f"Change of the {metric_words(finding.metric)} towards clean, in the corrupt "
+        f"run; mean over {heads[0].patch.n} pairs, with 95 % intervals.",
+    )
+
+
+def _bars(names: list[str], values: list[Estimate], unit: str, *, title: str, caption: str) -> Bars:
+    return Bars(
+        names,
+        [each.value for each in values],
+        lo=[each.low for each in values],
+        hi=[each.high for each in values],
+        x="effect",
+        unit=unit,
+        order="given",
+        title=title,
+        caption=caption,
+    )
+
+
+def head_table(finding: Found) -> Table:
+    """Each named head patched both ways, with the joint test over all heads."""
+    assert finding.parts is not None and finding.where is not None
+    swapped = finding.parts.removal(SWAP)
+    assert swapped is not None
+    rows = [
+        [
+            short(head.at),
+            100 * head.recovered.value,
+            number(head.patch),
+            _tested(head.verdict, head.p),
+            number(lost),
+        ]
+        for head, lost in zip(finding.parts.heads, swapped.alone, strict=True)
+    ]
+    return Table(
+        [
+            Column("head"),
+            Column("recovers", "%", digits=0),
+            Column("patched: gains", finding.unit, align="right"),
+            Column("among all heads"),
+            Column("swapped: loses", finding.unit, align="right"),
+        ],
+        rows,
+        title="The heads one by one, with 95 % intervals",
+        caption="**Patched**: its clean value in the corrupt run; as a share of the distance "
+        "between corrupt and clean this is what it **recovers**. **Swapped**: its corrupt value in "
+        f"the clean run. **Among all heads**: joint sign-flip test, {finding.where.heads.sure}. "
+        "Undecided: these pairs are too few to call it absent.",
+        does_not_show="effects that only appear together: they are in the comparison below.",
+    )
+
+
+def removal_table(finding: Found) -> Table:
+    """Every way of removal: each head alone, the sum, all together, and the random sets."""
+    assert finding.parts is not None
+    ways = finding.parts.removals
+    heads = [short(at) for at in ways[0].heads]
+    rows = [[name, *(number(way.alone[i]) for way in ways)] for i, name in enumerate(heads)]
+    rows += [
+        ["sum of each alone", *(f"{way.summed:.2f}" for way in ways)],
+        ["all together", *(number(way.together[-1]) for way in ways)],
+        ["together beyond the sum", *(number(way.backup) for way in ways)],
+        ["random sets, mean size", *(_known(way.control) for way in ways)],
+        ["random sets, costliest", *(_known(max(way.random, default=math.nan)) for way in ways)],
+    ]
+    written = "; ".join(f"**{way.how}** {WAYS[way.how][0]}" for way in ways)
+    return Table(
+        [Column(f"lost ({finding.unit})"), *(Column(way.how, align="right") for way in ways)],
+        rows,
+        title="The heads removed from the clean run, with 95 % intervals",
+        caption=f"What is written in a head's place: {written}. Zeros also take away what the head "
+        "does on both prompts alike. **Together beyond the sum**: above 0 others stand in for a "
+        f"missing one. Random: {len(ways[0].random)} sets of {len(heads)} other heads, together; "
+        "mean size is the mean of the absolute changes.",
+    )
+
+
+def _known(value: float) -> str:
+    return f"{value:.2f}" if value == value else "no set"
+
+
+def _tested(verdict: str, p: float) -> str:
+    return f"{verdict}, p {p:.2g}"
+
+
+def removal_lines(finding: Found, removal: RemovalEvidence, title: str) -> Lines:
+    """What is lost as one head after the other is removed, beside the sum of each alone."""
+    low, high = ([getattr(each, end) for each in removal.together] for end in ("low", "high"))
+    bounded = bool(np.isfinite([low, high]).all())
+    alone = [each.value for each in removal.alone]
+    series = [
+        Series(
+            "together",
+            [each.value for each in removal.together],
+            lo=low if bounded else None,
+            hi=high if bounded else None,
+        ),
+        Series("sum of each alone", np.cumsum(alone).tolist()),
+    ]
+    guides = [Guide(0.0, "nothing lost")]
+    if removal.random:
+        largest = max(removal.random)
+        guides.append(Guide(largest, f"costliest of {len(removal.random)} random sets"))
+    first, *others = (short(at) for at in removal.heads)
+    return Lines(
+        list(range(1, len(removal.heads) + 1)),
+        series,
+        x="heads removed, one after the other",
+        x_labels=[first, *(f"+ {name}" for name in others)],
+        y="lost",
+        unit=finding.unit,
+        guides=guides,
+        title=title,
+        caption=f"What the clean run loses of the {metric_words(finding.metric)} when each head "
+        f"gets {WAYS[removal.how][0]}; mean over {removal.backup.n} pairs, the band is the 95 % "
+        "interval, drawn by template where there are several.",
+        does_not_show="which heads stand in for those that are missing.",
+    )
+
+
+def role_table(finding: Found) -> Table:
+    """What each head does for the answer at the last token."""
+    assert finding.roles is not None
+    rows = [
+        [
+            short(head.at),
+            role(finding, head),
+            number(head.direct),
+            _tested(head.verdict, head.p),
+            _share(head.attends_answer),
+            _share(head.attends_wrong),
+            number(head.removal),
+        ]
+        for head in finding.roles.heads
+    ]
+    return Table(
+        [
+            Column("head"),
+            Column("role"),
+            Column("direct path", finding.unit, align="right"),
+            Column("among all paths"),
+            Column("attends to the answer", align="right"),
+            Column("to the wrong answer", align="right"),
+            Column("swapped: loses", finding.unit, align="right"),
+        ],
+        rows,
+        title="What each head does for the answer, with 95 % intervals",
+        caption="**Direct path**: the head's clean value reaches the logits of the corrupt run, "
+        "every other head and MLP held. **Attends**: from the last token of the clean prompt, to "
+        "where the answer (or a wrong answer) stands, all its places together. **Swapped**: its "
+        f"corrupt value in the clean run. Joint test: {finding.roles.sure}.",
+        does_not_show="what a head sends through other parts.",
+    )
+
+
+def role(finding: Found, head: RoleEvidence) -> str:
+    """What the evidence allows to call a head."""
+    named = finding.parts.heads if finding.parts else ()
+    verdicts = {each.at: each.verdict for each in named}
+    said = []
+    if head.at in verdicts:
+        shown = verdicts[head.at] == "shown"
+        said.append("matters" if shown else f"chosen, {verdicts[head.at]} by itself")
+    if head.mover:
+        said.append("mover")
+    elif head.verdict == "shown" and head.direct.value > 0:
+        said.append("writer")
+    return ", ".join(said) or "undecided"
+
+
+def _share(estimate: Estimate | None) -> str:
+    return "none there" if estimate is None else share(estimate)
+
+
+def control_table(finding: Found) -> Table:
+    """The named heads together, beside the random sets."""
+    assert finding.parts is not None
+    joint = finding.parts.together
+    rows = [
+        _control("patched: recover", joint.recovered, joint.random_recovered),
+        _control("swapped: lose", joint.swap_drop, joint.random_swap_drop),
+        _control("silenced: lose", joint.zero_drop, joint.random_zero_drop),
+    ]
+    return Table(
+        [
+            Column("all together"),
+            Column("named heads", align="right"),
+            Column("random: mean", align="right"),
+            Column("random: highest", align="right"),
+        ],
+        rows,
+        title="The named heads together, against random heads",
+        caption="Shares of the distance between corrupt and clean, with 95 % intervals. Random: "
+        f"{len(joint.random_recovered)} sets of {len(finding.components)} heads, none of them "
+        "named. All heads of the model together recover "
+        f"{share(joint.all_heads_recovered)}.",
+    )
+
+
+def _control(name: str, estimate: Estimate, random: tuple[float, ...]) -> list[str]:
+    mean = sum(random) / len(random) if random else float("nan")
+    return [name, share(estimate), percent(mean), percent(max(random, default=float("nan")))]
+
+
+def attention_panel(finding: Found) -> Panel:
+    """The heads' attention on one prompt."""
+    assert finding.roles is not None
+    maps = [
+        HeatMap(
+            [
+                [weight if key <= query else None for key, weight in enumerate(row)]
+                for query, row in enumerate(picture.weights)
+            ],
+            row_labels=_numbered(picture.tokens),
+            col_labels=_numbered(picture.tokens),
+            x="looked at (key)",
+            y="looking (query)",
+            unit="attention",
+            scale="sequential",
+            limits=(0.0, 1.0),
+            title=short(picture.at),
+        )
+        for picture in finding.roles.pictures
+    ]
+    prompt = " ".join(token.strip() for token in finding.roles.pictures[0].tokens)
+    return Panel(
+        maps,
+        columns=4,
+        title="Attention of these heads on one prompt",
+        caption=f"“{prompt}” Each row is a token looking back; a row sums to 1. Click a map for "
+        "its tokens and numbers.",
+        does_not_show="that what a head looks at is what it is used for.",
+    )
+
+
+def _numbered(tokens: tuple[str, ...]) -> list[str]:
+    return [f"{pos} {token.strip()}" for pos, token in enumerate(tokens)]

@@ -1,0 +1,117 @@
+"""The parts of a finding's report that are about its heads."""
+
+from __future__ import annotations
+
+from residuum.figures import Bullets, Heading, Paragraph, Part
+from residuum.findings.claim import listed, short
+from residuum.findings.found import Found
+from residuum.findings.head_pictures import (
+    attention_panel,
+    control_table,
+    head_bars,
+    head_table,
+    removal_lines,
+    removal_table,
+    role_table,
+)
+from residuum.findings.part_evidence import SWAP
+from residuum.findings.sentences import WAYS, cannot, control, movers, together, writers
+
+
+def found_lines(finding: Found) -> list[Part]:
+    """Backup, control and movers, each in a sentence, right below the claim."""
+    if finding.parts is None or finding.roles is None:
+        return []
+    main, unit = finding.parts.main, finding.unit
+    return [
+        Paragraph(f"**Backup.** {together(main, unit)}"),
+        Paragraph(f"**Control.** {control(main, unit)}"),
+        Paragraph(f"**Movers.** {movers(finding.roles, unit)}"),
+    ]
+
+
+def chosen_heads(finding: Found) -> list[Part]:
+    """The named heads one by one."""
+    assert finding.where is not None and finding.parts is not None
+    names = ", ".join(f"`{short(at)}`" for at in finding.components)
+    return [
+        Heading("Which heads?"),
+        Paragraph(
+            f"{names}: the heads that moved the answer most on {half(finding)} pairs set "
+            "apart for choosing. All numbers below are from the other pairs, which had no "
+            "part in the choice."
+        ),
+        head_bars(finding),
+        head_table(finding),
+    ]
+
+
+def half(finding: Found) -> int:
+    """Pairs that heads were chosen on."""
+    return len(finding.task["clean"]) - finding.behaviour.contrast.n
+
+
+def controls(finding: Found) -> list[Part]:
+    """The named heads together, against random ones, and against the sum of each alone."""
+    assert finding.parts is not None
+    shown: list[Part] = [
+        Heading("Would any heads do?"),
+        Paragraph(
+            "The named heads together, against random sets of as many other heads, treated in the "
+            "same way. What even all heads of the model do not recover comes through the words "
+            "themselves, which stay corrupt at their own position."
+        ),
+        control_table(finding),
+        Heading("Do others stand in for a missing one?"),
+        Paragraph(
+            "If each head's work were its own, removing them together would cost the sum of "
+            "removing each alone. More than that means that others stand in while only one is "
+            "missing (a backup), or that what reads them is not linear; removal alone does not "
+            "tell which. Intervals are drawn by template where there are several."
+        ),
+    ]
+    main = finding.parts.main
+    others = [each for each in finding.parts.removals if each is not main]
+    shown.append(Paragraph(f"**{together(main, finding.unit)}**"))
+    shown.append(Bullets([together(each, finding.unit) for each in others]))
+    shown.append(Paragraph(f"**The control.** {control(main, finding.unit)}"))
+    title = f"The heads removed one after the other, each given {WAYS[main.how][0]}"
+    shown.append(removal_lines(finding, main, title))
+    shown.append(removal_table(finding))
+    if finding.parts.left_out:
+        shown.append(Paragraph(cannot(finding.parts.left_out)))
+    return shown
+
+
+def written_by(finding: Found) -> list[Part]:
+    """What each head does for the answer, and who writes it."""
+    roles = finding.roles
+    assert roles is not None
+    shown: list[Part] = [
+        Heading("Which heads write the answer?"),
+        Paragraph(
+            "A head can matter because it tells others what to do, or because it writes the answer "
+            "itself. Beside the heads above stand those whose direct path to the logits speaks for "
+            "the answer on the choosing half. A **writer** is a head whose direct path is shown "
+            "and positive on the other half. A **mover** is a writer that also attends from the "
+            "last token to the answer (a tenth of its attention at least), more than to the wrong "
+            "answer, and whose corrupt value costs the clean run something, each with its interval."
+            " A head that only **matters** acts, as far as shown, through other parts."
+        ),
+        Paragraph(f"**{movers(roles, finding.unit)}**"),
+        Paragraph(writers(roles, finding.unit)),
+        role_table(finding),
+    ]
+    if roles.removal is not None:
+        names = listed([short(at) for at in roles.writers])
+        shown += [
+            Paragraph(f"Chosen for their direct path: {names}. "
+                      f"{together(roles.removal, finding.unit)} "
+                      f"{control(roles.removal, finding.unit)}"),
+        ]  # fmt: skip
+        if len(roles.writers) > 1:
+            title = f"The writers removed one after the other, each given {WAYS[SWAP][0]}"
+            shown.append(removal_lines(finding, roles.removal, title))
+    else:
+        shown.append(Paragraph("No head's direct path speaks for the answer on the choosing half."))
+    return [*shown, Heading("What do they look at?"), attention_panel(finding)]

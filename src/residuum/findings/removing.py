@@ -1,0 +1,98 @@
+"""Heads taken out of the clean run by the patching room's own verb, as evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from residuum.core import SILENT, Progress, TaskError
+from residuum.findings.bench import Bench
+from residuum.findings.evidence import Estimate
+from residuum.findings.part_evidence import MEAN, RESAMPLE, SWAP, ZERO, RemovalEvidence
+from residuum.models import Batch
+from residuum.patching import Knockout, MeanAblation, ResampleAblation, ZeroAblation, knock_out
+from residuum.patching.cells.grid import Grid
+from residuum.patching.cells.writing import FromPrompts, Writing
+from residuum.runs import Model, Task
+
+
+@dataclass(frozen=True)
+class OtherPrompt:
+    """Writes each component's value on the other prompt of the pair."""
+
+    def writing(self, model: Model, task: Task, grid: Grid) -> Writing:
+        """The corrupt prompts' values."""
+        return FromPrompts(Batch(task.corrupt, task.attention_mask), "noise")
+
+    def identity(self, model: Model) -> dict[str, Any]:
+        """The kind alone: the pairs are known."""
+        return {"kind": "other prompt"}
+
+    def __str__(self) -> str:
+        return "the value on the pair's other prompt"
+
+
+def ways(seed: int) -> dict[str, Any]:
+    """Name -> ablation, in the order in which they are reported."""
+    return {
+        SWAP: OtherPrompt(),
+        RESAMPLE: ResampleAblation(seed=seed),
+        MEAN: MeanAblation(),
+        ZERO: ZeroAblation(),
+    }
+
+
+def knocked_out(
+    bench: Bench, heads: Sequence[str], random_sets: int, progress: Progress = SILENT
+) -> tuple[dict[str, Knockout], tuple[str, ...]]:
+    """The heads removed in every way that the pairs allow, and what they do not allow."""
+    found, left_out = {}, []
+    for name, how in ways(bench.seed).items():
+        try:
+            found[name] = removed(bench, heads, how, random_sets, progress)
+        except TaskError as error:
+            if name in (SWAP, ZERO):
+                raise
+            left_out.append(f"{name}: {error.what}")
+    return found, tuple(left_out)
+
+
+def removed(
+    bench: Bench,
+    heads: Sequence[str],
+    how: Any,
+    random_sets: int,
+    progress: Progress = SILENT,
+    *,
+    backwards: bool = False,
+) -> Knockout:
+    """The heads removed one by one and together, and random sets.
+
+    Args:
+        backwards: clean and corrupt exchanged: with :class:`OtherPrompt` the heads' clean values
+            are put into the corrupt run.
+    """
+    task = bench.task.swap(answers=False) if backwards else bench.task
+    return knock_out(
+        bench.model, task, list(heads), how=how, controls=random_sets, seed=bench.seed,
+        progress=progress,
+    )  # fmt: skip
+
+
+def removal(name: str, out: Knockout, bench: Bench) -> RemovalEvidence:
+    """A knockout as a record of costs: positive where the answer loses."""
+
+    def cost(effects: Any) -> Estimate:
+        return Estimate.of_mean((-effects).tolist(), clusters=bench.clusters)
+
+    return RemovalEvidence(
+        how=name,
+        heads=out.cells,
+        alone=tuple(cost(each) for each in out.singles),
+        together=tuple(cost(each) for each in out.joint),
+        summed=-out.summed,
+        backup=cost(out.joint[-1] - out.singles.sum(axis=0)),
+        random=tuple((-out.random_joint.mean(axis=1)).tolist()),
+        layers_matched=out.layers_matched,
+    )
