@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import residuum as rz
+from residuum.apps.cli.path_view import knockout_words
 
 Cli = Callable[..., Any]
 IOI = ("patch", "microworld", "--task", "ioi", "--n", "8")
@@ -178,3 +180,18 @@ def test_refusals(cli: Cli, flags: tuple[str, ...], what: str, mend: str) -> Non
     done = cli(*IOI, *flags)
     done.refused(what, mend)
     assert not done.out
+
+
+def test_a_knock_out_says_what_its_backup_means(model: rz.Model, task: rz.Task) -> None:
+    out = rz.knock_out(model, task, ["L0.z[H1]", "L0.z[H5]"], controls=3)
+    apart = np.abs(out.singles.sum(axis=0)) + 1.0 + np.arange(8)
+
+    def said(joint: np.ndarray, **more: Any) -> str:
+        return " ".join(knockout_words(replace(out, joint=joint[None], clusters=(), **more)))
+
+    alone = out.singles.sum(axis=0)
+    assert "they stand in for each other" in said(alone - apart)
+    assert "they overlap" in said(alone + apart)
+    wide = np.where(np.arange(8) % 2, apart, -apart)
+    assert "they " not in said(alone + wide - wide.mean())
+    assert "no other components" in said(alone, random_sets=(), random_joint=np.empty((0, 8)))

@@ -130,7 +130,8 @@ def _footer(heatmap: HeatMap, shown: int, room: int) -> str:
     low, high = heatmap.colour_range()
     parts = [f"{low:.3g} to {high:.3g} {heatmap.unit}".rstrip()]
     if heatmap.y or heatmap.x:
-        parts.append(f"rows: {heatmap.y or '–'}, columns: {heatmap.x or '–'}")
+        named = {"rows": heatmap.y, "columns": heatmap.x}
+        parts.append(", ".join(f"{what}: {name}" for what, name in named.items() if name))
     hidden = heatmap.matrix.shape[1] - shown
     if hidden:
         parts.append(f"{hidden} more columns do not fit")

@@ -111,11 +111,9 @@ def knockout_rows(knockout: Knockout, first_pair: int, room: int | None = None) 
 def knockout_words(knockout: Knockout) -> list[str]:
     """What is lost together, what backups hide, what random sets lose."""
     unit, digits = knockout.unit, digits_for(abs(knockout.together))
-    low_high = ends(knockout.backup_interval, digits)
     lines = [
         f"Together {knockout.together:+.{digits}f} {unit}, one by one summed "
-        f"{knockout.summed:+.{digits}f}; backup (summed less together) "
-        f"{knockout.backup:+.{digits}f}" + (f", 95 % {low_high}." if low_high else ".")
+        f"{knockout.summed:+.{digits}f}; {_backup(knockout)}"
     ]
     if not knockout.random_sets:
         lines.append("There are no other components to draw random sets from.")
@@ -132,3 +130,15 @@ def knockout_words(knockout: Knockout) -> list[str]:
         f"{1 / (drawn + 1):.2g})."
     )
     return lines
+
+
+def _backup(knockout: Knockout) -> str:
+    """The sum less the joint effect, and what it says where its interval leaves zero out."""
+    digits = digits_for(abs(knockout.backup))
+    low, high = knockout.backup_interval
+    told = f"backup (summed less together) {knockout.backup:+.{digits}f}"
+    interval = ends((low, high), digits)
+    told += "" if interval is None else f", 95 % {interval}"
+    if low > 0:
+        return f"{told}: they stand in for each other."
+    return f"{told}: they overlap, or one alone breaks the answer." if high < 0 else f"{told}."
