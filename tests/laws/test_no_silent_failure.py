@@ -1087,15 +1087,11 @@ ROWS = [
     ),
     Row(
         "clean equal to corrupt",
-        lambda w: id_task(corrupt=id_task().clean),
+        lambda w: id_task(corrupt=torch.cat([id_task().corrupt[:3], id_task().clean[3:]])),
         lambda w: id_task(),
         TaskError,
-        (
-            "4 of 4 pairs do not fit: row 1: clean and corrupt are the same; row 2: clean "
-            "and corrupt are the same; row 3: clean and corrupt are the same; row 4: clean "
-            "and corrupt are the same"
-        ),
-        "mend these rows: clean and corrupt differ, and have equally many tokens",
+        "1 of 4 pairs do not fit: row 4: clean and corrupt are the same",
+        "mend these rows, or pass skip_misfits=True to drop and count them",
     ),
     Row(
         "answer that is also wrong",

@@ -113,6 +113,18 @@ def test_clean_into_clean_does_nothing(name: str) -> None:
         torch.testing.assert_close(run.logits, base.logits, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("engine", ["forked", "naive"])
+@pytest.mark.parametrize("side", ["clean", "corrupt"])
+def test_a_null_control_has_no_effect(side: str, engine: Any) -> None:
+    ids = getattr(id_task(), side)
+    same = id_task(clean=ids, corrupt=ids)
+    assert "null control" in same.describe()
+    for site, by in (("z", ("layer", "head", "pos")), ("resid_post", ("layer", "pos"))):
+        sweep = rz.patch(model(), same, site, by, engine=engine)
+        assert np.abs(sweep.effects.values).max() < 1e-5
+        assert np.isnan(sweep.recovered_frac.values).all() and "hardly differ" in sweep.warnings[0]
+
+
 @pytest.mark.parametrize("direction", ["denoise", "noise"])
 @pytest.mark.parametrize("name", ["gpt2", "llama", "gemma2", "gptj"])
 def test_the_whole_first_stream_recovers_everything(name: str, direction: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import residuum as rz
-from residuum.core import SILENT
 from residuum.models import Batch
+from residuum.patching.cells.plan import Sizes
 from residuum.patching.engine.reader import AnswerReader
 from residuum.patching.path_patching import path_patch
-from residuum.patching.paths.forked import ForkedPaths, forked
-from residuum.patching.paths.naive import donor_run, naive
+from residuum.patching.paths.forked import ForkedPaths
+from residuum.patching.paths.naive import donor_run
 from residuum.patching.paths.nodes import make_path_grid
 from residuum.patching.paths.streams import base_sites
 from residuum.patching.results.path_table import PathTable
@@ -213,16 +214,18 @@ def test_in_a_group_the_later_member_does_not_read_what_the_earlier_one_changes(
     assert np.abs(expected).max() > 1e-4
 
 
-def test_batch_size_and_order_do_not_matter() -> None:
+def sized(monkeypatch: pytest.MonkeyPatch, tokens: int, rows: int) -> None:
+    module = sys.modules[path_patch.__module__]
+    monkeypatch.setattr(module, "sizes_of", lambda *_, **__: Sizes(tokens, rows))
+
+
+def test_batch_size_and_order_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     m, task = model("llama"), ragged()
-    reader = AnswerReader(m, task, metric_named("logit_diff"))
-    source, target = (Batch(ids, task.attention_mask) for ids in (task.clean, task.corrupt))
-    grid = make_path_grid(m, None, None, ())
     tables = []
     for size in (1, 37, 10_000):
-        found = forked(m, grid, source, target, reader, SILENT, tokens_at_once=size)
-        assert not isinstance(found, str)
-        tables.append(found.values)
+        with monkeypatch.context() as patched:
+            sized(patched, size, 3)
+            tables.append(path_patch(m, task, engine="forked").per_example.values)
     for other in tables[1:]:
         np.testing.assert_allclose(other, tables[0], atol=1e-5)
     order = [2, 0, 1]
@@ -242,7 +245,7 @@ def test_many_prompts_are_taken_some_at_a_time(
     task = pairs(rows=5, lengths=torch.tensor([8, 6, 7, 8, 6]))
     nodes = ["embed", "L0.z", "L1.mlp_out"], ["L1.k_in", "L2.mlp_in", "logits"]
     whole = path_patch(model(), task, *nodes, engine=engine)
-    monkeypatch.setattr(sys.modules[path_patch.__module__], "_TOKENS_AT_ONCE", 16)  # two prompts
+    sized(monkeypatch, 64, 2)
     parts = path_patch(model(), task, *nodes, engine=engine)
     np.testing.assert_allclose(parts.per_example, whole.per_example, atol=1e-5)
     np.testing.assert_allclose(parts.clean, whole.clean, atol=1e-5)
@@ -310,17 +313,19 @@ def test_any_nodes_and_prefix(
 def test_clean_into_clean_is_zero(name: str) -> None:
     m, task = model(name), pairs()
     batch = Batch(task.clean, None)
-    reader = AnswerReader(m, task, metric_named("logit_diff"))
+    same = replace(task, corrupt=task.clean)
+    plain = path_patch(m, same, engine="naive")
+    reader = AnswerReader(m, same, metric_named("logit_diff"))
     grid = make_path_grid(m, None, None, ())
-    plain = naive(m, grid, batch, batch, reader, SILENT)
     every = torch.ones_like(task.clean, dtype=torch.bool)  # as if each position differed
     forks = Forks(m.adapted, batch, base_sites(m))
-    engine = ForkedPaths(m, grid, forks, donor_run(m, grid, batch), every, reader)
+    donor = donor_run(m, grid, batch)
+    engine = ForkedPaths(m, grid, forks, donor, every, reader, plain.corrupt, 0, 128)
     with torch.no_grad():
-        values = engine.fill(SILENT)
-    cells = ~np.isnan(plain.values)
-    for found, base in ((plain.values, plain.base), (values, engine.base)):
-        assert np.abs(found - base)[cells].max() < 2e-6
+        values = engine.fill()
+    cells = ~np.isnan(plain.per_example.values)
+    for found in (plain.per_example.values, values - plain.corrupt):
+        assert np.abs(found)[cells].max() < 2e-6
     assert cells.any() and (cells == ~np.isnan(values)).all()
 
 
@@ -522,11 +527,29 @@ class Listener:
 
 
 @pytest.mark.parametrize("engine", ["forked", "naive"])
-def test_every_path_is_reported(engine: Any) -> None:
+def test_every_block_is_reported(engine: Any) -> None:
     listener = Listener()
     table = path_patch(model(), pairs(), "L0.z", engine=engine, progress=listener)
-    cells = int(np.isfinite(table.effects.values).sum())
-    assert listener.heard == [("path patching", cells), *[1] * cells, "end"]
+    blocks = 1 + 1  # the prompts as they are, and all four senders
+    assert len(table.effects.sender) == 4
+    assert listener.heard == [("path patching", blocks), *[1] * blocks, "end"]
+
+
+def test_two_workers_and_a_resumed_table_say_the_same(tmp_path: Path) -> None:
+    whole = path_patch(model(), pairs())
+    kept = [path_patch(model(), pairs(), keep=tmp_path) for _ in range(2)]
+    assert len(list(tmp_path.iterdir())) == 1
+    assert (kept[0].per_example.values == kept[1].per_example.values)[
+        ~np.isnan(kept[0].per_example.values)
+    ].all()
+    apart = path_patch(model(), pairs(), jobs=2)
+    for other in (kept[0], apart):
+        np.testing.assert_allclose(other.per_example, whole.per_example, atol=1e-5)
+
+
+def test_too_little_memory_is_said() -> None:
+    with pytest.raises(rz.OptionError, match="takes about"):
+        path_patch(model(), pairs(), max_memory=1000)
 
 
 def test_every_family_is_named() -> None:

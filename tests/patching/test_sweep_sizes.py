@@ -217,7 +217,9 @@ def test_no_amounts_of_memory(text: Any) -> None:
 def test_less_memory_makes_smaller_batches(model: rz.Model, task: rz.Task) -> None:
     grid = Grid("z", ("layer", "head"), ((0, 1, 2), (0, 1, 2, 3)))
     sizes = [
-        sizing.sizes_of(model, grid, task, max_memory=most, whole_logits=False)
+        sizing.sizes_of(
+            model, task, sizing.kept_by_sweep(grid), max_memory=most, whole_logits=False
+        )
         for most in (300_000, 3_000_000, 10**9)
     ]
     assert sizes[0].tokens < sizes[1].tokens < sizes[2].tokens

@@ -10,21 +10,31 @@ import torch
 import xarray as xr
 
 from residuum.core import SILENT, OptionError, Progress
-from residuum.models import Batch
-from residuum.patching.engine.outcome import Outcome
-from residuum.patching.engine.reader import AnswerReader
-from residuum.patching.paths.forked import forked
-from residuum.patching.paths.naive import naive, naive_passes
+from residuum.patching.engine.outcome import Engine, Means, Outcome
+from residuum.patching.engine.reader import FEW
+from residuum.patching.engine.sizing import sizes_of
+from residuum.patching.paths.forked import ForkedPathWorker, why_not
+from residuum.patching.paths.naive import NaivePaths, naive_passes
 from residuum.patching.paths.nodes import PathGrid, make_path_grid
+from residuum.patching.paths.work import PathWork, kept_by_paths, path_blocks
 from residuum.patching.results.path_table import PathTable
 from residuum.patching.results.statistics import denominator_warnings
-from residuum.runs import Metric, Model, Task, metric_named, need_model, need_task, refuse_unknown
+from residuum.runs import (
+    CannotFork,
+    Executor,
+    Metric,
+    Model,
+    Task,
+    metric_named,
+    need_model,
+    need_task,
+    refuse_unknown,
+    run_blocks,
+)
 
 Direction = Literal["denoise", "noise"]
-Engine = Literal["auto", "forked", "naive"]
 _ROUNDING = 8
-_TOKENS_AT_ONCE = 2048
-_OPTIONS = "senders, receivers, via, direction, engine, metric, progress"
+_OPTIONS = "senders, receivers, via, direction, engine, metric, jobs, keep, max_memory, progress"
 
 
 def path_patch(
@@ -37,6 +47,9 @@ def path_patch(
     direction: Direction = "denoise",
     engine: Engine = "auto",
     metric: str = "",
+    jobs: int | Executor = 1,
+    keep: Any = None,
+    max_memory: Any = None,
     progress: Progress = SILENT,
     **unknown: Any,
 ) -> PathTable:
@@ -66,7 +79,7 @@ def path_patch(
             pass a path and two a sender; ``"auto"`` forks where that is proven equal on this
             model, and says so in ``warnings`` where it is not.
         metric: name of a metric; the task's own by default.
-        progress: who is told.
+        jobs, keep, max_memory, progress: as in :func:`patch`.
 
     Returns:
         Effects ``[sender receiver]`` in the metric's unit; NaN where the sender does not lie before
@@ -94,20 +107,19 @@ def path_patch(
     refuse_unknown(unknown, "path_patch", _OPTIONS)
     need_model(model, "path_patch")
     need_task(task, "path_patch")
-    measure = _checked(task, direction, engine, metric)
+    means = Means.of(engine, jobs, keep, max_memory, progress)
+    measure = _checked(direction, metric or task.metric)
     task.check_fits(model)
     grid = make_path_grid(model, senders, receivers, via)
-    outcome = _outcome(model, task, grid, measure, direction, engine, progress)
+    outcome = _outcome(model, task, grid, measure, direction, means)
     return _table(model, task, grid, outcome, measure, direction)
 
 
-def _checked(task: Task, direction: Any, engine: Any, metric: str) -> Metric:
+def _checked(direction: Any, metric: str) -> Metric:
     """The metric, if the plain options are ones that there are."""
     if direction not in ("denoise", "noise"):
         raise OptionError(f"unknown direction {direction!r}", mend="use 'denoise' or 'noise'")
-    if engine not in ("auto", "forked", "naive"):
-        raise OptionError(f"unknown engine {engine!r}", mend="use 'auto', 'forked' or 'naive'")
-    measure = metric_named(metric or task.metric)
+    measure = metric_named(metric)
     if measure.needs_reference:
         raise OptionError(
             f"{measure.name} has no sign towards clean", mend="use logit_diff, prob or prob_diff"
@@ -116,59 +128,55 @@ def _checked(task: Task, direction: Any, engine: Any, metric: str) -> Metric:
 
 
 def _outcome(
-    model: Model,
-    task: Task,
-    grid: PathGrid,
-    measure: Metric,
-    direction: Direction,
-    engine: Engine,
-    progress: Progress,
-) -> Outcome:
-    """The table, a bounded number of prompts after the other."""
-    at_once = max(1, _TOKENS_AT_ONCE // task.clean.shape[1])
-    found: list[tuple[float, Outcome]] = []
-    for first in range(0, len(task), at_once):
-        part = task if at_once >= len(task) else task[first : first + at_once]
-        clean, corrupt = (Batch(ids, part.attention_mask) for ids in (part.clean, part.corrupt))
-        source, target = (clean, corrupt) if direction == "denoise" else (corrupt, clean)
-        reader = AnswerReader(model, part, measure)
-        outcome = _patched(model, grid, source, target, reader, engine, progress)
-        found.append((part.clean.numel() / task.clean.numel(), outcome))
-    return _joined(found)
-
-
-def _joined(found: list[tuple[float, Outcome]]) -> Outcome:
-    """Outcomes of some prompts each, with their share of the tokens, as one."""
-    each = [outcome for _, outcome in found]
-    plain = [outcome for outcome in each if outcome.engine == "naive"]
-    return Outcome(
-        values=np.concatenate([outcome.values for outcome in each], axis=-1),
-        base=np.concatenate([outcome.base for outcome in each]),
-        given=np.concatenate([outcome.given for outcome in each]),
-        passes=sum(share * outcome.passes for share, outcome in found),
-        engine="naive" if plain else "forked",
-        why=plain[0].why if plain else "",
-    )
-
-
-def _patched(
-    model: Model,
-    grid: PathGrid,
-    source: Batch,
-    target: Batch,
-    reader: AnswerReader,
-    engine: Engine,
-    progress: Progress,
+    model: Model, task: Task, grid: PathGrid, measure: Metric, direction: Direction, means: Means
 ) -> Outcome:
     """The table by the engine asked for; ``auto`` forks where that is proven equal."""
-    if engine == "naive":
-        return naive(model, grid, source, target, reader, progress)
-    found = forked(model, grid, source, target, reader, progress)
-    if isinstance(found, Outcome):
-        return found
-    if engine == "forked":
-        raise OptionError(f"these paths cannot be forked: {found}", mend="use engine='auto'")
-    return replace(naive(model, grid, source, target, reader, progress), why=found)
+    sizes = sizes_of(
+        model,
+        task,
+        kept_by_paths(model),
+        max_memory=means.budget,
+        whole_logits=measure.name not in FEW,
+    )
+    blocks = path_blocks(grid, len(task), sizes.rows)
+
+    def found(forked: bool) -> Outcome:
+        worker = ForkedPathWorker if forked else NaivePaths
+        work = PathWork(task, measure.name, grid, direction, blocks, sizes.tokens, worker, forked)
+        return _computed(model, work, means)
+
+    why = ""
+    if means.engine != "naive":
+        probe = PathWork(task, measure.name, grid, direction, blocks, 1, ForkedPathWorker, True)
+        why = why_not(model, grid, probe.prompts(blocks[0])[1])
+        if not why:
+            try:
+                return found(True)
+            except CannotFork as reason:
+                why = str(reason)
+    if means.engine == "forked":
+        raise OptionError(f"these paths cannot be forked: {why}", mend="use engine='auto'")
+    return replace(found(False), why=why)
+
+
+def _computed(model: Model, work: PathWork, means: Means) -> Outcome:
+    """The blocks, run and put together."""
+    worker = work.begin(model)
+    if isinstance(worker, ForkedPathWorker):
+        worker.chunk(work.blocks[0])
+    done = run_blocks(
+        work, model, executor=means.executor(worker), keep=means.keep, progress=means.progress
+    )
+    n = len(work.task)
+    ends, values = np.full((2, n), np.nan), np.full((*work.grid.shape, n), np.nan)
+    for block, result in zip(work.blocks, done, strict=True):
+        rows = slice(block.first_row, block.end_row)
+        if block.senders:
+            values[list(block.senders), :, rows] = result.values
+        else:
+            ends[:, rows] = result.values
+    passes = sum(result.passes for result in done)
+    return Outcome(values, ends[0], ends[1], passes, "forked" if work.forked else "naive")
 
 
 def _table(

@@ -62,13 +62,16 @@ Checked = PairRow | str
 """A row, or why it cannot be used."""
 
 
-def row_problem(row: PairRow, d_vocab: int | None = None, n_ctx: int | None = None) -> str | None:
+def row_problem(
+    row: PairRow, d_vocab: int | None = None, n_ctx: int | None = None, *, null: bool = False
+) -> str | None:
     """Why a row cannot be used, or None.
 
     Args:
         row: the pair.
         d_vocab: number of token ids, where a model is at hand.
         n_ctx: longest prompt, where the model has a limit.
+        null: whether clean and corrupt may be the same.
     """
     ids = {*row.clean, *row.corrupt, *row.answers, *row.wrong}
     shared = set(row.answers) & set(row.wrong)
@@ -78,7 +81,7 @@ def row_problem(row: PairRow, d_vocab: int | None = None, n_ctx: int | None = No
             len(row.clean) != len(row.corrupt),
             f"clean has {len(row.clean)} tokens, corrupt {len(row.corrupt)}",
         ),
-        (row.clean == row.corrupt, "clean and corrupt are the same"),
+        (row.clean == row.corrupt and not null, "clean and corrupt are the same"),
         (not row.answers, "no answer"),
         (bool(shared), f"token {min(shared, default=0)} is both answer and wrong"),
         (min(ids, default=0) < 0, f"token id {min(ids, default=0)} is negative"),
@@ -96,6 +99,11 @@ def row_problem(row: PairRow, d_vocab: int | None = None, n_ctx: int | None = No
         ),
     )
     return next((reason for broken, reason in rules if broken), None)
+
+
+def all_null(rows: Sequence[PairRow]) -> bool:
+    """Whether every pair has the same prompt on both sides: a null control, and meant so."""
+    return all(row.clean == row.corrupt for row in rows)
 
 
 class PairReader:

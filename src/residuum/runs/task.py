@@ -17,7 +17,7 @@ from residuum.core.paths import as_path, file_to_write
 from residuum.runs.arguments import need_model, shown, whole_number, yes_or_no
 from residuum.runs.behaviour import BehaviourCheck, check_behaviour
 from residuum.runs.metrics import metric_named
-from residuum.runs.pair_rows import PairRow, TaskModel, keep_good, row_problem
+from residuum.runs.pair_rows import PairRow, TaskModel, all_null, keep_good, row_problem
 from residuum.runs.pair_words import Sourced, refuse_beside_words, rows_of_words, tokenizer_hash_of
 from residuum.runs.row_tables import rows_of, tables_of, trimmed
 from residuum.runs.task_ids import rows_from_ids
@@ -95,7 +95,8 @@ class Task:
                 or contrast pairs. An answer is the one token that follows the prompt; without
                 a leading space it is read as the next word after a word.
             model: whose tokenizer reads the words; with ids it is optional and checks the range.
-            clean, corrupt: instead of ``pairs``: integer ids [batch pos].
+            clean, corrupt: instead of ``pairs``: integer ids [batch pos]. The same ids on both
+                sides, in every pair, make a null control, of which every patch has effect zero.
             answers, wrong: with them: ids [batch] or [batch n] padded with -1. ``wrong`` may be
                 left out for metrics that do not need it.
             name: of the task; the file's stem by default.
@@ -125,7 +126,9 @@ class Task:
             if model is not None:
                 need_model(model, "Task.from_pairs")
             limits = (None, None) if model is None else (model.d_vocab, model.n_ctx)
-            sourced = Sourced([row_problem(row, *limits) or row for row in found], "token ids")
+            null = all_null(found)
+            checked = [row_problem(row, *limits, null=null) or row for row in found]
+            sourced = Sourced(checked, "token ids")
         else:
             refuse_beside_words(corrupt, answers, wrong, lengths, positions, templates)
             sourced = rows_of_words(pairs, model, columns)
@@ -238,7 +241,9 @@ class Task:
                 mend="make the task again from its words with this model",
                 where=self.name,
             )
-        checked = [row_problem(row, model.d_vocab, model.n_ctx) or row for row in rows_of(self)]
+        rows, limits = rows_of(self), (model.d_vocab, model.n_ctx)
+        null = all_null(rows)
+        checked = [row_problem(row, *limits, null=null) or row for row in rows]
         keep_good(checked, skip_misfits=False, where=self.name)
 
     def evaluate(
@@ -285,6 +290,7 @@ class Task:
         short, long = int(self.lengths.min()), int(self.lengths.max())
         tokens = f"{long} tokens" if short == long else f"{short} to {long} tokens"
         named = f", positions {', '.join(self.positions)}" if self.positions else ""
+        named += ", a null control: clean and corrupt are the same" * all_null(rows_of(self))
         gone = f", {len(self.dropped)} pairs dropped" if self.dropped else ""
         return f"{self.name}: {len(self)} pairs of {tokens}, metric {self.metric}{named}{gone}"
 
@@ -332,7 +338,8 @@ class Task:
             )
             for at in range(len(data["clean"]))
         ]
-        keep_good([row_problem(row) or row for row in rows], False, where=data["name"])
+        null = all_null(rows)
+        keep_good([row_problem(row, null=null) or row for row in rows], False, where=data["name"])
         return Task(
             **tables_of(rows),
             name=data["name"],

@@ -16,7 +16,7 @@ from residuum.patching.cells.writing import Writing
 from residuum.patching.engine.forked import ForkedWorker, why_not
 from residuum.patching.engine.naive import NaiveWorker
 from residuum.patching.engine.reader import FEW
-from residuum.patching.engine.sizing import sizes_of
+from residuum.patching.engine.sizing import kept_by_sweep, sizes_of
 from residuum.patching.engine.work import SweepWork
 from residuum.runs import (
     CannotFork,
@@ -25,6 +25,7 @@ from residuum.runs import (
     InProcess,
     Model,
     Task,
+    Worker,
     WorkerProcesses,
     memory_in_bytes,
     run_blocks,
@@ -73,7 +74,7 @@ class Means:
             return _KEPT_BUDGET if self.keep is not None else None
         return self.max_memory // (self.jobs if isinstance(self.jobs, int) else 1)
 
-    def executor(self, worker: ForkedWorker | None) -> Executor:
+    def executor(self, worker: Worker | None) -> Executor:
         """Who runs the blocks; in this process, a worker that has begun."""
         if not isinstance(self.jobs, int):
             return self.jobs
@@ -120,7 +121,13 @@ def sweep_outcome(
     Raises:
         OptionError: ``engine="forked"`` where forks are not possible or not proven equal.
     """
-    sizes = sizes_of(model, grid, task, max_memory=means.budget, whole_logits=metric not in FEW)
+    sizes = sizes_of(
+        model,
+        task,
+        kept_by_sweep(grid),
+        max_memory=means.budget,
+        whole_logits=metric not in FEW,
+    )
     width = target.ids.shape[1]
     ends = target.starts + target.lengths - 1
     first = writing.first(target)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from residuum.core import SITES, OptionError
 from residuum.patching.cells.grid import Grid
 from residuum.patching.cells.plan import Sizes
@@ -16,11 +18,17 @@ _SPARE = 0.6
 
 
 def sizes_of(
-    model: Model, grid: Grid, task: Task, *, max_memory: int | None, whole_logits: bool
+    model: Model,
+    task: Task,
+    kept: Sequence[str],
+    *,
+    max_memory: int | None,
+    whole_logits: bool,
 ) -> Sizes:
     """Tokens in one batch of forks, and prompts that share a base run.
 
     Args:
+        kept: name of every site that is kept of the base and donor runs, each layer by itself.
         max_memory: bytes beyond the model itself; by default half of what is free.
         whole_logits: whether the metric reads every token's logit.
 
@@ -31,7 +39,7 @@ def sizes_of(
     budget = _SPARE * (max_memory or free_memory(model.device) // 2)
     tokens = _tokens(model)
     rows = max(1, min(len(task), tokens // width))
-    for_row = width * _kept(model, grid, width)
+    for_row = width * _kept(model, kept, width)
     for_token = _working(model, width, whole_logits)
     rows = min(rows, int(budget / 2 // for_row))
     tokens = min(tokens, int((budget - rows * for_row) // for_token))
@@ -58,12 +66,16 @@ def _item(model: Model) -> int:
     return model.dtype.itemsize
 
 
-def _kept(model: Model, grid: Grid, width: int) -> float:
+def kept_by_sweep(grid: Grid) -> list[str]:
+    """The sites that a forked sweep keeps: of base and donor run, and what is written."""
+    base = [address.name for address in base_sites(grid.site, grid.layers)]
+    return base + 2 * [grid.site] * len(grid.layers)
+
+
+def _kept(model: Model, kept: Sequence[str], width: int) -> float:
     """Bytes kept of the base and donor runs for each token of a prompt."""
     dims = model.dims
-    sites = [address.name for address in base_sites(grid.site, grid.layers)]
-    numbers = sum(_width(model, name, width) for name in sites)
-    numbers += 2 * len(grid.layers) * _width(model, grid.site, width)
+    numbers = sum(_width(model, name, width) for name in kept)
     numbers += model.n_layers * (2 * dims.d_model + 2 * dims.n_kv_heads * dims.d_head)
     return numbers * _item(model)
 

@@ -9,18 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from residuum.core import Address, Progress, Zero
+from residuum.core import Address, Zero
 from residuum.models import Batch
-from residuum.patching.engine.outcome import Outcome
 from residuum.patching.engine.reader import AnswerReader
 from residuum.patching.paths.arrivals import Arrivals
 from residuum.patching.paths.groups import SpreadGroups
 from residuum.patching.paths.naive import donor_run
 from residuum.patching.paths.nodes import PathGrid, Receiver
 from residuum.patching.paths.streams import Cell, PathStreams, base_sites
-from residuum.runs import Change, Forks, Model, Run, outer_bound
-
-_TOKENS_AT_ONCE = 128
+from residuum.patching.paths.work import PathBlock, PathWork
+from residuum.runs import CannotFork, Change, Done, Forks, Model, Run, outer_bound
 
 
 @dataclass
@@ -32,6 +30,8 @@ class ForkedPaths:
 
     Attributes:
         unlike: ``[row pos]`` where the two prompts of a pair differ.
+        base: the metric on the receiving prompts, ``[row]``.
+        first_row: number of the first of them in the whole task.
         tokens_at_once: rows × positions in one fork.
     """
 
@@ -41,12 +41,13 @@ class ForkedPaths:
     donor: Run
     unlike: Tensor
     reader: AnswerReader
-    tokens_at_once: int = _TOKENS_AT_ONCE
+    base: np.ndarray
+    first_row: int
+    tokens_at_once: int
     rows: Tensor = field(init=False)
     streams: PathStreams = field(init=False)
     arrivals: Arrivals = field(init=False)
     groups: SpreadGroups = field(init=False)
-    base: np.ndarray = field(init=False)
     values: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
@@ -54,24 +55,21 @@ class ForkedPaths:
         self.streams = PathStreams(self.forks, self.donor, self.rows, first_column(self.unlike))
         self.arrivals = Arrivals(self.streams, self.grid)
         self.groups = SpreadGroups(self.streams, self.arrivals, self.grid)
-        every = torch.arange(len(self.unlike))
-        last, ends = self.forks.base.calls[-1].output, self.forks.ends
-        self.base = self.reader.values(last[every.to(last.device), ends.to(last.device)], every)
-        self.values = np.full((*self.grid.shape, len(every)), np.nan)
+        self.values = np.full((*self.grid.shape, len(self.unlike)), np.nan)
 
-    def fill(self, progress: Progress) -> np.ndarray:
+    def fill(self) -> np.ndarray:
         """The metric at the end of each path, ``[sender receiver example]``."""
         for i, j in self.grid.cells():
             self.values[i, j] = self.base
         if len(self.rows):
             for layer in range(self.model.n_layers):
-                self._run(layer, self._attention_cells(layer), progress)
+                self._run(layer, self._attention_cells(layer))
                 self.groups.pass_attention(layer)
                 self.arrivals.pass_attention(layer)
-                self._run(layer, self._mlp_cells(layer), progress)
-                self._run(layer, self.groups.pass_mlp(layer), progress)
+                self._run(layer, self._mlp_cells(layer))
+                self._run(layer, self.groups.pass_mlp(layer))
                 self.arrivals.pass_mlp(layer)
-            self._logits(progress)
+            self._logits()
         return self.values
 
     def _receivers(self, layer: int, mlp: bool) -> dict[int, Receiver]:
@@ -95,65 +93,112 @@ class ForkedPaths:
                 if self.grid.possible(sender, receiver):
                     yield Cell(i, j, self.arrivals.at(i), "mlp")
 
-    def _run(self, layer: int, cells: Iterator[Cell], progress: Progress) -> None:
+    def _run(self, layer: int, cells: Iterator[Cell]) -> None:
         """Fork the later layers for each cell, many cells in one pass."""
         tokens = len(self.rows) * (self.forks.width - self.streams.start)
         at_once, waiting = max(1, self.tokens_at_once // tokens), []
         for cell in cells:
             waiting.append(cell)
             if len(waiting) == at_once:
-                self._finish(layer, waiting, progress)
+                self._finish(layer, waiting)
                 waiting = []
         if waiting:
-            self._finish(layer, waiting, progress)
+            self._finish(layer, waiting)
 
-    def _finish(self, layer: int, cells: list[Cell], progress: Progress) -> None:
+    def _finish(self, layer: int, cells: list[Cell]) -> None:
         change: Change = self.streams.after(layer, cells)
-        found = self.reader.values(self.forks.finish(change), change.rows)
+        found = self.reader.values(self.forks.finish(change), change.rows + self.first_row)
         for cell, row in zip(cells, found.reshape(len(cells), -1), strict=True):
             self.values[cell.sender, cell.receiver, self.rows.numpy()] = row
-            progress.advance()
 
-    def _logits(self, progress: Progress) -> None:
+    def _logits(self) -> None:
         """Paths into the logits: the final norm and the answer's unembedding, no pass at all."""
         for j, receiver in enumerate(self.grid.receivers):
             if not receiver.is_logits:
                 continue
             for i in range(len(self.grid.senders)):
                 stream = self.streams.at_the_end(self.arrivals.at(i))
-                found = self.reader.values(stream, self.rows)
+                found = self.reader.values(stream, self.rows + self.first_row)
                 self.values[i, j, self.rows.numpy()] = found
-                progress.advance()
 
 
-def forked(
-    model: Model,
-    grid: PathGrid,
-    source: Batch,
-    target: Batch,
-    reader: AnswerReader,
-    progress: Progress,
-    tokens_at_once: int = _TOKENS_AT_ONCE,
-) -> Outcome | str:
-    """The table by forked runs; a text if that is not possible, saying why."""
-    why = _cannot(model) or _heads_mix(model, grid, target)
-    if why:
-        return why
-    donor = donor_run(model, grid, source)
-    forks = Forks(model.adapted, target, base_sites(model))
-    unlike = source.ids != target.ids
-    why = forks.proven(outer_bound(model.dtype), first_column(unlike))
-    if why:
-        return why
-    engine = ForkedPaths(model, grid, forks, donor, unlike, reader, tokens_at_once)
-    progress.start("path patching", len(grid.cells()))
-    try:
-        with torch.no_grad():
-            values = engine.fill(progress)
-    finally:
-        progress.finish()
-    given = reader.of_logits(donor.last)
-    return Outcome(values, engine.base, given, forks.work + 1, "forked")
+@dataclass
+class _Chunk:
+    """Prompts that share a base run."""
+
+    first_row: int
+    forks: Forks
+    donor: Run
+    unlike: Tensor
+    base: np.ndarray
+    given: np.ndarray
+
+
+@dataclass
+class ForkedPathWorker:
+    """Computes blocks of a path table by forks; one base run is held at a time."""
+
+    model: Model
+    work: PathWork
+    reader: AnswerReader = field(init=False)
+    _chunk: _Chunk | None = None
+    _told: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.reader = AnswerReader(self.model, self.work.task, self.work.measure)
+
+    def block(self, index: int) -> Done:
+        """One block: the metric at the end of each path, ``[sender receiver row]``.
+
+        Raises:
+            CannotFork: forks do not equal full passes on these prompts.
+        """
+        block = self.work.blocks[index]
+        chunk = self.chunk(block)
+        values = np.stack([chunk.base, chunk.given])
+        if block.senders:
+            paths = ForkedPaths(
+                self.model,
+                self.work.part(block),
+                chunk.forks,
+                chunk.donor,
+                chunk.unlike,
+                self.reader,
+                chunk.base,
+                chunk.first_row,
+                self.work.tokens,
+            )
+            with torch.no_grad():
+                values = paths.fill()
+        told, self._told = self._told, chunk.forks.work
+        share = (block.end_row - block.first_row) / len(self.work.task)
+        return Done(values, share * (chunk.forks.work - told))
+
+    def chunk(self, block: PathBlock) -> _Chunk:
+        """The base run of a block's prompts; the last one is kept."""
+        if self._chunk is None or self._chunk.first_row != block.first_row:
+            self._chunk, self._told = None, 0.0
+            self._chunk = self._begin(block)
+        return self._chunk
+
+    def _begin(self, block: PathBlock) -> _Chunk:
+        source, target = self.work.prompts(block)
+        donor = donor_run(self.model, self.work.grid, source)
+        forks = Forks(self.model.adapted, target, base_sites(self.model))
+        unlike = source.ids != target.ids
+        why = forks.proven(outer_bound(self.model.dtype), first_column(unlike))
+        if why:
+            raise CannotFork(why)
+        forks.work += 1
+        rows = range(block.first_row, block.end_row)
+        assert forks.base.logits is not None
+        base, given = (self.reader.of_logits(e, rows) for e in (forks.base.logits, donor.last))
+        return _Chunk(block.first_row, forks, donor, unlike, base, given)
+
+
+def why_not(model: Model, grid: PathGrid, target: Batch) -> str:
+    """Why paths cannot be forked on this model; empty if nothing stands against."""
+    return _cannot(model) or _heads_mix(model, grid, target)
 
 
 def first_column(unlike: Tensor) -> int:

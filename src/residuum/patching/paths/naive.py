@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import numpy as np
 
-from residuum.core import Address, Edit, Freeze, Patch, Progress
+from residuum.core import Address, Edit, Freeze, Patch
 from residuum.models import Batch
-from residuum.patching.engine.outcome import Outcome
 from residuum.patching.engine.reader import AnswerReader
 from residuum.patching.paths.nodes import PathGrid, Receiver, exchanged_at
-from residuum.runs import Model, Run
+from residuum.patching.paths.work import PathWork
+from residuum.runs import Done, Model, Run
 
 
 def naive_passes(grid: PathGrid) -> float:
@@ -24,38 +26,47 @@ def donor_run(model: Model, grid: PathGrid, source: Batch) -> Run:
     return model.run(source, capture=sorted(sites, key=str))
 
 
-def naive(
-    model: Model,
-    grid: PathGrid,
-    source: Batch,
-    target: Batch,
-    reader: AnswerReader,
-    progress: Progress,
-) -> Outcome:
-    """The table by whole passes: one with the sender exchanged and all else held, one a receiver.
+@dataclass
+class NaivePaths:
+    """Fills a table by whole passes: one with the sender exchanged and all else held, one a path.
 
     Every component between sender and receiver is frozen but those of ``grid.via``; what then
     reaches the receiver is written into a second run, where everything after it is live.
     """
-    donor = donor_run(model, grid, source)
-    base = reader.of_logits(model.run(target).last)
-    values = np.full((*grid.shape, len(target.ids)), np.nan)
-    cells = grid.cells()
-    held = _held(model, grid)
-    progress.start("path patching", len(cells))
-    try:
-        for i, sender in enumerate(grid.senders):
-            mine = [j for at, j in cells if at == i]
-            if not mine:
-                continue
-            arrived = _arrived(model, grid, sender, donor, target, held, mine)
+
+    model: Model
+    work: PathWork
+    reader: AnswerReader = field(init=False)
+    held: list[Edit] = field(init=False)
+    _begun: tuple[int, Run, Batch] | None = None
+
+    def __post_init__(self) -> None:
+        self.reader = AnswerReader(self.model, self.work.task, self.work.measure)
+        self.held = _held(self.model, self.work.grid)
+
+    def block(self, index: int) -> Done:
+        """One block: the metric at the end of each path, ``[sender receiver row]``."""
+        block = self.work.blocks[index]
+        rows, passes = range(block.first_row, block.end_row), 0.0
+        share = len(rows) / len(self.work.task)
+        if self._begun is None or self._begun[0] != block.first_row:
+            source, target = self.work.prompts(block)
+            donor = donor_run(self.model, self.work.grid, source)
+            self._begun, passes = (block.first_row, donor, target), 1.0
+        _, donor, target = self._begun
+        if not block.senders:
+            ends = (self.model.run(target).last, donor.last)
+            values = np.stack([self.reader.of_logits(each, rows) for each in ends])
+            return Done(values, share * (passes + 1))
+        part = self.work.part(block)
+        values = np.full((*part.shape, len(rows)), np.nan)
+        for i, sender in enumerate(part.senders):
+            mine = [j for at, j in part.cells() if at == i]
+            arrived = _arrived(self.model, part, sender, donor, target, self.held, mine)
             for j in mine:
-                values[i, j] = reader.of_logits(_received(model, grid.receivers[j], arrived).last)
-                progress.advance()
-    finally:
-        progress.finish()
-    given = reader.of_logits(donor.last)
-    return Outcome(values, base, given, naive_passes(grid), "naive")
+                run = _received(self.model, part.receivers[j], arrived)
+                values[i, j] = self.reader.of_logits(run.last, rows)
+        return Done(values, share * (passes + naive_passes(part) - 2))
 
 
 def _held(model: Model, grid: PathGrid) -> list[Edit]:
