@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -195,3 +196,14 @@ def test_a_knock_out_says_what_its_backup_means(model: rz.Model, task: rz.Task) 
     wide = np.where(np.arange(8) % 2, apart, -apart)
     assert "they " not in said(alone + wide - wide.mean())
     assert "no other components" in said(alone, random_sets=(), random_joint=np.empty((0, 8)))
+
+
+def test_the_distance_is_signed_towards_clean(cli: Cli) -> None:
+    done = cli(*IOI, "--metric", "loss_nats", "--site", "mlp_out")
+    distance = re.search(r"from corrupt to clean, (-?[\d.]+) nats", " ".join(done.out.split()))
+    told = cli(*IOI, "--metric", "loss_nats", "--site", "mlp_out", "--json").json
+    assert distance is not None
+    assert float(distance[1]) == pytest.approx(
+        np.mean(told["corrupt"]) - np.mean(told["clean"]), abs=0.01
+    )
+    assert float(distance[1]) > 1

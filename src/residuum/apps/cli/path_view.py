@@ -124,7 +124,8 @@ def knockout_words(knockout: Knockout) -> list[str]:
     if not knockout.layers_matched:
         where = " of any layers (their own have too few)"
     lines.append(
-        f"{drawn} random set{'s' * (drawn > 1)} of {others}{where} move it by "
+        f"{drawn} random set{'s' * (drawn > 1)} of {others}{where} "
+        f"move{'s' * (drawn == 1)} it by "
         f"{knockout.control:.{digits}f} {unit} on average; {knockout.rank} "
         f"cost{'s' * (knockout.rank == 1)} at least as much: p {knockout.p:.2g} (not below "
         f"{1 / (drawn + 1):.2g})."

@@ -151,10 +151,14 @@ def caption_of(found: Sweep | PathTable, kind: str) -> Callable[[bool], str]:
     Args:
         kind: what was written; with ``denoise`` the share is what comes back.
     """
-    distance = f"{found.clean.mean() - found.corrupt.mean():.2f} {found.unit}"
+    from residuum.runs import METRICS
+
+    known = METRICS.get(found.metric)
+    sign = 1 if known is None or known.larger_is_better else -1
+    distance = f"{sign * (found.clean.mean() - found.corrupt.mean()):.2f} {found.unit}"
     pairs = f"{len(found.clean)} pair" + ("" if len(found.clean) == 1 else "s")
     share = "of the distance" if kind == "denoise" else "what is left of the distance"
-    cost = f"cost {found.passes:.1f} forward passes"
+    cost = f"cost {found.passes:.{int(found.passes < 100)}f} forward passes"
     if found.engine == "forked" and getattr(found, "control", None) is None:
         cost += f" ({found.passes + found.passes_saved:.0f} without forks)"
     approximation = getattr(found, "approximation", None)
