@@ -11,7 +11,7 @@ import torch
 import residuum as rz
 from residuum.findings import Finding
 from residuum.findings.bench import Bench
-from residuum.findings.part_evidence import RESAMPLE, SWAP
+from residuum.findings.part_evidence import RESAMPLE, SWAP, ZERO
 from residuum.lenses.logit_lens import unembed
 from residuum.runs import Model
 
@@ -27,12 +27,14 @@ def test_removal_drops_the_difference_and_random_heads_lie_ten_times_below(
 ) -> None:
     assert finding.parts is not None and finding.roles is not None
     resampled = finding.parts.removal(RESAMPLE)
-    for removal in (resampled, finding.roles.removal):
+    swapped, silenced = finding.parts.removal(SWAP), finding.parts.removal(ZERO)
+    for removal in (resampled, swapped, finding.roles.removal):
         assert removal is not None and len(removal.random) == 20
         cost = removal.together[-1]
         assert cost.low > 0 and cost.value > 10 * removal.control > 0
         assert cost.value > 2 * max(np.abs(removal.random))
     assert resampled is not None and all(each.low > 0 for each in resampled.alone)
+    assert silenced is not None and max(silenced.random) > 0.5 * silenced.together[-1].value
 
 
 def test_backups_are_visible(finding: Finding) -> None:
@@ -124,6 +126,10 @@ def test_attention_is_the_models_own(finding: Finding, bench: Bench) -> None:
         seen = pattern[rows, task.last, task.positions["IO"]].mean()
         assert head.attends_answer is not None
         assert float(seen) == pytest.approx(head.attends_answer.value, abs=1e-4)
+    for head in (1, 2):  # both names alike, in both prompts: unseen by this contrast
+        pattern = out.attentions[2][:, head]
+        names = [pattern[rows, task.last, task.positions[name]].mean() for name in ("IO", "S1")]
+        assert min(names) > 0.35 and max(names) < 0.6
 
 
 def test_verdicts_are_the_sweeps_own(finding: Finding, bench: Bench) -> None:

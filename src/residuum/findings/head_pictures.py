@@ -89,10 +89,10 @@ def removal_table(finding: Found) -> Table:
     rows = [[name, *(number(way.alone[i]) for way in ways)] for i, name in enumerate(heads)]
     rows += [
         ["sum of each alone", *(f"{way.summed:.2f}" for way in ways)],
-        ["all together", *(number(way.together[-1]) for way in ways)],
-        ["together beyond the sum", *(number(way.backup) for way in ways)],
-        ["random sets, mean size", *(_known(way.control) for way in ways)],
-        ["random sets, costliest", *(_known(max(way.random, default=math.nan)) for way in ways)],
+        ["all together", *(number(way.together[-1], 1) for way in ways)],
+        ["beyond the sum", *(number(way.backup) for way in ways)],
+        ["random: mean size", *(_known(way.control) for way in ways)],
+        ["random: costliest", *(_known(max(way.random, default=math.nan)) for way in ways)],
     ]
     written = "; ".join(f"**{way.how}** {WAYS[way.how][0]}" for way in ways)
     return Table(
@@ -100,8 +100,9 @@ def removal_table(finding: Found) -> Table:
         rows,
         title="The heads removed from the clean run, with 95 % intervals",
         caption=f"What is written in a head's place: {written}. Zeros also take away what the head "
-        "does on both prompts alike. **Together beyond the sum**: above 0 others stand in for a "
-        f"missing one. Random: {len(ways[0].random)} sets of {len(heads)} other heads, together; "
+        "does on both prompts alike. **Beyond the sum**: all together less the sum of each alone; "
+        "above 0 others stand in for a missing one. "
+        f"Random: {len(ways[0].random)} sets of {len(heads)} other heads, together; "
         "mean size is the mean of the absolute changes.",
     )
 
@@ -144,7 +145,8 @@ def removal_lines(finding: Found, removal: RemovalEvidence, title: str) -> Lines
         title=title,
         caption=f"What the clean run loses of the {metric_words(finding.metric)} when each head "
         f"gets {WAYS[removal.how][0]}; mean over {removal.backup.n} pairs, the band is the 95 % "
-        "interval, drawn by template where there are several.",
+        "interval of the level, drawn by template where there are several; at the end the lines "
+        f"differ by {number(removal.backup)}, taken pair by pair.",
         does_not_show="which heads stand in for those that are missing.",
     )
 
@@ -157,7 +159,7 @@ def role_table(finding: Found) -> Table:
             short(head.at),
             role(finding, head),
             number(head.direct),
-            _tested(head.verdict, head.p),
+            f"{head.p:.2g}",
             _share(head.attends_answer),
             _share(head.attends_wrong),
             number(head.removal),
@@ -169,17 +171,18 @@ def role_table(finding: Found) -> Table:
             Column("head"),
             Column("role"),
             Column("direct path", finding.unit, align="right"),
-            Column("among all paths"),
-            Column("attends to the answer", align="right"),
-            Column("to the wrong answer", align="right"),
+            Column("joint p", align="right"),
+            Column("at answer", align="right"),
+            Column("at wrong", align="right"),
             Column("swapped: loses", finding.unit, align="right"),
         ],
         rows,
         title="What each head does for the answer, with 95 % intervals",
         caption="**Direct path**: the head's clean value reaches the logits of the corrupt run, "
-        "every other head and MLP held. **Attends**: from the last token of the clean prompt, to "
-        "where the answer (or a wrong answer) stands, all its places together. **Swapped**: its "
-        f"corrupt value in the clean run. Joint test: {finding.roles.sure}.",
+        "every other head and MLP held; **joint p** over all of them. **At answer**, **at wrong**: "
+        "attention from the last token of the clean prompt to where the answer (or a wrong answer) "
+        "stands, all its places together. **Swapped**: its corrupt value in the clean "
+        f"run. Joint test: {finding.roles.sure}.",
         does_not_show="what a head sends through other parts.",
     )
 

@@ -26,8 +26,14 @@ def found_lines(finding: Found) -> list[Part]:
     return [
         Paragraph(f"**Backup.** {together(main, unit)}"),
         Paragraph(f"**Control.** {control(main, unit)}"),
-        Paragraph(f"**Movers.** {movers(finding.roles, unit)}"),
+        Paragraph(_first_bold(movers(finding.roles, unit))),
     ]
+
+
+def _first_bold(text: str) -> str:
+    """The first sentence in bold."""
+    first, _, rest = text.partition(". ")
+    return f"**{first}.** {rest}" if rest else f"**{text}**"
 
 
 def chosen_heads(finding: Found) -> list[Part]:
@@ -98,7 +104,7 @@ def written_by(finding: Found) -> list[Part]:
             "answer, and whose corrupt value costs the clean run something, each with its interval."
             " A head that only **matters** acts, as far as shown, through other parts."
         ),
-        Paragraph(f"**{movers(roles, finding.unit)}**"),
+        Paragraph(_first_bold(movers(roles, finding.unit))),
         Paragraph(writers(roles, finding.unit)),
         role_table(finding),
     ]

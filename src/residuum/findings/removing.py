@@ -12,9 +12,9 @@ from residuum.findings.evidence import Estimate
 from residuum.findings.part_evidence import MEAN, RESAMPLE, SWAP, ZERO, RemovalEvidence
 from residuum.models import Batch
 from residuum.patching import Knockout, MeanAblation, ResampleAblation, ZeroAblation, knock_out
-from residuum.patching.cells.grid import Grid
-from residuum.patching.cells.writing import FromPrompts, Writing
 from residuum.runs import Model, Task
+from residuum.runs.sweeping.grid import Grid
+from residuum.runs.sweeping.writing import FromPrompts, Writing
 
 
 @dataclass(frozen=True)
