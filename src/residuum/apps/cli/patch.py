@@ -17,8 +17,6 @@ from residuum.apps.cli.patch_options import (
     Asked,
     asked_of,
 )
-from residuum.apps.cli.path_view import show_knockout, show_paths
-from residuum.apps.cli.sweep_view import show_sweep
 from residuum.core import OptionError
 
 if TYPE_CHECKING:
@@ -230,6 +228,8 @@ def _put(
     knockout: Knockout | None,
 ) -> None:
     """Write the file, then the JSON or what a person reads."""
+    from residuum.apps.cli.path_view import show_knockout, show_paths
+    from residuum.apps.cli.sweep_view import show_sweep
     from residuum.patching import Sweep
 
     if arguments.out:
@@ -240,7 +240,10 @@ def _put(
         return
     put_text(f"{headline(model)}\n{task.describe()}")
     print()
-    show_sweep(found) if isinstance(found, Sweep) else show_paths(found)
+    if isinstance(found, Sweep):
+        show_sweep(found)
+    else:
+        show_paths(found)
     if knockout is not None:
         print()
         show_knockout(knockout, first_pair=len(found.clean) + 1)
