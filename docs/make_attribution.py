@@ -75,7 +75,7 @@ def table() -> str:
 def rows(model: Any, task: Any, site: str, methods: list[Any]) -> list[str]:
     """One line for each method at a site, swept by layer and head."""
     from residuum.models import Batch
-    from residuum.patching.cells.grid import make_grid
+    from residuum.runs.sweeping.grid import make_grid
     from residuum.patching.gradients.attribution import approximate
     from residuum.runs import metric_named
 

@@ -18,7 +18,6 @@ import residuum as rz
 from residuum.core import SITES, Address, AddressError, Patch
 from residuum.models import Batch
 from residuum.models.native import NativeConfig, NativeForCausalLM
-from residuum.patching.cells.grid import make_grid
 from residuum.patching.gradients.attribution import (
     Approximated,
     AttributionPatching,
@@ -34,6 +33,7 @@ from residuum.patching.gradients.check import (
 from residuum.patching.gradients.problem import Passed, Problem
 from residuum.patching.gradients.softmax import key_by_key
 from residuum.runs import metric_named
+from residuum.runs.sweeping.grid import make_grid
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "families"))
 from configs import CONFIGS, build

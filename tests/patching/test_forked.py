@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 import residuum as rz
 from residuum.models import Batch
-from residuum.patching.cells.writing import first_differences
-from residuum.patching.engine.changes import FORKED_SITES
 from residuum.runs import Forks
+from residuum.runs.sweeping.changes import FORKED_SITES
+from residuum.runs.sweeping.writing import first_differences
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "families"))
 from configs import CONFIGS, build

@@ -16,8 +16,6 @@ from hypothesis import strategies as st
 
 import residuum as rz
 from residuum.models import Batch
-from residuum.patching.cells.plan import Sizes
-from residuum.patching.engine.reader import AnswerReader
 from residuum.patching.path_patching import path_patch
 from residuum.patching.paths.forked import ForkedPaths
 from residuum.patching.paths.naive import donor_run
@@ -25,6 +23,8 @@ from residuum.patching.paths.nodes import make_path_grid
 from residuum.patching.paths.streams import base_sites
 from residuum.patching.results.path_table import PathTable
 from residuum.runs import Forks, metric_named
+from residuum.runs.sweeping.plan import Sizes
+from residuum.runs.sweeping.reader import AnswerReader
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "families"))
 from configs import CAUSAL, CONFIGS, build

@@ -15,8 +15,8 @@ import pytest
 import torch
 
 import residuum as rz
-from residuum.patching.engine.forked import ForkedWorker
 from residuum.runs import Done, Model
+from residuum.runs.sweeping.forked import ForkedWorker
 from residuum.stores import CellLog
 
 BY = ("layer", "head", "pos")
@@ -73,7 +73,7 @@ sys.path.insert(0, sys.argv[2])
 import torch
 torch.set_num_threads(1)
 import residuum as rz
-from residuum.patching.engine.forked import ForkedWorker
+from residuum.runs.sweeping.forked import ForkedWorker
 plain = ForkedWorker.block
 def slow(self, index):
     time.sleep(0.05)

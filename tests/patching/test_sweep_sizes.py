@@ -15,12 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import residuum as rz
-from residuum.patching.cells.grid import Cell, Grid
-from residuum.patching.cells.plan import Sizes, plan_blocks
-from residuum.patching.engine import outcome as engines
-from residuum.patching.engine import sizing
 from residuum.runs import Forks
 from residuum.runs.memory import memory_in_bytes, out_of_memory
+from residuum.runs.sweeping import outcome as engines
+from residuum.runs.sweeping import sizing
+from residuum.runs.sweeping.grid import Cell, Grid
+from residuum.runs.sweeping.plan import Sizes, plan_blocks
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "families"))
 from configs import build

@@ -1,13 +1,13 @@
 """Causal sweeps: write into one run what belongs to another, place by place, and measure."""
 
 from residuum.patching.ablating import ablate
-from residuum.patching.activation_patching import patch
-from residuum.patching.cells.ablations import (
+from residuum.patching.ablations import (
     DirectionAblation,
     MeanAblation,
     ResampleAblation,
     ZeroAblation,
 )
+from residuum.patching.activation_patching import patch
 from residuum.patching.gradients.attribution import AttributionPatching, NodeIG
 from residuum.patching.knocking_out import knock_out
 from residuum.patching.path_patching import path_patch

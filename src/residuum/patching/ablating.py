@@ -7,13 +7,13 @@ from typing import Any
 
 from residuum.core import SILENT, Progress
 from residuum.models import Batch
+from residuum.patching.ablations import Ablation, ablation_named
 from residuum.patching.activation_patching import OPTIONS, asked, controlled
 from residuum.patching.building import sweep_of
-from residuum.patching.cells.ablations import Ablation, ablation_named
-from residuum.patching.engine.outcome import Engine, Means, sweep_outcome
-from residuum.patching.engine.reader import AnswerReader
 from residuum.patching.results.sweep import Sweep
 from residuum.runs import Executor, Model, Task, refuse_unknown
+from residuum.runs.sweeping.outcome import Engine, Means, sweep_outcome
+from residuum.runs.sweeping.reader import AnswerReader
 
 
 def ablate(

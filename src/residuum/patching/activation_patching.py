@@ -10,9 +10,6 @@ import numpy as np
 from residuum.core import SILENT, OptionError, Progress
 from residuum.models import Batch
 from residuum.patching.building import on_grid, sweep_of
-from residuum.patching.cells.grid import Grid, make_grid
-from residuum.patching.cells.writing import FromPrompts, RandomDirection, Writing
-from residuum.patching.engine.outcome import Engine, Means, Outcome, sweep_outcome
 from residuum.patching.gradients.attribution import Method, approximate
 from residuum.patching.results.sweep import Sweep
 from residuum.runs import (
@@ -26,6 +23,9 @@ from residuum.runs import (
     refuse_unknown,
     whole_number,
 )
+from residuum.runs.sweeping.grid import Grid, make_grid
+from residuum.runs.sweeping.outcome import Engine, Means, Outcome, sweep_outcome
+from residuum.runs.sweeping.writing import FromPrompts, RandomDirection, Writing
 
 Direction = Literal["denoise", "noise"]
 OPTIONS = "only, engine, metric, control, jobs, keep, max_memory, progress"

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from residuum.patching.cells.grid import Grid
-from residuum.patching.engine.outcome import Outcome
 from residuum.patching.results.statistics import denominator_warnings
 from residuum.patching.results.sweep import Sweep
 from residuum.runs import Metric, Model, Task
+from residuum.runs.sweeping.grid import Grid
+from residuum.runs.sweeping.outcome import Outcome
 
 
 def sweep_of(

@@ -13,15 +13,15 @@ from torch import Tensor
 
 from residuum.core import SILENT, Address, Edit, Erase, OptionError, Patch, Progress
 from residuum.models import Batch
+from residuum.patching.ablations import Ablation, ablation_named
 from residuum.patching.activation_patching import asked
-from residuum.patching.cells.ablations import Ablation, ablation_named
-from residuum.patching.cells.grid import Grid
-from residuum.patching.cells.writing import Without, Writing
-from residuum.patching.engine.naive import picked, site_of
-from residuum.patching.engine.reader import AnswerReader
 from residuum.patching.results.knockout import Knockout
 from residuum.patching.results.sweep import Sweep
 from residuum.runs import Metric, Model, Task, part_count, refuse_unknown, resolve, whole_number
+from residuum.runs.sweeping.grid import Grid
+from residuum.runs.sweeping.naive import picked, site_of
+from residuum.runs.sweeping.reader import AnswerReader
+from residuum.runs.sweeping.writing import Without, Writing
 
 
 def knock_out(

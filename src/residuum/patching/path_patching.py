@@ -10,9 +10,6 @@ import torch
 import xarray as xr
 
 from residuum.core import SILENT, OptionError, Progress
-from residuum.patching.engine.outcome import Engine, Means, Outcome
-from residuum.patching.engine.reader import FEW
-from residuum.patching.engine.sizing import sizes_of
 from residuum.patching.paths.forked import ForkedPathWorker, why_not
 from residuum.patching.paths.naive import NaivePaths, naive_passes
 from residuum.patching.paths.nodes import PathGrid, make_path_grid
@@ -31,6 +28,9 @@ from residuum.runs import (
     refuse_unknown,
     run_blocks,
 )
+from residuum.runs.sweeping.outcome import Engine, Means, Outcome
+from residuum.runs.sweeping.reader import FEW
+from residuum.runs.sweeping.sizing import sizes_of
 
 Direction = Literal["denoise", "noise"]
 _ROUNDING = 8

@@ -16,13 +16,13 @@ import torch
 from residuum.core import SILENT, OptionError, Progress
 from residuum.core.progress import track
 from residuum.models import Batch
-from residuum.patching.cells.grid import Grid
-from residuum.patching.engine.outcome import Outcome
 from residuum.patching.gradients.check import Approximation, check_cells
 from residuum.patching.gradients.problem import Problem
 from residuum.patching.gradients.softmax import CORRECTED, through_exact_softmax
 from residuum.runs import METRICS, Metric, Model, Task, whole_number
 from residuum.runs.arguments import yes_or_no
+from residuum.runs.sweeping.grid import Grid
+from residuum.runs.sweeping.outcome import Outcome
 
 
 class Method(Protocol):

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from residuum.core import SITES, Address, Patch
 from residuum.models import Batch
-from residuum.patching.cells.grid import Grid
 from residuum.runs import Metric, Model, Task
+from residuum.runs.sweeping.grid import Grid
 
 _TOKENS_AT_ONCE = 1024
 _FORWARD, _WITH_BACKWARD = 1.0, 3.0

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from residuum.core import Address, Zero
 from residuum.models import Batch
-from residuum.patching.engine.reader import AnswerReader
 from residuum.patching.paths.arrivals import Arrivals
 from residuum.patching.paths.groups import SpreadGroups
 from residuum.patching.paths.naive import donor_run
@@ -19,6 +18,7 @@ from residuum.patching.paths.nodes import PathGrid, Receiver
 from residuum.patching.paths.streams import Cell, PathStreams, base_sites
 from residuum.patching.paths.work import PathBlock, PathWork
 from residuum.runs import CannotFork, Change, Done, Forks, Model, Run, outer_bound
+from residuum.runs.sweeping.reader import AnswerReader
 
 
 @dataclass

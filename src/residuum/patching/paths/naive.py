@@ -8,10 +8,10 @@ import numpy as np
 
 from residuum.core import Address, Edit, Freeze, Patch
 from residuum.models import Batch
-from residuum.patching.engine.reader import AnswerReader
 from residuum.patching.paths.nodes import PathGrid, Receiver, exchanged_at
 from residuum.patching.paths.work import PathWork
 from residuum.runs import Done, Model, Run
+from residuum.runs.sweeping.reader import AnswerReader
 
 
 def naive_passes(grid: PathGrid) -> float:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from residuum.models import Batch
-from residuum.patching.engine.work import rows_of
 from residuum.patching.paths.nodes import PathGrid
 from residuum.runs import Metric, Model, Task, Worker, metric_named
+from residuum.runs.sweeping.work import rows_of
 
 _SENDERS_AT_ONCE = 8
 

@@ -10,20 +10,17 @@ import torch
 from torch import Tensor
 
 from residuum.core import Address
-from residuum.patching.cells.grid import Cell
-from residuum.patching.cells.plan import Block, by_layer, changed_rows, start_of
-from residuum.patching.engine.changes import FORKED_SITES, Changes, base_sites
-from residuum.patching.engine.reader import AnswerReader
-from residuum.patching.engine.work import SweepWork, rows_of
-from residuum.runs import (
-    CannotFork,
-    Done,
-    Forks,
-    Model,
-    out_of_memory,
-    outer_bound,
-    record_sites,
-)
+from residuum.runs.blocks import Done
+from residuum.runs.forks import CannotFork, Forks
+from residuum.runs.memory import out_of_memory
+from residuum.runs.model import Model
+from residuum.runs.record import record_sites
+from residuum.runs.selfcheck import outer_bound
+from residuum.runs.sweeping.changes import FORKED_SITES, Changes, base_sites
+from residuum.runs.sweeping.grid import Cell
+from residuum.runs.sweeping.plan import Block, by_layer, changed_rows, start_of
+from residuum.runs.sweeping.reader import AnswerReader
+from residuum.runs.sweeping.work import SweepWork, rows_of
 
 
 def why_not(model: Model, site: str) -> str:

@@ -10,27 +10,21 @@ import numpy as np
 
 from residuum.core import SILENT, OptionError, Progress
 from residuum.models import Batch
-from residuum.patching.cells.grid import Grid
-from residuum.patching.cells.plan import plan_blocks
-from residuum.patching.cells.writing import Writing
-from residuum.patching.engine.forked import ForkedWorker, why_not
-from residuum.patching.engine.naive import NaiveWorker
-from residuum.patching.engine.reader import FEW
-from residuum.patching.engine.sizing import kept_by_sweep, sizes_of
-from residuum.patching.engine.work import SweepWork
-from residuum.runs import (
-    CannotFork,
-    Done,
-    Executor,
-    InProcess,
-    Model,
-    Task,
-    Worker,
-    WorkerProcesses,
-    memory_in_bytes,
-    run_blocks,
-    whole_number,
-)
+from residuum.runs.arguments import whole_number
+from residuum.runs.blocks import Done, Executor, InProcess, Worker, run_blocks
+from residuum.runs.executors import WorkerProcesses
+from residuum.runs.forks import CannotFork
+from residuum.runs.memory import memory_in_bytes
+from residuum.runs.model import Model
+from residuum.runs.sweeping.forked import ForkedWorker, why_not
+from residuum.runs.sweeping.grid import Grid
+from residuum.runs.sweeping.naive import NaiveWorker
+from residuum.runs.sweeping.plan import plan_blocks
+from residuum.runs.sweeping.reader import FEW
+from residuum.runs.sweeping.sizing import kept_by_sweep, sizes_of
+from residuum.runs.sweeping.work import SweepWork
+from residuum.runs.sweeping.writing import Writing
+from residuum.runs.task import Task
 
 Engine = Literal["auto", "forked", "naive"]
 _KEPT_BUDGET = 2 * 10**9

@@ -8,7 +8,7 @@ from itertools import groupby
 
 from torch import Tensor
 
-from residuum.patching.cells.grid import Cell, Grid
+from residuum.runs.sweeping.grid import Cell, Grid
 
 
 @dataclass(frozen=True)

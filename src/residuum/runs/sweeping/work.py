@@ -8,10 +8,13 @@ from typing import Any
 
 from residuum.core import content_hash
 from residuum.models import Batch
-from residuum.patching.cells.grid import Grid
-from residuum.patching.cells.plan import Block
-from residuum.patching.cells.writing import Writing
-from residuum.runs import Metric, Model, Task, Worker, metric_named
+from residuum.runs.blocks import Worker
+from residuum.runs.metrics import Metric, metric_named
+from residuum.runs.model import Model
+from residuum.runs.sweeping.grid import Grid
+from residuum.runs.sweeping.plan import Block
+from residuum.runs.sweeping.writing import Writing
+from residuum.runs.task import Task
 
 
 @dataclass(frozen=True, eq=False)

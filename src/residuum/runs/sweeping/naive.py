@@ -10,11 +10,13 @@ import numpy as np
 from torch import Tensor
 
 from residuum.core import SITES, Address, Edit, Patch
-from residuum.patching.cells.grid import Cell
-from residuum.patching.cells.plan import Block
-from residuum.patching.engine.reader import AnswerReader
-from residuum.patching.engine.work import SweepWork, rows_of
-from residuum.runs import Done, Model, Run
+from residuum.runs.blocks import Done
+from residuum.runs.model import Model
+from residuum.runs.run import Run
+from residuum.runs.sweeping.grid import Cell
+from residuum.runs.sweeping.plan import Block
+from residuum.runs.sweeping.reader import AnswerReader
+from residuum.runs.sweeping.work import SweepWork, rows_of
 
 
 @dataclass

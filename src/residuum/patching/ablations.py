@@ -10,9 +10,9 @@ from torch import Tensor
 
 from residuum.core import SITES, Address, OptionError, ShapeError, TaskError, content_hash
 from residuum.models import Batch
-from residuum.patching.cells.grid import Grid
-from residuum.patching.cells.writing import Constant, FromPrompts, Without, Writing
 from residuum.runs import Capture, Model, Task, shown, whole_number
+from residuum.runs.sweeping.grid import Grid
+from residuum.runs.sweeping.writing import Constant, FromPrompts, Without, Writing
 
 _AT_ONCE = 64
 

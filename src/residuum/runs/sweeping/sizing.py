@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from residuum.core import SITES, OptionError
-from residuum.patching.cells.grid import Grid
-from residuum.patching.cells.plan import Sizes
-from residuum.patching.engine.changes import base_sites
-from residuum.runs import Model, Task, free_memory
+from residuum.runs.memory import free_memory
+from residuum.runs.model import Model
+from residuum.runs.sweeping.changes import base_sites
+from residuum.runs.sweeping.grid import Grid
+from residuum.runs.sweeping.plan import Sizes
+from residuum.runs.task import Task
 
 _WORTHWHILE = 1_800_000_000
 """Multiply-adds of one block in one batch above which a larger batch gains nothing on a CPU."""

@@ -8,7 +8,9 @@ from itertools import product
 from typing import Any
 
 from residuum.core import SITES, Address, OptionError, TaskError
-from residuum.runs import Model, Task, part_count
+from residuum.runs.model import Model
+from residuum.runs.places import part_count
+from residuum.runs.task import Task
 
 BY = ("layer", "head", "neuron", "expert", "pos", "q_pos", "k_pos")
 _PARTS = ("head", "neuron", "expert")

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from residuum.core import Address
-from residuum.patching.cells.grid import Cell
-from residuum.runs import Change, Forks
+from residuum.runs.forks import Change, Forks
+from residuum.runs.sweeping.grid import Cell
 
 FORKED_SITES = (
     "resid_pre",

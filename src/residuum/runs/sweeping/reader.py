@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from residuum.models import final_logits
-from residuum.runs import Metric, Model, Task
+from residuum.runs.metrics import Metric
+from residuum.runs.model import Model
+from residuum.runs.task import Task
 
 FEW = ("logit_diff",)
 """Metrics that look at the answers' and wrong answers' logits alone."""

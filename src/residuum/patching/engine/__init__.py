@@ -1,1 +1,0 @@
-"""How cells are computed: forked runs, whole passes, blocks, sizes."""
