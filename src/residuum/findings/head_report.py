@@ -116,7 +116,7 @@ def written_by(finding: Found) -> list[Part]:
                       f"{control(roles.removal, finding.unit)}"),
         ]  # fmt: skip
         if len(roles.writers) > 1:
-            title = f"The writers removed one after the other, each given {WAYS[SWAP][0]}"
+            title = f"Heads with a direct path, removed in turn, each given {WAYS[SWAP][0]}"
             shown.append(removal_lines(finding, roles.removal, title))
     else:
         shown.append(Paragraph("No head's direct path speaks for the answer on the choosing half."))
