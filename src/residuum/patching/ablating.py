@@ -86,8 +86,10 @@ def ablate(
         kind=writing.kind,
         clean=outcome.base,
         corrupt=AnswerReader(model, task, measure).of_logits(corrupt.last),
-        strategy=f"ablate({grid.site}, by={grid.by}, {kind}, {measure.name}, {outcome.engine})",
+        strategy=f"ablate({grid.site}, by={grid.by}, {kind.said(model, task)}, "
+        f"{measure.name}, {outcome.engine})",
         seed=getattr(kind, "seed", None),
+        draws=control,
         control=controlled(
             model, task, grid, measure, target, writing, identity, means, control, outcome
         ),

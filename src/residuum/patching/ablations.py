@@ -32,6 +32,10 @@ class Ablation(Protocol):
         """Plain data that says what is written."""
         ...
 
+    def said(self, model: Model, task: Task) -> str:
+        """What is written, in words."""
+        ...
+
 
 @dataclass(frozen=True)
 class ZeroAblation:
@@ -49,7 +53,8 @@ class ZeroAblation:
         """The kind alone."""
         return {"kind": "zero"}
 
-    def __str__(self) -> str:
+    def said(self, model: Model, task: Task) -> str:
+        """What is written, in words."""
         return "zero"
 
 
@@ -75,16 +80,7 @@ class MeanAblation:
 
     def writing(self, model: Model, task: Task, grid: Grid) -> Writing:
         """The means of the grid's layers."""
-        batch = _reference(model, task, self.reference, sides=("clean", "corrupt"))
-        lengths = torch.cat([task.lengths, batch.lengths])
-        one = int(lengths.min()) == int(lengths.max())
-        if self.by_position and not one:
-            raise TaskError(
-                f"the prompts have {int(lengths.min())} to {int(lengths.max())} tokens, so a mean "
-                "by position mixes different places",
-                mend="use MeanAblation(by_position=False), or prompts of one length",
-            )
-        pooled = not one if self.by_position is None else not self.by_position
+        batch, pooled = self._pooled(model, task)
         if pooled and grid.site in ("pattern", "scores"):
             raise OptionError(
                 f"{grid.site} has no mean over positions",
@@ -103,10 +99,23 @@ class MeanAblation:
             "reference": _reference_hash(model, self.reference),
         }
 
-    def __str__(self) -> str:
+    def said(self, model: Model, task: Task) -> str:
+        """What is written, in words."""
         over = "the task's prompts" if self.reference is None else "reference prompts"
-        where = {None: "by position if of one length", True: "by position", False: "pooled"}
-        return f"mean over {over}, {where[self.by_position]}"
+        return f"mean over {over}, {'pooled' if self._pooled(model, task)[1] else 'by position'}"
+
+    def _pooled(self, model: Model, task: Task) -> tuple[Batch, bool]:
+        """The reference prompts, and whether the mean is over their positions too."""
+        batch = _reference(model, task, self.reference, sides=("clean", "corrupt"))
+        lengths = torch.cat([task.lengths, batch.lengths])
+        one = int(lengths.min()) == int(lengths.max())
+        if self.by_position and not one:
+            raise TaskError(
+                f"the prompts have {int(lengths.min())} to {int(lengths.max())} tokens, so a mean "
+                "by position mixes different places",
+                mend="use MeanAblation(by_position=False), or prompts of one length",
+            )
+        return batch, not one if self.by_position is None else not self.by_position
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +154,8 @@ class ResampleAblation:
             "reference": _reference_hash(model, self.reference),
         }
 
-    def __str__(self) -> str:
+    def said(self, model: Model, task: Task) -> str:
+        """What is written, in words."""
         over = "the task's prompts" if self.reference is None else "reference prompts"
         return f"resampled from {over}, seed {self.seed}"
 
@@ -189,7 +199,8 @@ class DirectionAblation:
         """The directions themselves, by hash."""
         return {"kind": "direction", "directions": content_hash(_vectors(self.directions).tolist())}
 
-    def __str__(self) -> str:
+    def said(self, model: Model, task: Task) -> str:
+        """What is written, in words."""
         return f"without {len(_vectors(self.directions))} direction(s)"
 
 

@@ -132,6 +132,7 @@ def patch(
         corrupt=ends[1],
         strategy=f"patch({grid.site}, by={grid.by}, {direction}, {measure.name}, {how})",
         seed=None if method is None else method.seed,
+        draws=control,
         **more,
     )
 

@@ -26,6 +26,7 @@ def sweep_of(
     corrupt: np.ndarray,
     strategy: str,
     seed: int | None = None,
+    draws: int = 0,
     **more: Any,
 ) -> Sweep:
     """The sweep: effects of writing each cell, signed towards clean.
@@ -33,6 +34,7 @@ def sweep_of(
     Args:
         kind: what was written.
         clean, corrupt: the metric on the unpatched prompts, ``[example]``.
+        draws: how often the whole sweep was made again as a control.
         more: further fields of the sweep.
     """
     sign = 1.0 if metric.larger_is_better else -1.0
@@ -53,7 +55,7 @@ def sweep_of(
         provenance=model.provenance(task_hash=task.task_hash, strategy=strategy, seed=seed),
         engine=outcome.engine,
         passes=outcome.passes,
-        passes_saved=cells + 2 - outcome.passes,
+        passes_saved=(1 + draws) * (cells + 2) - outcome.passes,
         warnings=_warnings(outcome, clean, corrupt, task),
         clusters=tuple(task.templates),
         kind=kind,

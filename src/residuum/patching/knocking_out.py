@@ -78,6 +78,7 @@ def knock_out(
     site = chosen[0].name
     grid, measure = asked(model, task, "knock_out", site, ("layer",), None, metric)
     kind = ablation_named(how)
+    said = kind.said(model, task)
     surgeon = _Surgeon(model, task, measure, grid, kind.writing(model, task, grid), progress)
     sets, matched = random_sets(_everyone(model, chosen[0]), chosen, controls, seed)
     groups = [[at] for at in chosen] + [list(chosen[: i + 1]) for i in range(1, len(chosen))]
@@ -94,11 +95,11 @@ def knock_out(
         corrupt=surgeon.values("corrupt", []),
         metric=measure.name,
         unit=measure.unit,
-        kind=str(kind),
+        kind=said,
         clusters=tuple(task.templates),
         provenance=model.provenance(
             task_hash=task.task_hash,
-            strategy=f"knock_out({', '.join(map(str, chosen))}; {kind}; {measure.name}; "
+            strategy=f"knock_out({', '.join(map(str, chosen))}; {said}; {measure.name}; "
             f"{controls} random sets)",
             seed=seed,
         ),
