@@ -94,6 +94,14 @@ def test_resampling_takes_another_prompts_value_and_is_seeded(
         assert min(candidates) < 1e-5
 
 
+def test_swapping_is_noising(model: rz.Model, task: rz.Task) -> None:
+    swapped = rz.ablate(model, task, "z", ("layer", "head"), "swap")
+    noised = rz.patch(model, task, "z", ("layer", "head"), direction="noise")
+    assert (swapped.per_example.values == noised.per_example.values).all()
+    assert swapped.recovered_frac.values == pytest.approx(noised.recovered_frac.values)
+    assert swapped.kind == noised.kind == "noise"
+
+
 def test_a_direction_is_taken_out(model: rz.Model, task: rz.Task) -> None:
     direction = torch.randn(model.dims.d_model, generator=torch.Generator().manual_seed(0))
     sweep = rz.ablate(

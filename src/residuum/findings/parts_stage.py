@@ -10,8 +10,8 @@ from residuum.core import SILENT, Patch, Progress
 from residuum.findings.bench import Bench
 from residuum.findings.evidence import Estimate, GridEvidence
 from residuum.findings.part_evidence import SWAP, ZERO, HeadEvidence, PartsEvidence, SetEvidence
-from residuum.findings.removing import OtherPrompt, knocked_out, removal, removed
-from residuum.patching import Knockout
+from residuum.findings.removing import knocked_out, removal, removed
+from residuum.patching import Knockout, SwapAblation
 
 
 def parts(
@@ -30,7 +30,7 @@ def parts(
         grid: the sweep over all heads on the measuring half: each head's p and verdict.
         progress: told of every forward pass.
     """
-    patched = removed(bench, chosen, OtherPrompt(), random_sets, progress, backwards=True)
+    patched = removed(bench, chosen, SwapAblation(), random_sets, progress, backwards=True)
     taken_out, left_out = knocked_out(bench, chosen, random_sets, progress)
     pairs = zip(chosen, patched.singles, strict=True)
     return PartsEvidence(

@@ -3,40 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from residuum.core import SILENT, Progress, TaskError
 from residuum.findings.bench import Bench
 from residuum.findings.evidence import Estimate
 from residuum.findings.part_evidence import MEAN, RESAMPLE, SWAP, ZERO, RemovalEvidence
-from residuum.models import Batch
-from residuum.patching import Knockout, MeanAblation, ResampleAblation, ZeroAblation, knock_out
-from residuum.runs import Model, Task
-from residuum.runs.sweeping.grid import Grid
-from residuum.runs.sweeping.writing import FromPrompts, Writing
-
-
-@dataclass(frozen=True)
-class OtherPrompt:
-    """Writes each component's value on the other prompt of the pair."""
-
-    def writing(self, model: Model, task: Task, grid: Grid) -> Writing:
-        """The corrupt prompts' values."""
-        return FromPrompts(Batch(task.corrupt, task.attention_mask), "noise")
-
-    def identity(self, model: Model) -> dict[str, Any]:
-        """The kind alone: the pairs are known."""
-        return {"kind": "other prompt"}
-
-    def __str__(self) -> str:
-        return "the value on the pair's other prompt"
+from residuum.patching import (
+    Knockout,
+    MeanAblation,
+    ResampleAblation,
+    SwapAblation,
+    ZeroAblation,
+    knock_out,
+)
 
 
 def ways(seed: int) -> dict[str, Any]:
     """Name -> ablation, in the order in which they are reported."""
     return {
-        SWAP: OtherPrompt(),
+        SWAP: SwapAblation(),
         RESAMPLE: ResampleAblation(seed=seed),
         MEAN: MeanAblation(),
         ZERO: ZeroAblation(),
@@ -70,7 +56,7 @@ def removed(
     """The heads removed one by one and together, and random sets.
 
     Args:
-        backwards: clean and corrupt exchanged: with :class:`OtherPrompt` the heads' clean values
+        backwards: clean and corrupt exchanged: with :class:`SwapAblation` the heads' clean values
             are put into the corrupt run.
     """
     task = bench.task.swap(answers=False) if backwards else bench.task

@@ -14,8 +14,8 @@ from residuum.findings.bench import Bench
 from residuum.findings.evidence import Estimate
 from residuum.findings.part_evidence import SWAP, Picture, RoleEvidence, RolesEvidence
 from residuum.findings.parts_stage import numbers
-from residuum.findings.removing import OtherPrompt, removal, removed
-from residuum.patching import Knockout, PathTable, path_patch
+from residuum.findings.removing import removal, removed
+from residuum.patching import Knockout, PathTable, SwapAblation, path_patch
 from residuum.runs import Run
 
 LEAST_ATTENTION = 0.1
@@ -56,7 +56,7 @@ def roles(
     writers = choose_writers(choose, max_heads, progress)
     table = _direct(bench, _SENDERS, progress)
     heads = (*chosen, *(at for at in writers if at not in chosen))
-    alone = removed(bench, heads, OtherPrompt(), 0, progress)
+    alone = removed(bench, heads, SwapAblation(), 0, progress)
     run = bench.run("clean", capture=sorted({f"L{numbers(at)[0]}.pattern" for at in heads}))
     look = _Look(bench, run)
     pairs = zip(heads, alone.singles, strict=True)
@@ -93,7 +93,7 @@ def _effect(bench: Bench, table: PathTable, name: str) -> Estimate:
 def _removal(bench: Bench, writers: Sequence[str], random_sets: int, progress: Progress) -> Any:
     if not writers:
         return None
-    out: Knockout = removed(bench, writers, OtherPrompt(), random_sets, progress)
+    out: Knockout = removed(bench, writers, SwapAblation(), random_sets, progress)
     return removal(SWAP, out, bench)
 
 

@@ -5,6 +5,7 @@ from residuum.patching.ablations import (
     DirectionAblation,
     MeanAblation,
     ResampleAblation,
+    SwapAblation,
     ZeroAblation,
 )
 from residuum.patching.activation_patching import patch
@@ -24,6 +25,7 @@ __all__ = [
     "NodeIG",
     "PathTable",
     "ResampleAblation",
+    "SwapAblation",
     "Sweep",
     "ZeroAblation",
     "ablate",

@@ -42,8 +42,9 @@ def ablate(
             layers, ``"resid_post"`` for positions of the stream, and the other sites of a sweep.
         by: grid axes, as in :func:`patch`.
         how: ``"zero"``, ``"mean"`` (over the task's own prompts), ``"resample"`` (another prompt's
-            value), or one of :class:`ZeroAblation`, :class:`MeanAblation`,
-            :class:`ResampleAblation`, :class:`DirectionAblation` with options of its own.
+            value), ``"swap"`` (the pair's corrupt prompt's value), or one of :class:`ZeroAblation`,
+            :class:`MeanAblation`, :class:`ResampleAblation`, :class:`SwapAblation`,
+            :class:`DirectionAblation` with options of its own.
         control: how many random directions each cell is also moved in, as far as the ablation moves
             it; the mean of their absolute effects is the sweep's ``control``.
         only, engine, metric, jobs, keep, max_memory, progress: as in :func:`patch`.

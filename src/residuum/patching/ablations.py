@@ -160,6 +160,31 @@ class ResampleAblation:
         return f"resampled from {over}, seed {self.seed}"
 
 
+@dataclass(frozen=True)
+class SwapAblation:
+    """Write the component's value on the corrupt prompt of the pair.
+
+    As a sweep this is :func:`patch` with ``direction="noise"``; in :func:`knock_out` several
+    components are swapped together.
+
+    Shows: what is lost when the component speaks of the other prompt of its own pair. Does not
+    show: what both prompts share.
+    Source: Vig et al. 2020, §4 (interchange intervention).
+    """
+
+    def writing(self, model: Model, task: Task, grid: Grid) -> Writing:
+        """The corrupt prompts' values."""
+        return FromPrompts(Batch(task.corrupt, task.attention_mask), "noise")
+
+    def identity(self, model: Model) -> dict[str, Any]:
+        """The kind alone: the pairs are known."""
+        return {"kind": "noise"}
+
+    def said(self, model: Model, task: Task) -> str:
+        """What is written, in words."""
+        return "the value on the pair's corrupt prompt"
+
+
 @dataclass(frozen=True, eq=False)
 class DirectionAblation:
     """Take a direction, or the subspace of several, out of every vector.
@@ -204,7 +229,12 @@ class DirectionAblation:
         return f"without {len(_vectors(self.directions))} direction(s)"
 
 
-_BY_NAME = {"zero": ZeroAblation, "mean": MeanAblation, "resample": ResampleAblation}
+_BY_NAME = {
+    "zero": ZeroAblation,
+    "mean": MeanAblation,
+    "resample": ResampleAblation,
+    "swap": SwapAblation,
+}
 
 
 def ablation_named(how: Any) -> Ablation:
@@ -218,7 +248,7 @@ def ablation_named(how: Any) -> Ablation:
     if isinstance(how, (type, str)) or not hasattr(how, "writing"):
         raise OptionError(
             f"{shown(how)} is no ablation",
-            mend="use 'zero', 'mean' or 'resample', or an ablation such as "
+            mend="use 'zero', 'mean', 'resample' or 'swap', or an ablation such as "
             "rz.MeanAblation(reference=task) or rz.DirectionAblation(direction)",
         )
     return how
