@@ -75,9 +75,9 @@ def table() -> str:
 def rows(model: Any, task: Any, site: str, methods: list[Any]) -> list[str]:
     """One line for each method at a site, swept by layer and head."""
     from residuum.models import Batch
-    from residuum.runs.sweeping.grid import make_grid
     from residuum.patching.gradients.attribution import approximate
     from residuum.runs import metric_named
+    from residuum.runs.sweeping.grid import make_grid
 
     grid = make_grid(model, task, site, ("layer", "head"))
     clean, corrupt = (Batch(ids, task.attention_mask) for ids in (task.clean, task.corrupt))
