@@ -2,17 +2,49 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-
-from residuum.lenses.logit_attribution import LogitAttribution, mean_over_examples
+import xarray as xr
 
 if TYPE_CHECKING:
     from residuum.figures import Bars, Figure, HeatMap
 
 
-def draw(found: LogitAttribution, kind: str, n: int, title: str) -> Figure:
+class Drawn(Protocol):
+    """What is drawn: see ``LogitAttribution``."""
+
+    @property
+    def terms(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def contributions(self) -> xr.DataArray: ...  # noqa: D102
+    @property
+    def heads(self) -> xr.DataArray: ...  # noqa: D102
+    @property
+    def logits(self) -> np.ndarray: ...  # noqa: D102
+    @property
+    def tokens(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def convention(self) -> str: ...  # noqa: D102
+    @property
+    def level(self) -> float: ...  # noqa: D102
+    @property
+    def does_not_show(self) -> str: ...  # noqa: D102
+    def summary(self) -> str: ...  # noqa: D102
+    def top(self, n: int) -> Sequence[Any]: ...  # noqa: D102
+    def top_neurons(self, n: int) -> Sequence[Any]: ...  # noqa: D102
+    def needed(self, name: str) -> xr.DataArray: ...  # noqa: D102
+
+
+def example_mean(values: xr.DataArray) -> np.ndarray:
+    """Mean over the examples (last dim) that have a number there; NaN where none has."""
+    table = values.values
+    count = np.isfinite(table).sum(-1)
+    return np.where(count > 0, np.nansum(table, axis=-1) / np.maximum(count, 1), np.nan)
+
+
+def draw(found: Drawn, kind: str, n: int, title: str) -> Figure:
     """One of the four pictures."""
     if kind == "parts":
         return _parts(found, title)
@@ -23,13 +55,13 @@ def draw(found: LogitAttribution, kind: str, n: int, title: str) -> Figure:
     return _sources(found, n, title)
 
 
-def _caption(found: LogitAttribution) -> str:
+def _caption(found: Drawn) -> str:
     prompts = len(found.logits)
     what = "one prompt" if prompts == 1 else f"mean over {prompts} prompts"
     return f"{found.summary()}; {what}; {found.convention}."
 
 
-def _parts(found: LogitAttribution, title: str) -> HeatMap:
+def _parts(found: Drawn, title: str) -> HeatMap:
     from residuum.figures import HeatMap
 
     heads = found.heads.values
@@ -57,7 +89,7 @@ def _parts(found: LogitAttribution, title: str) -> HeatMap:
     )
 
 
-def _bars(found: LogitAttribution, rows: list, title: str) -> Bars:
+def _bars(found: Drawn, rows: Sequence[Any], title: str) -> Bars:
     from residuum.figures import Bars
 
     return Bars(
@@ -74,10 +106,10 @@ def _bars(found: LogitAttribution, rows: list, title: str) -> Bars:
     )
 
 
-def _sources(found: LogitAttribution, n: int, title: str) -> HeatMap:
+def _sources(found: Drawn, n: int, title: str) -> HeatMap:
     from residuum.figures import HeatMap
 
-    means = mean_over_examples(found._need("sources")).values
+    means = example_mean(found.needed("sources"))
     strength = np.abs(found.heads.values)
     order = np.argsort(-strength.ravel(), kind="stable")[: min(n, strength.size)]
     places = [np.unravel_index(int(each), strength.shape) for each in order]

@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from residuum.core import OptionError, Provenance
+from residuum.lenses.attribution_figure import draw, example_mean
 from residuum.lenses.result_file import plain, save_result
 from residuum.runs import bootstrap_mean_intervals, shown, whole_number
 
@@ -160,7 +161,7 @@ class LogitAttribution:
         Raises:
             OptionError: neurons were not asked for.
         """
-        neurons = self._need("neurons")
+        neurons = self.needed("neurons")
         means = np.nan_to_num(neurons.mean("example").values)
         order = np.argsort(-np.abs(means).ravel(), kind="stable")[: whole_number(n, "n", 1)]
         places = [np.unravel_index(int(each), means.shape) for each in order]
@@ -188,7 +189,12 @@ class LogitAttribution:
             columns=["layer", "attention", "mlp"],
         )
 
-    def _need(self, name: str) -> xr.DataArray:
+    def needed(self, name: str) -> xr.DataArray:
+        """``neurons`` or ``sources``, which must have been asked for.
+
+        Raises:
+            OptionError: it was not.
+        """
         value = getattr(self, name)
         if value is None:
             raise OptionError(
@@ -207,8 +213,6 @@ class LogitAttribution:
         Raises:
             OptionError: another kind, or one that was not asked for.
         """
-        from residuum.lenses.attribution_figure import draw
-
         if kind not in FIGURES:
             raise OptionError(f"no figure {shown(kind)}", mend=f"one of: {', '.join(FIGURES)}")
         return draw(self, kind, n, title)
@@ -251,7 +255,7 @@ class LogitAttribution:
         more = {}
         for name in ("neurons", "neuron_bias", "sources"):
             value = getattr(self, name)
-            more[name] = None if value is None else plain(_mean(value))
+            more[name] = None if value is None else plain(example_mean(value))
         return {
             "terms": list(self.terms),
             "contributions": self.contributions.values.tolist(),
@@ -280,16 +284,3 @@ class LogitAttribution:
             StoreError: no path, a folder, or a file in a folder that does not exist.
         """
         save_result(self, path, "an attribution")
-
-
-def _mean(values: xr.DataArray) -> np.ndarray:
-    """Mean over the examples that have a number there; NaN where none has."""
-    table = values.values
-    count = np.isfinite(table).sum(-1)
-    total = np.nansum(table, axis=-1)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
-
-def mean_over_examples(values: xr.DataArray) -> xr.DataArray:
-    """The same without the last dim, NaN left out of the mean."""
-    return values.isel(example=0, drop=True).copy(data=_mean(values))
