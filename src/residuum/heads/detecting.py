@@ -1,0 +1,261 @@
+"""The verb: what every head of a model attends to, copies, and is good for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from residuum.core import SILENT, Address, OptionError, Progress, SiteRefused, content_hash
+from residuum.heads.detectors import Measured, measure
+from residuum.heads.head_scores import HeadScore, RemovalCost, mean_with_interval, score_of
+from residuum.heads.head_table import HeadTable
+from residuum.heads.head_types import combined, types_on, types_on_task
+from residuum.heads.logit_directions import LogitDirections, copying_eigenvalues
+from residuum.heads.prompts import Prompts, random_repeats, text_prompts
+from residuum.heads.removal import removal_costs, removal_named
+from residuum.heads.task_detectors import measure_task
+from residuum.runs import (
+    Model,
+    Task,
+    metric_named,
+    need_model,
+    need_task,
+    refuse_unknown,
+    whole_number,
+)
+
+_OPTIONS = "task, n, length, removal, removal_n, least, level, resamples, batch_size, seed"
+
+
+@dataclass(frozen=True)
+class _How:
+    """How numbers become intervals."""
+
+    removal: str | None
+    removal_n: int
+    least: float
+    level: float
+    resamples: int
+    seed: int
+    progress: Progress
+
+    def score(self, name: str, values: Any, null: Any) -> HeadScore:
+        return score_of(
+            name, np.asarray(values), np.asarray(null), self.level, self.resamples, self.seed
+        )
+
+
+def detect_heads(
+    model: Model,
+    prompts: Any = None,
+    *,
+    task: Task | None = None,
+    n: int = 50,
+    length: int | None = None,
+    removal: str | None = "mean",
+    removal_n: int = 24,
+    least: float = 0.2,
+    level: float = 0.95,
+    resamples: int = 2000,
+    batch_size: int | None = None,
+    seed: int = 0,
+    progress: Progress = SILENT,
+    **unknown: Any,
+) -> HeadTable:
+    """Score every head with every detector, and name the heads whose removal bears the name out.
+
+    Args:
+        model: a loaded causal language model.
+        prompts: one's own texts (or ids), on which everything is measured besides; random repeats
+            of random tokens, with random periods, are always used.
+        task: adds the detectors for name movers, S-inhibition and copy suppression.
+        n: prompts of each source.
+        length: tokens of a prompt; 49, or the model's context if that is shorter.
+        removal: ``"mean"`` (the head's output set to its mean over prompts and positions),
+            ``"zero"``, or None for scores without effects (then no type is confirmed).
+        removal_n: prompts for the effects; the loss is read on the token after the last.
+        least: share of attention, beyond the null's, below which no type is claimed.
+        level, resamples: of the bootstrap intervals over prompts.
+        batch_size: prompts in one pass; at most 16 by default.
+        seed: of prompts and bootstrap.
+        progress: who is told.
+
+    Returns:
+        The table: scores with intervals and nulls, removal costs, types. See :class:`HeadTable`.
+
+    Raises:
+        OptionError: a model without attention patterns or without a causal mask, a context or
+            vocabulary too small, an option out of range.
+        TokenError, TaskError: prompts or a task that do not fit.
+
+    Shows: what each head looks at, what it writes to logits directly, and what its removal alone
+    costs on the same prompts. Does not show: heads that matter only together (backups hide each
+    other), what a head does on other text, or effects through later layers in ``direct``.
+    Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"; Olsson et al.
+    2022, "In-context Learning and Induction Heads" (prefix matching and copying); Wang et al. 2022,
+    "Interpretability in the Wild" (heads of the IOI circuit); McDougall et al. 2023, "Copy
+    Suppression". Deviations: random periods, nulls from other prompts' places, and the causal
+    condition for a name.
+
+    >>> import residuum as rz
+    >>> from residuum.heads import detect_heads
+    >>> table = detect_heads(rz.load("microworld"), n=8, removal=None)
+    >>> table.score("induction").shape
+    (4, 8)
+    """
+    refuse_unknown(unknown, "detect_heads", _OPTIONS)
+    need_model(model, "detect_heads")
+    _refuse_model(model)
+    how = _How(
+        removal_named(removal), whole_number(removal_n, "removal_n", 2), _share(least, "least"),
+        _share(level, "level"), whole_number(resamples, "resamples", 1),
+        whole_number(seed, "seed", 0), progress,
+    )  # fmt: skip
+    if batch_size is not None:
+        whole_number(batch_size, "batch_size", 2)
+    if task is not None:
+        need_task(task, "detect_heads")
+        task.check_fits(model)
+    sources = [random_repeats(model, n, length, seed)]
+    if prompts is not None:
+        sources.append(text_prompts(model, prompts, n, length))
+    directions = LogitDirections.of(model)
+    ov_copying = copying_eigenvalues(directions, seed).numpy()
+    scores: dict[str, HeadScore] = {}
+    costs: dict[str, RemovalCost] = {}
+    passes: dict[str, float] = {}
+    grids, measured, notes = [], [], []
+    for source in sources:
+        found = measure(model, source.ids, directions, progress, batch_size)
+        measured.append(found)
+        prefix = "" if source.source == "repeats" else "text."
+        made = _scores(found, how, prefix)
+        scores |= made
+        cost = _cost(model, source.task(how.removal_n), source.source, found.mean_z, how)
+        costs |= {} if cost is None else {source.source: cost[0]}
+        passes |= {source.source: 1.0} | (
+            {} if cost is None else {f"removal on {source.source}": cost[1]}
+        )
+        grids += types_on(made, costs.get(source.source), source.source, ov_copying, how.least,
+                          prefix)  # fmt: skip
+        notes += [*source.notes, *_notes(made, prefix)]
+    if task is not None:
+        grids += _on_task(model, task.head(n), directions, how, scores, costs, notes)
+    return HeadTable(
+        scores=scores,
+        costs=costs,
+        ov_copying=ov_copying,
+        types=combined(grids),
+        other_offset=_other_offset(measured[0]),
+        example=measured[0].example.half().numpy(),
+        example_tokens=tuple(model.to_str_tokens(sources[0].ids[0])),
+        passes=passes,
+        notes=tuple(dict.fromkeys(notes)),
+        provenance=_provenance(model, sources, task, how, n),
+    )
+
+
+def _refuse_model(model: Model) -> None:
+    parts = model.adapted.parts
+    missing = [i for i in range(model.n_layers) if Address("pattern", i) not in model.sites]
+    if missing:
+        raise SiteRefused(
+            f"{model.name} has no attention pattern in {len(missing)} of {model.n_layers} layers",
+            mend="detect_heads needs attention in every layer; residuum doctor says what was found",
+            where=f"L{missing[0]}.pattern",
+        )
+    if parts.unembed is None or parts.layers[0].wiring == "post_norm_encoder":
+        raise OptionError(
+            f"{model.name} does not predict the next token",
+            mend="detect_heads needs a causal language model; for an encoder capture its pattern",
+        )
+
+
+def _share(value: Any, name: str) -> float:
+    if not isinstance(value, float) or not 0 < value < 1:
+        raise OptionError(f"{name}={value!r:.40}", mend="give a number between 0 and 1")
+    return value
+
+
+def _scores(found: Measured, how: _How, prefix: str) -> dict[str, HeadScore]:
+    return {
+        prefix + name: how.score(prefix + name, values, found.nulls[name])
+        for name, values in found.scores.items()
+    }
+
+
+def _notes(scores: dict[str, HeadScore], prefix: str) -> list[str]:
+    """What the prompts cannot decide."""
+    induction = scores[f"{prefix}induction"]
+    if not induction.prompts:
+        return ["no token of the prompts comes back: nothing is said about induction on them"]
+    if not np.isfinite(induction.null).any():
+        return [
+            "all prompts repeat at the same places: position alone would score as induction, so "
+            "no head is called induction or duplicate-token on them"
+        ]
+    return []
+
+
+def _cost(
+    model: Model, task: Task, on: str, mean_z: dict[int, Tensor], how: _How
+) -> tuple[RemovalCost, float, np.ndarray] | None:
+    """What removal costs, the passes it took, and the costs ``[layer head prompt]``."""
+    if how.removal is None:
+        return None
+    values, passes, rounding = removal_costs(model, task, how.removal, mean_z, how.progress)
+    ends = mean_with_interval(values, how.level, how.resamples, how.seed)
+    unit = metric_named(task.metric).unit
+    return RemovalCost(on, unit, *ends, rounding, len(task)), passes, values
+
+
+def _on_task(
+    model: Model,
+    task: Task,
+    directions: LogitDirections,
+    how: _How,
+    scores: dict[str, HeadScore],
+    costs: dict[str, RemovalCost],
+    notes: list[str],
+) -> list[np.ndarray]:
+    found = measure_task(model, task, directions)
+    values, nulls = found.scores, found.nulls
+    scores |= {name: how.score(name, values[name], nulls[name]) for name in values}
+    for name in ("name_mover", "s_inhibition"):
+        if name not in values:
+            notes.append(f"no prompt of {task.name} holds what {name} looks for")
+    cost = _cost(model, task, task.name, found.mean_z, how)
+    indirect = None
+    if cost is not None:
+        costs[task.name] = cost[0]
+        through = cost[2] - values["task_direct"].numpy()
+        indirect = how.score("task_direct", through, through)
+    return types_on_task(scores, costs.get(task.name), indirect, task.name, how.least)
+
+
+def _other_offset(found: Measured) -> np.ndarray:
+    """``[layer head 2]``: the offset from 2 that gets most attention, and its mean attention."""
+    mean = found.mean_pattern
+    width = mean.shape[-1]
+    by_offset = np.stack(
+        [mean.diagonal(-k, 2, 3)[..., 1:].mean(-1).numpy() for k in range(2, max(width // 2, 3))],
+        -1,
+    )
+    best = by_offset.argmax(-1)
+    return np.stack([best + 2, np.take_along_axis(by_offset, best[..., None], -1)[..., 0]], -1)
+
+
+def _provenance(model: Model, sources: list[Prompts], task: Task | None, how: _How, n: int) -> Any:
+    told = {source.source: source.ids.tolist() for source in sources}
+    if task is not None:
+        told["task"] = [task.task_hash]  # type: ignore[list-item]
+    removed = "no removal" if how.removal is None else f"{how.removal} removal, {how.removal_n}"
+    return model.provenance(
+        task_hash=content_hash(told),
+        strategy=f"detect_heads({', '.join(told)}; n={n}, {removed}, least={how.least}, "
+        f"level={how.level}, resamples={how.resamples})",
+        seed=how.seed,
+    )
