@@ -12,6 +12,7 @@ import torch
 from handmade import HEADS, INDUCTION, PREVIOUS, handmade_induction, induction_task
 
 import residuum as rz
+from residuum.models import handset
 from residuum.patching.path_patching import path_patch
 
 CIRCUIT = {
@@ -129,14 +130,14 @@ def test_idle_heads_do_not_cost_a_site(
     previous: int, induction: int, heads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Attention is all or nothing and the first head may be silent: no site is refused for it."""
-    monkeypatch.setattr(handmade, "PREVIOUS", previous)
-    monkeypatch.setattr(handmade, "INDUCTION", induction)
-    monkeypatch.setattr(handmade, "HEADS", heads)
+    monkeypatch.setattr(handset, "PREVIOUS", previous)
+    monkeypatch.setattr(handset, "INDUCTION", induction)
+    monkeypatch.setattr(handset, "HEADS", heads)
     hf = handmade.handmade_induction()
     with torch.no_grad():
         for block, busy in zip(hf.model.blocks, (previous, induction), strict=True):
             for head in set(range(heads)) - {busy}:
-                rows = handmade._rows(head)
+                rows = handset._rows(head)
                 for weight in (block.attn.q_proj, block.attn.k_proj, block.attn.v_proj):
                     weight.weight[rows] = 0
                 block.attn.o_proj.weight[:, rows] = 0

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase as PreTrainedTokenizerBase
 
 EMBEDDED = ("microworld", "microworld-trigger")
+ORGANISMS = ("induction_2l", "induction_2l_nopos", "skip_trigram_1l")
+"""Small models over token ids, without words."""
+
+COMPUTED = ("handmade_induction",)
+"""Models whose weights are set in code; they have no folder."""
+
+INSIDE = (*EMBEDDED, *ORGANISMS, *COMPUTED)
 _ASSETS = Path(__file__).resolve().parent.parent / "assets"
 
 
@@ -21,7 +28,7 @@ def embedded_path(name: str) -> Path:
     """Folder of a model inside the package.
 
     Args:
-        name: one of `EMBEDDED`.
+        name: one of `EMBEDDED` or `ORGANISMS`.
 
     Returns:
         An ordinary Hugging Face model folder.
@@ -29,16 +36,19 @@ def embedded_path(name: str) -> Path:
     Raises:
         LoadError: no model of this name is inside the package, or its weights are missing.
     """
-    if name not in EMBEDDED:
+    if name not in (*EMBEDDED, *ORGANISMS):
         raise LoadError(
-            f"no model {name!r} inside the package", mend=f"one of: {', '.join(EMBEDDED)}"
+            f"no model {name!r} inside the package",
+            mend=f"one of: {', '.join((*EMBEDDED, *ORGANISMS))}",
         )
-    folder = _ASSETS / name
+    folder = _ASSETS / name if name in EMBEDDED else _ASSETS / "organisms" / name
     if not (folder / "model.safetensors").is_file():
         raise LoadError(
             f"the weights of {name!r} are missing",
             where=str(folder),
-            mend=f"python -m residuum.apps.train {name} --out {folder}",
+            mend=f"python -m residuum.apps.train {name} --out {folder}"
+            if name in EMBEDDED
+            else f"residuum organisms train {name} --out {folder}",
         )
     return folder
 

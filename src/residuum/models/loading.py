@@ -19,7 +19,7 @@ import torch
 from safetensors import SafetensorError
 
 from residuum.core import Address, LoadError, OptionError, TokenError
-from residuum.models.embedded import EMBEDDED, embedded_path
+from residuum.models.embedded import COMPUTED, INSIDE, embedded_path
 from residuum.models.family import FAMILIES, Family, family_of
 from residuum.models.parts import Parts, find_parts
 from residuum.models.seam import Seam
@@ -211,8 +211,10 @@ def _quietly() -> Iterator[None]:
 def _load(name: str, dtype: Any, device_map: Any, revision: str | None, pickles: bool) -> Any:
     import transformers
 
-    path = Path(embedded_path(name)) if name in EMBEDDED else Path(name)
     _check_dtype(dtype)
+    if name in COMPUTED:
+        return _computed(dtype, device_map, revision)
+    path = Path(embedded_path(name)) if name in INSIDE else Path(name)
     if path.is_dir() and name.strip():
         native = _check_folder(path, pickles)
         if native is not None:
@@ -254,6 +256,19 @@ def _load(name: str, dtype: Any, device_map: Any, revision: str | None, pickles:
     return hf
 
 
+def _computed(dtype: Any, device_map: Any, revision: str | None) -> Any:
+    """The hand-set model; its weights are computed, not read."""
+    from residuum.models.handset import handmade_induction
+
+    if device_map is not None or revision is not None:
+        raise OptionError(
+            "handmade_induction takes no device_map and no revision: its weights are computed",
+            mend="leave them out; model.hf.to(device) moves it",
+        )
+    named = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    return handmade_induction(named if isinstance(named, torch.dtype) else torch.float32)
+
+
 def _check_dtype(dtype: Any) -> None:
     known = dtype is None or dtype == "auto" or isinstance(dtype, torch.dtype)
     if not known and not isinstance(getattr(torch, str(dtype), None), torch.dtype):
@@ -270,7 +285,7 @@ def _refuse_no_folder(name: str, path: Path) -> None:
         )
     if path.is_file() or name.startswith((".", "/")):
         raise LoadError(f"no model folder at {name}", mend="give a folder with config.json")
-    near = get_close_matches(name, EMBEDDED, n=1, cutoff=0.75)
+    near = get_close_matches(name, INSIDE, n=1, cutoff=0.75)
     if near and "/" not in name:
         raise LoadError(
             f"no model {name!r} inside the package and no such folder",
@@ -327,7 +342,9 @@ def _refuse_gaps(name: str, info: dict[str, Any]) -> None:
 
 
 def _own_tokenizer(name: str, revision: str | None) -> Any:
-    path = Path(embedded_path(name)) if name in EMBEDDED else Path(name)
+    if name in COMPUTED:
+        return None
+    path = Path(embedded_path(name)) if name in INSIDE else Path(name)
     if path.is_dir():
         names = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json")
         return _tokenizer(str(path), None) if any((path / n).is_file() for n in names) else None
