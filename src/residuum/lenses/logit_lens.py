@@ -1,122 +1,32 @@
-"""The logit lens: the stream after each block, through the final norm and the unembedding."""
+"""The logit lens: the stream, or a part of it, through the final norm and the unembedding."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from residuum.core import OptionError, Provenance, TokenError
-from residuum.core.paths import file_to_write
-from residuum.models import final_logits
-from residuum.runs import Capture, Model, need_model, refuse_unknown
+from residuum.core import Address, AddressError, OptionError, TokenError
+from residuum.lenses.final_norm import freeze_norm, logit_factor, need_sum
+from residuum.lenses.lens_reading import FROZEN_SCALE, OWN_SCALE, LensReading
+from residuum.lenses.vocabulary_chunks import Unembed, distributions
+from residuum.models import final_logits, logits_of
+from residuum.runs import Capture, Model, Run, need_model, refuse_unknown
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from residuum.figures import HeatMap
+STREAM = ("resid_pre", "resid_mid", "resid_post")
+PARTS = ("attn_out", "mlp_out", "head_out")
 
 
 @dataclass(frozen=True)
-class LensReading:
-    """What each layer would answer if the model stopped there.
+class Row:
+    """One row of a reading: its label and what it hands the unembedding, ``[pos d_model]``."""
 
-    Shows: what the unembedding reads off the stream. Does not show: that later layers read it
-    so, nor that the model uses it; for that, patch the stream.
-
-    Attributes:
-        layers: row labels, ``embed`` or ``L0`` … in order.
-        tokens: tokens of the prompt.
-        top_ids: ``[layer pos k]`` most likely next tokens.
-        top_probs: ``[layer pos k]`` their probabilities.
-        top_words: the same as text.
-        tracked: ids followed through the layers.
-        tracked_logits: ``[layer pos tracked]``, mean over the vocabulary taken off.
-        tracked_probs: ``[layer pos tracked]``.
-        entropy_bits: ``[layer pos]`` of the layer's distribution.
-        kl_bits: ``[layer pos]`` KL(layer || output), weighed by the layer's probabilities; 0 or
-            more, 0 at the last layer up to rounding. The metric of this name runs the other way:
-            KL(reference || logits).
-    """
-
-    layers: tuple[str, ...]
-    tokens: tuple[str, ...]
-    top_ids: Tensor
-    top_probs: Tensor
-    top_words: tuple[tuple[tuple[str, ...], ...], ...]
-    tracked: tuple[int, ...]
-    tracked_logits: Tensor
-    tracked_probs: Tensor
-    entropy_bits: Tensor
-    kl_bits: Tensor
-    provenance: Provenance
-
-    def figure(self, title: str = "Logit lens") -> HeatMap:
-        """Top token and its probability, layers by tokens, the last layer on top."""
-        from residuum.figures import HeatMap
-
-        order = list(reversed(range(len(self.layers))))
-        return HeatMap(
-            self.top_probs[..., 0].flip(0).double().numpy(),
-            row_labels=[self.layers[i] for i in order],
-            col_labels=list(self.tokens),
-            x="token",
-            y="layer",
-            unit="probability",
-            scale="sequential",
-            limits=(0.0, 1.0),
-            cell_text=[[self.top_words[i][p][0] for p in range(len(self.tokens))] for i in order],
-            title=title,
-            caption="Most likely next token after each block, read through the final norm and the "
-            "unembedding; colour is its probability.",
-            does_not_show="that later layers read the stream this way, or that the model uses it.",
-        )
-
-    def to_dataframe(self) -> pd.DataFrame:
-        """One row for each layer, position and rank."""
-        import pandas as pd
-
-        rows = [
-            (layer, pos, self.tokens[pos], rank, word, float(self.top_probs[i, pos, rank]))
-            for i, layer in enumerate(self.layers)
-            for pos, words in enumerate(self.top_words[i])
-            for rank, word in enumerate(words)
-        ]
-        return pd.DataFrame(rows, columns=["layer", "pos", "token", "rank", "word", "probability"])
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return {
-            "layers": list(self.layers),
-            "tokens": list(self.tokens),
-            "top_ids": self.top_ids.tolist(),
-            "top_words": self.top_words,
-            "top_probs": self.top_probs.tolist(),
-            "tracked": list(self.tracked),
-            "tracked_logits": self.tracked_logits.tolist(),
-            "tracked_probs": self.tracked_probs.tolist(),
-            "entropy_bits": self.entropy_bits.tolist(),
-            "kl_bits": self.kl_bits.tolist(),
-            "provenance": self.provenance.to_json(),
-        }
-
-    def save(self, path: str | Path) -> None:
-        """Write the reading as JSON, or its figure as HTML, SVG or PNG, by suffix.
-
-        Raises:
-            OptionError: another suffix.
-            StoreError: no path, a folder, or a file in a folder that does not exist.
-        """
-        path = file_to_write(path)
-        if path.suffix == ".json":
-            path.write_text(json.dumps(self.to_json(), ensure_ascii=False, indent=1))
-        else:
-            self.figure().save(path)
+    label: str
+    normed: Tensor
+    unembed: Unembed
 
 
 def unembed(model: Model, stream: Tensor) -> Tensor:
@@ -133,15 +43,23 @@ def logit_lens(
     model: Model,
     prompt: Any,
     *,
+    site: str = "resid_post",
     top: int = 5,
     track: Sequence[str | int] | str | int | None = (),
     **unknown: Any,
 ) -> LensReading:
     """Read every layer of one prompt through the unembedding.
 
+    The vocabulary is read in slices: nothing of layers × tokens × vocabulary is ever held.
+
     Args:
         model: a loaded model.
         prompt: a text, or one row of token ids.
+        site: ``resid_post`` (the embedding is then a row of its own), ``resid_pre`` or
+            ``resid_mid``: the final norm is applied at the stream's own scale. Or a part,
+            ``attn_out``, ``mlp_out`` or ``head_out``, one layer's or head's (``L2.head_out[H3]``)
+            or all: the final norm is then the linear map that it was in this run (frozen scale, no
+            bias, no soft cap), so that the parts' logits add up.
         top: how many likely tokens to keep.
         track: words or ids to follow through the layers; None follows none.
 
@@ -150,11 +68,14 @@ def logit_lens(
         tokens' logits and probabilities, entropy and KL(layer || output) in bits.
 
     Raises:
-        OptionError: no model; an unknown option; several prompts; ``top`` out of range.
+        OptionError: no model; an unknown option; several prompts; ``top`` out of range; a site that
+            is neither the stream nor a part of it.
+        AddressError: a layer or head out of range; a part in a model whose stream is no sum.
         TokenError: a tracked word that is not a single token.
 
-    Shows: what the unembedding reads off the stream. Does not show: that later layers read it so,
-    nor that the model uses it; for that, patch the stream.
+    Shows: what the unembedding reads off the stream, or what a part writes straight into the
+    logits. Does not show: that later layers read it so, nor that the model uses it; for that, patch
+    the stream.
 
     Source: nostalgebraist, "interpreting GPT: the logit lens" (2020). The embedding is
     shown as a layer of its own.
@@ -164,43 +85,139 @@ def logit_lens(
     >>> bool((reading.kl_bits[-1] < 1e-4).all())
     True
     """
-    refuse_unknown(unknown, "logit_lens", "top, track")
+    refuse_unknown(unknown, "logit_lens", "site, top, track")
     need_model(model, "logit_lens")
+    check_top(model, top)
+    places = _places(model, site)
+    last = f"L{model.n_layers - 1}.resid_post"
+    run = run_one(model, prompt, [*dict.fromkeys([*places.values(), last])])
+    part = Address.parse(next(iter(places.values()))).name in PARTS
+    make = _part_rows if part else _stream_rows
+    rows = make(model, run, places, last)
+    found = read_rows(model, run, rows, top, tracked_ids(model, track))
+    name = Address.parse(site).name if "." in site else site
+    return LensReading(
+        **found,
+        provenance=model.provenance(strategy=f"logit_lens({site}, top={top})"),
+        site=name,
+        norm=FROZEN_SCALE if part else OWN_SCALE,
+    )
+
+
+def check_top(model: Model, top: Any) -> None:
+    """Refuse a number of likely tokens that there are not."""
     if type(top) is not int or not 1 <= top <= model.d_vocab:
         raise OptionError(f"top={top!r} is out of range", mend=f"use 1 to {model.d_vocab}")
-    sites = [Capture("L0.resid_pre"), Capture("L*.resid_post")]
-    run = model.run(prompt, capture=sites)
+
+
+def run_one(model: Model, prompt: Any, capture: Sequence[str]) -> Run:
+    """Run one prompt as far as its last stream.
+
+    Raises:
+        OptionError: several prompts.
+    """
+    run = model.run(prompt, capture=[Capture(each) for each in capture], logits=False)
     if run.ids.shape[0] != 1:
         raise OptionError("the lens reads one prompt at a time", mend="give a single prompt")
-    streams = [run["L0.resid_pre"]] + [run["resid_post", i] for i in range(model.n_layers)]
-    ids = [_token_id(model, each) for each in _tracked(track)]
-    assert run.logits is not None
-    final = torch.log_softmax(run.logits[0].double(), dim=-1)
-    readings = [_read(unembed(model, s)[0].double(), final, top, ids) for s in streams]
-    top_ids, top_probs, tracked, probs, entropy, kl = (
-        torch.stack(each) for each in zip(*readings, strict=True)
-    )
-    words = tuple(tuple(tuple(model.to_str_tokens(row)) for row in layer) for layer in top_ids)
-    return LensReading(
-        layers=("embed", *(f"L{i}" for i in range(model.n_layers))),
-        tokens=run.tokens[0] if run.tokens else tuple(model.to_str_tokens(run.ids[0])),
-        top_ids=top_ids,
-        top_probs=top_probs,
-        top_words=words,
-        tracked=tuple(ids),
-        tracked_logits=tracked,
-        tracked_probs=probs,
-        entropy_bits=entropy,
-        kl_bits=kl,
-        provenance=model.provenance(strategy=f"logit_lens(top={top})"),
-    )
+    return run
 
 
-def _tracked(track: Any) -> list[Any]:
+def _places(model: Model, site: Any) -> dict[str, str]:
+    """Label of each row -> address of its tensor."""
+    at = Address.parse(site)
+    if at.name not in STREAM + PARTS or at.pos is not None or at.dictionary is not None:
+        raise OptionError(
+            f"the lens does not read {site!r}",
+            mend=f"use {', '.join(STREAM + PARTS)}, or one layer's or head's, such as "
+            "'L0.mlp_out' or 'L0.head_out[H1]'",
+        )
+    if at.name in PARTS:
+        need_sum(model.adapted.parts, f"reading {at.name}")
+    layers = range(model.n_layers) if at.layer in (None, "*") else [at.layer]
+    there = [i for i in layers if _is_there(model, Address(at.name, i), at.layer in (None, "*"))]
+    if not there:
+        raise AddressError(
+            f"this model has no {at.name}", mend="residuum doctor MODEL lists its sites"
+        )
+    if at.name != "head_out":
+        begin = {"embed": "L0.resid_pre"} if site == "resid_post" else {}
+        return begin | {f"L{i}": f"L{i}.{at.name}" for i in there}
+    heads = range(model.n_heads) if at.part in (None, "*") else [at.part]
+    return {f"L{i}H{h}": f"L{i}.head_out[H{h}]" for i in there for h in heads}
+
+
+def _is_there(model: Model, at: Address, of_all: bool) -> bool:
+    """Whether a layer has the site; where it was asked for by number, running it says why not."""
+    return not of_all or at in model.adapted.taps or at in model.adapted.refused
+
+
+def _stream_rows(model: Model, run: Run, places: dict[str, str], last: str) -> list[Row]:
+    del last
+    return [stream_row(model, label, run[at][0]) for label, at in places.items()]
+
+
+def stream_row(model: Model, label: str, stream: Tensor) -> Row:
+    """A row that reads a stream ``[pos d_model]`` as the model reads its last."""
+    parts = model.adapted.parts
+    norm = parts.final_norm
+    with torch.no_grad():
+        normed = stream if norm is None else norm(stream)
+    return Row(label, normed, lambda x, ids: logits_of(parts, x, ids))
+
+
+def _part_rows(model: Model, run: Run, places: dict[str, str], last: str) -> list[Row]:
+    """Rows of parts: through the frozen final norm and the bare unembedding."""
+    norm = freeze_norm(model.adapted.parts.final_norm, run[last][0])
+    matrix, factor = model.W_U, logit_factor(model.adapted.parts)
+    assert isinstance(matrix, Tensor)
+
+    def add(x: Tensor, ids: Tensor | None) -> Tensor:
+        chosen = matrix if ids is None else matrix[:, ids.to(matrix.device)]
+        return (x.to(matrix) @ chosen) * factor
+
+    return [Row(label, norm.parts(run[at][0]).to(matrix), add) for label, at in places.items()]
+
+
+def read_rows(
+    model: Model, run: Run, rows: Sequence[Row], top: int, ids: Sequence[int]
+) -> dict[str, Any]:
+    """The fields of a reading that come from its rows."""
+    ends = stream_row(model, "", run[f"L{model.n_layers - 1}.resid_post"][0])
+    made, base = distributions(
+        [(row.normed, row.unembed) for row in rows],
+        (ends.normed, ends.unembed),
+        model.d_vocab,
+        top,
+        ids,
+    )
+    top_ids = torch.stack([each.ids for each in made])
+    logits = torch.stack([each.tracked for each in made])
+    mass = torch.stack([each.log_mass for each in made])
+    mean = torch.stack([each.total for each in made]) / model.d_vocab
+    best = torch.stack([each.values for each in made])
+    return {
+        "layers": tuple(row.label for row in rows),
+        "tokens": run.tokens[0] if run.tokens else tuple(model.to_str_tokens(run.ids[0])),
+        "top_ids": top_ids,
+        "top_probs": (best - mass[..., None]).exp(),
+        "top_words": tuple(
+            tuple(tuple(model.to_str_tokens(row)) for row in layer) for layer in top_ids
+        ),
+        "tracked": tuple(ids),
+        "tracked_logits": logits - mean[..., None],
+        "tracked_probs": (logits - mass[..., None]).exp(),
+        "entropy_bits": torch.stack([each.entropy_bits() for each in made]),
+        "kl_bits": torch.stack([each.kl_bits(base) for each in made]),
+    }
+
+
+def tracked_ids(model: Model, track: Any) -> list[int]:
+    """Ids of the words (or ids) to follow."""
     if track is None:
         return []
     one = isinstance(track, str) or not isinstance(track, Iterable)
-    return [track] if one else [*track]  # pyright: ignore[reportGeneralTypeIssues]
+    words: list[Any] = [track] if one else [*track]  # pyright: ignore[reportGeneralTypeIssues]
+    return [_token_id(model, each) for each in words]
 
 
 def _token_id(model: Model, word: str | int) -> int:
@@ -211,14 +228,3 @@ def _token_id(model: Model, word: str | int) -> int:
             f"token id {word!r} cannot be tracked", mend=f"ids go from 0 to {model.d_vocab - 1}"
         )
     return word
-
-
-def _read(logits: Tensor, final: Tensor, top: int, ids: list[int]) -> tuple[Tensor, ...]:
-    log = torch.log_softmax(logits, dim=-1)
-    probs = log.exp()
-    best = probs.topk(top, dim=-1)
-    bits = 1 / torch.log(torch.tensor(2.0, dtype=log.dtype))
-    entropy = -(probs * log).sum(-1) * bits
-    kl = (probs * (log - final)).sum(-1) * bits
-    centred = logits - logits.mean(-1, keepdim=True)
-    return best.indices, best.values, centred[:, ids], probs[:, ids], entropy, kl
