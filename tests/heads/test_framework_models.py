@@ -1,0 +1,186 @@
+"""Zero- and one-layer models: bigrams and skip-trigrams with known answers."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+import residuum as rz
+from residuum import heads
+from residuum.core import AddressError, OptionError, TokenError
+from residuum.models.native import NativeConfig, NativeForCausalLM
+
+torch.set_num_threads(1)
+TOKENS = 12
+TRIGRAMS = {(2, 5, 7): 3.0, (4, 6, 9): 2.0, (1, 8, 3): 1.5}
+"""A … B → C and what attending to A adds to C's logit."""
+
+
+def bigram_source(seed=0):
+    """A random table of what follows what, ``[before after]``."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.softmax(2 * torch.randn(TOKENS, TOKENS, generator=generator), -1)
+
+
+def sampled(table, rows=40, length=60, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.randint(0, TOKENS, (rows, 1), generator=generator)
+    for _ in range(length - 1):
+        following = torch.multinomial(table[ids[:, -1]], 1, generator=generator)
+        ids = torch.cat([ids, following], dim=1)
+    return ids
+
+
+def zero_layer(table):
+    """Its direct path is the table exactly; its one head writes nothing."""
+    config = NativeConfig(
+        n_layers=1, n_heads=1, d_model=TOKENS, d_vocab=TOKENS, positions=None, attn_bias=False
+    )
+    model = NativeForCausalLM(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+        model.model.embed.weight.copy_(torch.eye(TOKENS))
+        model.lm_head.weight.copy_(table.log().T)
+    return rz.load(model.eval(), check=False)
+
+
+def one_layer(norm=None):
+    """Head 0 is idle; head 1 holds exactly TRIGRAMS: B looks for A, and A raises C."""
+    config = NativeConfig(
+        n_layers=1,
+        n_heads=2,
+        d_model=2 * TOKENS,
+        d_head=TOKENS,
+        d_vocab=TOKENS,
+        n_ctx=16,
+        positions=None,
+        attn_bias=False,
+        attn_scale=1.0,
+        normalization=norm,
+    )
+    model = NativeForCausalLM(config)
+    attn = model.model.blocks[0].attn
+    own = slice(TOKENS, 2 * TOKENS)  # head 1's rows; also the prediction's part of the stream
+    with torch.no_grad():
+        for parameter in model.model.embed.parameters():
+            parameter.zero_()
+        for module in (attn.q_proj, attn.k_proj, attn.v_proj, attn.o_proj, model.lm_head):
+            module.weight.zero_()
+        model.model.embed.weight[:, :TOKENS] = torch.eye(TOKENS)
+        attn.k_proj.weight[own, :TOKENS] = torch.eye(TOKENS)
+        attn.v_proj.weight[own, :TOKENS] = torch.eye(TOKENS)
+        model.lm_head.weight[:, TOKENS:] = torch.eye(TOKENS)
+        for (a, b, c), size in TRIGRAMS.items():
+            attn.q_proj.weight[TOKENS + a, b] = 6.0
+            attn.o_proj.weight[TOKENS + c, TOKENS + a] = size
+    return rz.load(model.eval(), check=False)
+
+
+def test_a_zero_layer_model_is_its_bigram_table():
+    table = bigram_source()
+    ids = sampled(table, rows=200)
+    found = heads.bigram_table(zero_layer(table), ids)
+    assert found.bigrams == 200 * 59
+    assert found.kl_bits < 0.05 < 0.5 < found.unigram_kl_bits < found.uniform_kl_bits
+    assert found.correlation > 0.95
+    other = heads.bigram_table(zero_layer(bigram_source(seed=9)), ids)
+    assert other.kl_bits > 1 and abs(other.correlation) < 0.4
+
+
+def test_bigrams_are_counted_right():
+    """Against plain counting, rows apart."""
+    rows = [[1, 2, 1, 2, 3], [2, 3, 1]]
+    found = heads.bigram_table(zero_layer(bigram_source()), rows, min_count=2, top=2)
+    assert found.bigrams == 6 and found.pairs == len({p for row in rows for p in pairwise(row)})
+    by_token = {row.token: row for row in found.rows}
+    assert set(by_token) == {1, 2} and by_token[2].count == 3
+    assert by_token[2].corpus == (("<3>", pytest.approx(2 / 3)), ("<1>", pytest.approx(1 / 3)))
+    direct = torch.softmax(zero_layer(bigram_source()).run(torch.tensor([[2]])).logits[0, -1], -1)
+    expected = sum(p * np.log2(p / float(direct[t])) for t, p in ((3, 2 / 3), (1, 1 / 3)))
+    assert by_token[2].kl_bits == pytest.approx(expected, abs=1e-5)
+
+
+def test_texts_are_a_corpus(tmp_path):
+    model = rz.load("microworld", check=False)
+    task = rz.task("ioi", model, n=40)
+    texts = [model.to_string(row[1:n]) for row, n in zip(task.clean, task.lengths, strict=True)]
+    found = heads.bigram_table(model, texts)
+    assert found.rows and all(row.count >= 20 for row in found.rows)
+    for suffix in ("json", "csv", "html", "png"):
+        found.save(tmp_path / f"x.{suffix}")
+    assert len(found.to_dataframe()) == len(found.rows)
+
+
+def test_hand_set_skip_trigrams_are_listed_and_obeyed():
+    found = heads.skip_trigrams(one_layer(), 3)
+    assert [(e.source, e.here, e.predicted) for e in found.found] == list(TRIGRAMS)
+    assert all(each.head == "L0H1" for each in found.found)
+    assert found.obeyed_frac == 1.0 and all(each.rank == 1.0 for each in found.found)
+    for each in found.found:
+        size = TRIGRAMS[(each.source, each.here, each.predicted)]
+        assert each.raised == pytest.approx(size * (1 - 1 / TOKENS))
+        assert each.score == pytest.approx(6.0 * (1 - 1 / TOKENS))
+        assert each.strength == pytest.approx(each.score * each.raised)
+        # one of nine positions scores 6, the others 0: A takes e⁶ / (e⁶ + 8) of the attention
+        share = np.exp(6) / (np.exp(6) + 8)
+        assert each.moved == pytest.approx(share * each.raised, rel=0.05)
+        assert each.interval[0] <= each.moved <= each.interval[1]
+    assert not heads.skip_trigrams(one_layer(), 3, head=0).found[0].strength
+
+
+def test_what_the_weights_do_not_hold_is_not_obeyed():
+    """The same triples with B and C of another: listed by nobody, moved by nothing."""
+    found = heads.skip_trigrams(one_layer(), 40, checks=64)
+    assert {(e.source, e.here, e.predicted) for e in found.found if e.obeyed} >= set(TRIGRAMS)
+    weak = [each for each in found.found if each.strength < 1e-6]
+    assert weak and np.mean([each.moved > 0.5 for each in weak]) < 0.2
+
+
+def test_a_norm_is_taken_into_account():
+    found = heads.skip_trigrams(one_layer("layernorm"), 3)
+    assert {(e.source, e.here, e.predicted) for e in found.found} == set(TRIGRAMS)
+    assert found.obeyed_frac == 1.0
+
+
+def test_bands_do_not_change_the_list(monkeypatch):
+    from residuum.heads import skip_trigram_list
+
+    whole = heads.skip_trigrams(one_layer(), 3, checks=0)
+    monkeypatch.setattr(skip_trigram_list, "_BAND", 20)
+    parts = heads.skip_trigrams(one_layer(), 3, checks=0)
+    assert [str(e) for e in whole.found] == [str(e) for e in parts.found]
+    assert whole.obeyed_frac != whole.obeyed_frac and whole.checks == 0
+
+
+def test_skip_trigrams_as_files(tmp_path):
+    found = heads.skip_trigrams(one_layer(), 3, checks=4)
+    for suffix in ("json", "csv", "html", "png"):
+        found.save(tmp_path / f"x.{suffix}")
+    assert list(found.to_dataframe()["A"]) == ["<2>", "<4>", "<1>"]
+    assert found.to_json()["provenance"]["seed"] == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda m: heads.skip_trigrams(m), AddressError, "4 layers with MLPs"),
+        (lambda m: heads.skip_trigrams(one_layer(), head=2), AddressError, "head 2"),
+        (lambda m: heads.skip_trigrams(one_layer(), length=16), OptionError, "does not fit"),
+        (lambda m: heads.skip_trigrams(one_layer(), 0), OptionError, "n=0"),
+        (lambda m: heads.skip_trigrams(one_layer(), top=3), OptionError, "unknown option top"),
+        (lambda m: heads.bigram_table(m, ["Mary"], prepend_bos=False), TokenError, "too short"),
+        (lambda m: heads.bigram_table(m, ["Mary went ."]), TokenError, "20 times"),
+        (lambda m: heads.bigram_table(m, []), TokenError, "too short"),
+        (lambda m: heads.bigram_table(m, [[1, 9999]]), AddressError, "9999"),
+        (lambda m: heads.bigram_table(m, [[0.5, 1.5]]), TokenError, "token ids"),
+        (lambda m: heads.bigram_table("m", ["a b"]), OptionError, "needs a loaded model"),
+    ],
+)
+def test_bad_input_is_refused(call, error, words):
+    with pytest.raises(error, match=words) as refused:
+        call(rz.load("microworld", check=False))
+    assert refused.value.mend
