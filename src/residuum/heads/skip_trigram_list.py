@@ -17,7 +17,7 @@ from residuum.heads.reading import embedding, head_of, index_of, norm_map
 from residuum.heads.saving import save_record
 from residuum.runs import (
     Model,
-    bootstrap_mean_interval,
+    bootstrap_mean_intervals,
     need_model,
     refuse_unknown,
     shown,
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from residuum.figures import Table
 
 _BAND = 2**24
+_CONTROLS = 64
+_MEASURED = ("moved", "interval", "rank", "chance")
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class SkipTrigram:
             before it is replaced with A; NaN when unchecked.
         interval: 95 % bootstrap interval of ``moved``.
         rank: share of the vocabulary that A moved less than C, 0 to 1.
+        chance: share of other tokens (64 at random) whose interval lies above zero as well.
     """
 
     head: str
@@ -60,6 +63,7 @@ class SkipTrigram:
     moved: float = float("nan")
     interval: tuple[float, float] = (float("nan"), float("nan"))
     rank: float = float("nan")
+    chance: float = float("nan")
 
     def __str__(self) -> str:
         source, here, predicted = self.words
@@ -82,6 +86,7 @@ class SkipTrigrams:
     Attributes:
         found: the triples.
         obeyed_frac: share of them whose logit rose (interval above zero); NaN when unchecked.
+        chance_frac: the same share of random tokens in C's place: what ``obeyed_frac`` must beat.
         checks: contexts for each triple.
         notes: what was left out of the weights.
     """
@@ -93,7 +98,8 @@ class SkipTrigrams:
 
     def __repr__(self) -> str:
         lines = [f"  {each.head} {each}  {each.strength:.3g}" for each in self.found[:5]]
-        head = f"SkipTrigrams({len(self.found)} triples, {self.obeyed_frac:.0%} obeyed"
+        head = f"SkipTrigrams({len(self.found)} triples, {self.obeyed_frac:.0%} obeyed, chance "
+        head += f"{self.chance_frac:.0%}"
         return "\n".join([head if self.checks else f"SkipTrigrams({len(self.found)} triples",
                           *lines]) + ")"  # fmt: skip
 
@@ -103,6 +109,13 @@ class SkipTrigrams:
         if not self.checks or not self.found:
             return float("nan")
         return sum(each.obeyed for each in self.found) / len(self.found)
+
+    @property
+    def chance_frac(self) -> float:
+        """Share of random tokens in C's place that rise as well."""
+        if not self.checks or not self.found:
+            return float("nan")
+        return sum(each.chance for each in self.found) / len(self.found)
 
     def figure(self) -> Table:
         """The triples with their strength and how far the model's logit moved."""
@@ -117,9 +130,10 @@ class SkipTrigrams:
             Column("from", digits=2),
             Column("to", digits=2),
             Column("rank of C", digits=2),
+            Column("chance", digits=2),
         ]
         rows = [
-            [e.head, str(e), e.score, e.raised, e.moved, *e.interval, e.rank]
+            [e.head, str(e), e.score, e.raised, e.moved, *e.interval, e.rank, e.chance]
             for e in self.found[:40]
         ]
         return Table(
@@ -128,7 +142,8 @@ class SkipTrigrams:
             title="Skip-trigrams",
             caption=(
                 f"By the weights, and the change of C's logit when A stands before B in "
-                f"{self.checks} random contexts (95 % interval). {' '.join(self.notes)}"
+                f"{self.checks} random contexts (95 % interval): {self.obeyed_frac:.0%} rise, of "
+                f"random tokens in C's place {self.chance_frac:.0%}. {' '.join(self.notes)}"
             ),
             does_not_show="That one head alone does it, or that the triple occurs in text.",
         )
@@ -161,6 +176,7 @@ class SkipTrigrams:
             "found": [{k: plain(v) for k, v in vars(e).items()} for e in self.found],
             "checks": self.checks,
             "obeyed_frac": plain(self.obeyed_frac),
+            "chance_frac": plain(self.chance_frac),
             "notes": list(self.notes),
             "provenance": self.provenance.to_json(),
         }
@@ -203,9 +219,9 @@ def skip_trigrams(
         seed: of the contexts.
 
     Returns:
-        The triples with ``moved``: put A, or another random token, at a random place before B
-        among random tokens other than A; how much A changes C's logit at B. Every triple is
-        checked, none is dropped.
+        The triples of positive strength with ``moved``: put A, or another random token, at a
+        random place before B among random tokens other than A; how much A changes C's logit at B.
+        Every triple is checked, none is dropped.
 
     Raises:
         OptionError: no model, an unknown option, a number out of range, a length that does not fit.
@@ -293,7 +309,7 @@ def _strongest(
                 (value, head, start + int(a), int(here[a, b]), int(predicted[a, c]),
                  float(scores[a, b]), float(logits[a, c]))
             )  # fmt: skip
-    return sorted(found, reverse=True)[:n]
+    return sorted((each for each in found if each[0] > 0), reverse=True)[:n]
 
 
 def _over(matrix: FactoredMatrix, rows: Tensor, columns: Tensor | None) -> FactoredMatrix:
@@ -326,11 +342,15 @@ def _checked(model: Model, triple: SkipTrigram, checks: int, length: int, seed: 
     change = change - change.mean(-1, keepdim=True)
     moved = change[:, triple.predicted]
     means = change.mean(0)
-    interval = bootstrap_mean_interval(moved.tolist(), seed=seed)
+    others = torch.randperm(change.shape[-1], generator=generator)
+    others = others[others != triple.predicted][:_CONTROLS]
+    places = torch.cat([torch.tensor([triple.predicted]), others])
+    low, high = bootstrap_mean_intervals(change[:, places].T.cpu().numpy(), seed=seed)
     rank = float((means < means[triple.predicted]).double().sum()) / max(1, len(means) - 1)
     return SkipTrigram(
-        **{k: v for k, v in vars(triple).items() if k not in ("moved", "interval", "rank")},
+        **{k: v for k, v in vars(triple).items() if k not in _MEASURED},
         moved=float(moved.mean()),
-        interval=interval,
+        interval=(float(low[0]), float(high[0])),
         rank=rank,
+        chance=float((low[1:] > 0).mean()) if len(others) else float("nan"),
     )
