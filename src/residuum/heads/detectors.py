@@ -101,14 +101,14 @@ def _batch(
     tokens = directions.of_tokens(ids).to(ids.device)
     found, patterns = [], []
     for layer in range(model.n_layers):
-        pattern, z = run["pattern", layer].float(), run["z", layer]
+        pattern, z = run["pattern", layer].to(directions.mean), run["z", layer]
         writes = _writes(directions, layer, tokens, z, run["v", layer], size, find)
         found.append(_attention(pattern, find) | _copying(pattern, find, writes))
         patterns.append(pattern.sum(0).cpu())
-        summed = z.float().sum((0, 1))
+        summed = z.to(directions.mean).sum((0, 1))
         sums.z[layer] = summed + sums.z.get(layer, torch.zeros_like(summed))
     if sums.example is None:
-        sums.example = torch.stack([run["pattern", i][0].float().cpu() for i in range(len(found))])
+        sums.example = torch.stack([run["pattern", i][0].cpu() for i in range(len(found))])
     total = torch.stack(patterns)
     sums.pattern = total if sums.pattern is None else sums.pattern + total
     return [
@@ -180,7 +180,7 @@ def _content(pattern: Tensor, find: Matches) -> dict[str, tuple[Tensor, Tensor]]
 
 
 def _two(mean: Tensor, uniform: Tensor) -> Tensor:
-    return torch.stack([mean.flatten(1), uniform.flatten().expand(len(mean), -1)], 2)
+    return torch.stack([mean.flatten(1), uniform.to(mean).flatten().expand(len(mean), -1)], 2)
 
 
 # -- copying ---------------------------------------------------------------------------------

@@ -11,11 +11,19 @@ from residuum.core import OptionError, Provenance
 from residuum.figures import Column, Heading, HeatMap, Panel, Paragraph, Table, page
 from residuum.heads.head_rows import HeadRow
 from residuum.heads.head_scores import HeadScore, RemovalCost
-from residuum.heads.head_types import SHORT, TYPES
+from residuum.heads.head_types import SHORT, TYPES, score_of_type
 
 _ONE_SCALE = "A type is confirmed where removing the head changes what the model does."
-_THUMBNAIL = 48
+_THUMBNAIL = 64
 _MOST_THUMBNAILS = 256
+
+
+HOW_TO_READ = (
+    "score: the share of attention that the type rests on (for copy suppression on repeats: "
+    "logits); null: the same by chance. writes: logits that the head itself adds to the right "
+    "token. cost, low, high: what is lost when the head is removed; positive where the model needs "
+    "it. ?: it attends so, and no effect or no copying was shown."
+)
 
 
 class Drawn(Protocol):
@@ -160,17 +168,17 @@ def thumbnails(table: Drawn, title: str = "") -> Panel:
         maps,
         columns=min(table.n_heads, 12),
         title=title or "Attention of all heads on one random repeat",
-        caption="Large patterns are max-pooled.",
+        caption="Patterns are max-pooled." if table.example.shape[-1] > _THUMBNAIL else "",
     )
 
 
 def _named(row: HeadRow) -> str:
-    name = f"L{row.layer}H{row.head}"
+    name = _name(row)
     return f"{name} {SHORT[row.type]}" if row.type else name
 
 
 def _small(pattern: np.ndarray) -> np.ndarray:
-    """Max-pooled to at most 48 by 48."""
+    """Max-pooled to at most 64 by 64."""
     step = -(-len(pattern) // _THUMBNAIL)
     if step == 1:
         return pattern
@@ -185,32 +193,49 @@ def _labels(table: Drawn) -> tuple[list[str], list[str]]:
     return rows, [f"H{i}" for i in range(table.n_heads)]
 
 
-def typed_table(table: Drawn) -> Table:
-    """The heads with a type, confirmed or not, with the scores that a reader asks for."""
-    costs = list(table.costs.items())
-    columns = [
-        "head", "type", Column("prev", digits=2), Column("ind", digits=2), Column("dup", digits=2),
-        Column("first", digits=2), Column("direct", "logits", digits=2), Column("OV", digits=2),
-        *(Column(f"cost {_brief(name)}", cost.unit, digits=2) for name, cost in costs),
-    ]  # fmt: skip
+_MARKS = {"confirmed": "", "attends only": "?", "not tested": " (untested)"}
+_TITLES = {"repeats": "On repeats of random tokens", "text": "On the given texts"}
+
+
+def type_tables(table: Drawn, *, everything: bool = False) -> list[Table]:
+    """For each kind of prompts the heads that have a type on them, and what it rests on.
+
+    Args:
+        everything: also the heads without a type, beside those on random repeats.
+    """
+    kinds = ["repeats", *(["text"] if "text.induction" in table.scores else [])]
+    kinds += sorted({each.on for row in table.heads for each in row.types} - set(kinds))
+    found = [_typed_on(table, on, everything and on == "repeats") for on in kinds]
+    return [each for each in found if each.rows]
+
+
+def _typed_on(table: Drawn, on: str, everything: bool) -> Table:
+    columns = ["head", "type", *(Column(name, digits=2) for name in ("score", "null", "writes"))]
+    cost = table.costs.get(on)
+    if cost is not None:
+        columns += [Column("cost", cost.unit, digits=2), Column("low", digits=2),
+                    Column("high", digits=2)]  # fmt: skip
+    direct = table.scores[_direct_on(on)].values
     rows = []
     for row in table.heads:
-        if not row.types:
-            continue
-        keys = ("previous_token", "induction", "duplicate_token", "first_token", "direct")
-        best = row.types[0]
-        rows.append([
-            f"L{row.layer}H{row.head}",
-            best.name + {"confirmed": "", "attends only": " ?"}.get(best.status, " (untested)"),
-            *(row.scores[key] for key in keys),
-            float(table.ov_copying[row.layer, row.head]),
-            *(row.costs[name] for name, _ in costs),
-        ])  # fmt: skip
-    return Table(columns, rows)
+        at = (row.layer, row.head)
+        ends = [] if cost is None else [float(x[at]) for x in (cost.values, cost.low, cost.high)]
+        mine = [each for each in row.types if each.on == on]
+        for each in mine:
+            score = table.scores[score_of_type(each)]
+            numbers = [float(x[at]) for x in (score.values, score.null, direct)]
+            rows.append([_name(row), each.name + _MARKS[each.status], *numbers, *ends])
+        if everything and not row.types:
+            rows.append([_name(row), "", None, None, float(direct[at]), *ends])
+    return Table(columns, rows, title=_TITLES.get(on, f"On the task {on}"))
 
 
-def _brief(name: str) -> str:
-    return name if len(name) <= 8 else f"{name[:7]}…"
+def _name(row: HeadRow) -> str:
+    return f"L{row.layer}H{row.head}"
+
+
+def _direct_on(on: str) -> str:
+    return {"repeats": "direct", "text": "text.direct"}.get(on, "task_direct")
 
 
 def page_of(table: Drawn) -> str:
@@ -218,8 +243,8 @@ def page_of(table: Drawn) -> str:
     parts = [
         type_map(table),
         Heading("Heads with a type"),
-        Paragraph("? marks what attends so without an effect that was shown."),
-        typed_table(table),
+        Paragraph(HOW_TO_READ),
+        *type_tables(table),
         *([cost_maps(table)] if table.costs else []),
         score_maps(table),
         thumbnails(table),

@@ -66,6 +66,15 @@ class HeadType:
         return {"name": self.name, "status": self.status, "on": self.on}
 
 
+def score_of_type(head: HeadType) -> str:
+    """Name of the score that a type rests on."""
+    on_task = {"name mover": "name_mover", "S-inhibition": "s_inhibition"}
+    if head.on not in ("repeats", "text"):
+        return on_task.get(head.name, "name_mover")
+    prefix = "text." if head.on == "text" else ""
+    return prefix + _BY_SCORE.get(head.name, "copying")
+
+
 @dataclass(frozen=True, eq=False)
 class Claims:
     """Where, on the grid of heads, a type is claimed and where its copying holds.

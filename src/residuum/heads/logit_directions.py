@@ -86,7 +86,8 @@ class LogitDirections:
         post = self.post[layer]
         if post is None:
             return 1.0
-        raw = self.model.adapted.parts.layers[layer].o_proj(z.flatten(-2))
+        with torch.no_grad():
+            raw = self.model.adapted.parts.layers[layer].o_proj(z.flatten(-2))
         return post.size(raw.to(self.mean))[..., 0]
 
 

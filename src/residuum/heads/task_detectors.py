@@ -63,7 +63,7 @@ def _batch(
     ids, ends = task.clean[rows], task.lengths[rows] - 1
     at = torch.arange(len(rows))
     pattern = torch.stack(
-        [run["pattern", i][at, :, ends].float().cpu() for i in range(model.n_layers)]
+        [run["pattern", i][at, :, ends].to(directions.mean).cpu() for i in range(model.n_layers)]
     )  # [layer batch head k_pos]
     places = torch.arange(ids.shape[1])[None]
     answer = _holds(ids, task.answers[rows]) & (places <= ends[:, None]) & (places > 0)
@@ -78,7 +78,7 @@ def _batch(
     direct, null = [], []
     for layer in range(model.n_layers):
         z = run["z", layer]
-        sums[layer] = sums.get(layer, 0) + z[_real(task, rows)].float().sum(0)
+        sums[layer] = sums.get(layer, 0) + z[_real(task, rows)].to(directions.mean).sum(0)
         norm = size * _at(directions.post_size(layer, z), at, ends)
         seen = directions.through_heads(layer, answers)
         for kept, each in ((direct, seen), (null, seen.roll(1, 0))):

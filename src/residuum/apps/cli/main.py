@@ -6,11 +6,22 @@ import os
 import sys
 from collections.abc import Sequence
 
-from residuum.apps.cli import doctor, investigate, lens, models, patch, replay, run, tasks
+from residuum.apps.cli import (
+    doctor,
+    heads,
+    investigate,
+    lens,
+    models,
+    organisms,
+    patch,
+    replay,
+    run,
+    tasks,
+)
 from residuum.apps.cli.parser import Parser, command_parser
 from residuum.core import CheckFailed, OptionError, ResiduumError
 
-COMMANDS = (investigate, replay, run, lens, patch, tasks, models, doctor)
+COMMANDS = (investigate, replay, run, lens, heads, patch, tasks, models, organisms, doctor)
 """One module each, with ``add(commands)`` and ``run(arguments)``; in the order of the help."""
 
 BAD_INPUT, CHECK_FAILED, INTERRUPTED = 2, 1, 130
