@@ -179,22 +179,28 @@ class Circuit:
         return self.words(high.tolist()), self.words(low.tolist())
 
     def figure(self) -> Bars:
-        """Top token pairs of a full circuit, or the singular values of one of the stream."""
+        """Top token pairs of a full circuit, or the singular directions of one of the stream.
+
+        Raises:
+            AddressError: the model has no linear embedding or unembedding to read them off.
+        """
         from residuum.figures import Bars
 
         if not self.full:
-            s = self.matrix.svd()[1][:24].tolist()
-            names = [f"direction {i}" for i in range(len(s))]
-            caption = "Singular values, largest first."
+            found = self.directions(16, tokens=3)
+            s = [each.value for each in found]
+            names = [f"{' '.join(d.reads[0])} → {' '.join(d.writes[0])}" for d in found]
+            caption = "Singular values, with the tokens at one end of each pair of directions."
         else:
             pairs = self.top_pairs(16)
             arrow = "asks for" if self.kind == "QK" else "raises"
             names = [f"{p.words[0]!r} {arrow} {p.words[1]!r}" for p in pairs]
             s, caption = [p.value for p in pairs], "Token pairs with the largest entries."
+        unit = "score, unscaled" if self.kind == "QK" else "logit, at frozen norm scale"
         return Bars(
             names,
             s,
-            x="score, unscaled" if self.kind == "QK" else "logit, at frozen norm scale",
+            x=unit if self.full else "singular value",
             order="given",
             title=self.name,
             caption=" ".join([caption, *(f"{note[0].upper()}{note[1:]}." for note in self.notes)]),

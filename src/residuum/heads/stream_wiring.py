@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from residuum.core import Address, AddressError, OptionError, Provenance
@@ -62,6 +64,7 @@ class VirtualWeights:
     folded: bool
     notes: tuple[str, ...]
     provenance: Provenance
+    words: Callable[[int], str]
 
     def __repr__(self) -> str:
         rows, columns = self.matrix.shape
@@ -87,10 +90,20 @@ class VirtualWeights:
             return HeatMap(values, x=self.reader, y=self.writer, unit="weight", title=title,
                            caption=caption, does_not_show=words)  # fmt: skip
         entries = self._entries(16)
-        return Bars([f"{r} → {c}" for r, c, _ in entries], [value for *_, value in entries],
+        names = [f"{self._unit(self.writer, r)} → {self._unit(self.reader, c)}"
+                 for r, c, _ in entries]  # fmt: skip
+        return Bars(names, [value for *_, value in entries],
                     x="weight", order="magnitude", title=title,
                     caption=f"The largest entries of both signs. {caption}".strip(),
                     does_not_show=words)  # fmt: skip
+
+    def _unit(self, side: str, index: int) -> str:
+        """A unit of one side in words: a token, a neuron, or a number."""
+        if side in ("embed", "logits"):
+            return repr(self.words(index))
+        if "[N" in side:
+            return side
+        return f"N{index}" if "mlp" in side else str(index)
 
     def _entries(self, n: int) -> list[tuple[int, int, float]]:
         both = {e[:2]: e for sign in (True, False) for e in self.matrix.top_entries(n, sign)}
@@ -185,6 +198,7 @@ def virtual_weights(
         folded=fold,
         notes=tuple(notes if fold else ["norms and all constants are left out"]),
         provenance=model.provenance(strategy=f"virtual_weights({source}, {target}, fold={fold})"),
+        words=lambda token: model.to_str_tokens(torch.tensor([token]))[0],
     )
 
 
