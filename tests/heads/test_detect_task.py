@@ -69,7 +69,7 @@ def test_attention_and_direct_effect_by_hand() -> None:
             scaled = (written - written.mean()) / size * norm.weight
             logit = scaled @ (model.W_U[:, answer] - model.W_U[:, wrong])
             direct = found.scores["task_direct"][layer, head, row]
-            assert float(direct) == pytest.approx(float(logit), abs=1e-4)
+            assert float(direct) == pytest.approx(logit.item(), abs=1e-4)
 
 
 def test_costs_are_those_of_ablation() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,35 @@ class _How:
         )
 
 
+@dataclass
+class _Collected:
+    """What has been found so far, of which the table is made."""
+
+    model: Model
+    directions: LogitDirections
+    ov_copying: np.ndarray
+    how: _How
+    scores: dict[str, HeadScore] = field(default_factory=dict)
+    costs: dict[str, RemovalCost] = field(default_factory=dict)
+    passes: dict[str, float] = field(default_factory=dict)
+    grids: list[np.ndarray] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def remove(self, task: Task, on: str, mean_z: dict[int, Tensor]) -> np.ndarray | None:
+        """Remove each head; costs ``[layer head prompt]``, or None where nothing is removed."""
+        self.passes[on] = 1.0
+        if self.how.removal is None:
+            return None
+        values, passes, rounding = removal_costs(
+            self.model, task, self.how.removal, mean_z, self.how.progress
+        )
+        ends = mean_with_interval(values, self.how.level, self.how.resamples, self.how.seed)
+        unit = metric_named(task.metric).unit
+        self.costs[on] = RemovalCost(on, unit, *ends, rounding, len(task))
+        self.passes[f"removal on {on}"] = passes
+        return values
+
+
 def detect_heads(
     model: Model,
     prompts: Any = None,
@@ -76,7 +105,8 @@ def detect_heads(
         length: tokens of a prompt; 49, or the model's context if that is shorter.
         removal: ``"mean"`` (the head's output set to its mean over prompts and positions),
             ``"zero"``, or None for scores without effects (then no type is confirmed).
-        removal_n: prompts for the effects; the loss is read on the token after the last.
+        removal_n: prompts for the effects on repeats and texts, where the loss on the token after
+            the last is read; on a task all ``n`` are used.
         least: share of attention, beyond the null's, below which no type is claimed.
         level, resamples: of the bootstrap intervals over prompts.
         batch_size: prompts in one pass; at most 16 by default.
@@ -124,36 +154,20 @@ def detect_heads(
         sources.append(text_prompts(model, prompts, n, length))
     directions = LogitDirections.of(model)
     ov_copying = copying_eigenvalues(directions, seed).numpy()
-    scores: dict[str, HeadScore] = {}
-    costs: dict[str, RemovalCost] = {}
-    passes: dict[str, float] = {}
-    grids, measured, notes = [], [], []
-    for source in sources:
-        found = measure(model, source.ids, directions, progress, batch_size)
-        measured.append(found)
-        prefix = "" if source.source == "repeats" else "text."
-        made = _scores(found, how, prefix)
-        scores |= made
-        cost = _cost(model, source.task(how.removal_n), source.source, found.mean_z, how)
-        costs |= {} if cost is None else {source.source: cost[0]}
-        passes |= {source.source: 1.0} | (
-            {} if cost is None else {f"removal on {source.source}": cost[1]}
-        )
-        grids += types_on(made, costs.get(source.source), source.source, ov_copying, how.least,
-                          prefix)  # fmt: skip
-        notes += [*source.notes, *_notes(made, prefix)]
+    kept = _Collected(model, directions, ov_copying, how)
+    measured = [_on_prompts(kept, source, batch_size) for source in sources]
     if task is not None:
-        grids += _on_task(model, task.head(n), directions, how, scores, costs, notes)
+        _on_task(kept, task.head(n))
     return HeadTable(
-        scores=scores,
-        costs=costs,
+        scores=kept.scores,
+        costs=kept.costs,
         ov_copying=ov_copying,
-        types=combined(grids),
+        types=combined(kept.grids),
         other_offset=_other_offset(measured[0]),
         example=measured[0].example.half().numpy(),
         example_tokens=tuple(model.to_str_tokens(sources[0].ids[0])),
-        passes=passes,
-        notes=tuple(dict.fromkeys(notes)),
+        passes=kept.passes,
+        notes=tuple(dict.fromkeys(kept.notes)),
         provenance=_provenance(model, sources, task, how, n),
     )
 
@@ -200,40 +214,35 @@ def _notes(scores: dict[str, HeadScore], prefix: str) -> list[str]:
     return []
 
 
-def _cost(
-    model: Model, task: Task, on: str, mean_z: dict[int, Tensor], how: _How
-) -> tuple[RemovalCost, float, np.ndarray] | None:
-    """What removal costs, the passes it took, and the costs ``[layer head prompt]``."""
-    if how.removal is None:
-        return None
-    values, passes, rounding = removal_costs(model, task, how.removal, mean_z, how.progress)
-    ends = mean_with_interval(values, how.level, how.resamples, how.seed)
-    unit = metric_named(task.metric).unit
-    return RemovalCost(on, unit, *ends, rounding, len(task)), passes, values
+def _on_prompts(kept: _Collected, source: Prompts, batch_size: int | None) -> Measured:
+    """Scores, costs and types on repeats or texts."""
+    how, on = kept.how, source.source
+    found = measure(kept.model, source.ids, kept.directions, how.progress, batch_size)
+    prefix = "" if on == "repeats" else "text."
+    scores = _scores(found, how, prefix)
+    kept.scores |= scores
+    kept.remove(source.task(how.removal_n), on, found.mean_z)
+    kept.grids += types_on(scores, kept.costs.get(on), on, kept.ov_copying, how.least, prefix)
+    kept.notes += [*source.notes, *_notes(scores, prefix)]
+    return found
 
 
-def _on_task(
-    model: Model,
-    task: Task,
-    directions: LogitDirections,
-    how: _How,
-    scores: dict[str, HeadScore],
-    costs: dict[str, RemovalCost],
-    notes: list[str],
-) -> list[np.ndarray]:
-    found = measure_task(model, task, directions)
+def _on_task(kept: _Collected, task: Task) -> None:
+    """Scores, costs and types where a task's answer is read."""
+    found, how = measure_task(kept.model, task, kept.directions), kept.how
     values, nulls = found.scores, found.nulls
-    scores |= {name: how.score(name, values[name], nulls[name]) for name in values}
+    kept.scores |= {name: how.score(name, values[name], nulls[name]) for name in values}
     for name in ("name_mover", "s_inhibition"):
         if name not in values:
-            notes.append(f"no prompt of {task.name} holds what {name} looks for")
-    cost = _cost(model, task, task.name, found.mean_z, how)
+            kept.notes.append(f"no prompt of {task.name} holds what {name} looks for")
+    lost = kept.remove(task, task.name, found.mean_z)
     indirect = None
-    if cost is not None:
-        costs[task.name] = cost[0]
-        through = cost[2] - values["task_direct"].numpy()
+    if lost is not None:
+        through = lost - values["task_direct"].numpy()
         indirect = how.score("task_direct", through, through)
-    return types_on_task(scores, costs.get(task.name), indirect, task.name, how.least)
+    kept.grids += types_on_task(
+        kept.scores, kept.costs.get(task.name), indirect, task.name, how.least
+    )
 
 
 def _other_offset(found: Measured) -> np.ndarray:

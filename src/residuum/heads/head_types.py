@@ -20,7 +20,7 @@ Scores = Mapping[str, HeadScore]
 
 TYPES: tuple[str, ...] = (
     "name mover",
-    "S-inhibition",
+    "S-inhibition-like",
     "copy suppression",
     "induction",
     "previous-token",
@@ -68,7 +68,7 @@ class HeadType:
 
 def score_of_type(head: HeadType) -> str:
     """Name of the score that a type rests on."""
-    on_task = {"name mover": "name_mover", "S-inhibition": "s_inhibition"}
+    on_task = {"name mover": "name_mover", "S-inhibition-like": "s_inhibition"}
     if head.on not in ("repeats", "text"):
         return on_task.get(head.name, "name_mover")
     prefix = "text." if head.on == "text" else ""
@@ -148,7 +148,7 @@ def types_on_task(
     if "s_inhibition" in scores:
         through = np.zeros(direct.values.shape, bool) if indirect is None else indirect.low > 0
         looks = above(scores["s_inhibition"], least)
-        found.append(Claims("S-inhibition", looks, through, helps=True).types(cost, on))
+        found.append(Claims("S-inhibition-like", looks, through, helps=True).types(cost, on))
     return found
 
 
