@@ -1,8 +1,8 @@
 """What a head table costs: every detector on every head, against the bare forward passes.
 
 A GPT-2-small-shaped random model and 50 prompts of 2 x 50 tokens, side by side in one process. The
-scores need one pass over the prompts, without its logits; what the causal effects cost besides is counted separately,
-in forward passes over their own prompts.
+scores need one pass over the prompts, without its logits; what the causal effects cost besides is
+counted separately, in forward passes over their own prompts.
 
     python benchmarks/run_head_table.py [--rounds 3] [--removal] [--json FILE]
 """
