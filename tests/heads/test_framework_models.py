@@ -125,6 +125,7 @@ def test_hand_set_skip_trigrams_are_listed_and_obeyed():
         assert each.raised == pytest.approx(size * (1 - 1 / TOKENS))
         assert each.score == pytest.approx(6.0 * (1 - 1 / TOKENS))
         assert each.strength == pytest.approx(each.score * each.raised)
+        assert each.direct == 0  # what B itself says of C
         # one of nine positions scores 6, the others 0: A takes e⁶ / (e⁶ + 8) of the attention
         share = np.exp(6) / (np.exp(6) + 8)
         assert each.moved == pytest.approx(share * each.raised, rel=0.05)
@@ -154,6 +155,23 @@ def test_a_random_model_obeys_its_strongest_more_often_than_chance(normalization
     assert found.obeyed_frac > 0.7 > 0.55 > found.chance_frac
     again = heads.skip_trigrams(rz.load(model), 20, checks=64)
     assert again.found == found.found
+
+
+def test_one_head_cannot_tell_which_of_two_answers_goes_with_which_cue():
+    """A … B → C and A … B' → C' bring A … B → C' along; the direct path tells them apart."""
+    model = one_layer()
+    attn, unembed = model.hf.model.blocks[0].attn, model.hf.lm_head.weight
+    with torch.no_grad():
+        attn.q_proj.weight[TOKENS + 2, 6] = 6.0  # cue 6 looks for 2 as well
+        attn.o_proj.weight[TOKENS + 9, TOKENS + 2] = 3.0  # and 2 raises 9 beside 7
+        unembed[7, 5] = unembed[9, 6] = 2.0  # by itself, 5 asks for 7 and 6 for 9
+    found = {(e.source, e.here, e.predicted): e for e in heads.skip_trigrams(model, 8).found}
+    meant, bugs = [(2, 5, 7), (2, 6, 9)], [(2, 5, 9), (2, 6, 7)]
+    assert {*meant, *bugs} <= set(found)
+    for each, bug in zip(meant, bugs, strict=True):  # of one cue
+        assert found[each].strength == pytest.approx(found[bug].strength)
+    assert all(found[each].direct > 1.5 for each in meant)
+    assert all(found[each].direct < 0.5 for each in bugs)
 
 
 def test_a_norm_is_taken_into_account():

@@ -13,7 +13,7 @@ from torch import Tensor
 from residuum.core import AddressError, OptionError, Provenance
 from residuum.heads.circuits import ov, qk
 from residuum.heads.factored import FactoredMatrix
-from residuum.heads.reading import embedding, head_of, index_of, norm_map
+from residuum.heads.reading import embedding, head_of, index_of, norm_map, unembedding
 from residuum.heads.saving import save_record
 from residuum.runs import (
     Model,
@@ -45,6 +45,7 @@ class SkipTrigram:
         score: attention score of A asked by B, above the mean over all tokens A (after the head's
             own scaling).
         raised: logit of C that attending to A adds, above the mean over C.
+        direct: logit that B alone gives C by the direct path, above the mean over C.
         moved: mean change of C's logit (above the vocabulary's mean) at B when a random token
             before it is replaced with A; NaN when unchecked.
         interval: 95 % bootstrap interval of ``moved``.
@@ -60,6 +61,7 @@ class SkipTrigram:
     strength: float
     score: float
     raised: float
+    direct: float
     moved: float = float("nan")
     interval: tuple[float, float] = (float("nan"), float("nan"))
     rank: float = float("nan")
@@ -125,7 +127,8 @@ class SkipTrigrams:
             "head",
             "A … B → C",
             Column("score", digits=2),
-            Column("raises C by", "logits", digits=2),
+            Column("A raises C", "logits", digits=2),
+            Column("B raises C", "logits", digits=2),
             Column("measured", "logits", digits=2),
             Column("from", digits=2),
             Column("to", digits=2),
@@ -133,7 +136,7 @@ class SkipTrigrams:
             Column("chance", digits=2),
         ]
         rows = [
-            [e.head, str(e), e.score, e.raised, e.moved, *e.interval, e.rank, e.chance]
+            [e.head, str(e), e.score, e.raised, e.direct, e.moved, *e.interval, e.rank, e.chance]
             for e in self.found[:40]
         ]
         return Table(
@@ -228,7 +231,9 @@ def skip_trigrams(
         AddressError: more than one layer, MLPs, no such head, no linear embedding.
 
     Shows and does not show: see :class:`SkipTrigrams`. Listed triples are the largest of very many,
-    by selection.
+    by selection. One head cannot hold ``A … B → C`` and ``A … B' → C'`` without ``A … B → C'``:
+    such "bugs" stand in the list beside what was learned; ``direct`` tells them apart where B
+    alone decides between C and C'.
 
     Source: Elhage et al. (2021), "One-Layer Attention-Only Transformers", skip-trigrams; the check
     against behaviour is added here.
@@ -324,7 +329,18 @@ def _centred(rows: Tensor) -> Tensor:
 def _named(model: Model, raw: tuple[float, int, int, int, int, float, float]) -> SkipTrigram:
     value, head, a, b, c, score, raised = raw
     words = model.to_str_tokens(torch.tensor([a, b, c]))
-    return SkipTrigram(f"L0H{head}", a, b, c, (words[0], words[1], words[2]), value, score, raised)
+    row = (embedding(model, torch.tensor([b])) @ unembedding(model, fold=True)[0])[0]
+    return SkipTrigram(
+        head=f"L0H{head}",
+        source=a,
+        here=b,
+        predicted=c,
+        words=(words[0], words[1], words[2]),
+        strength=value,
+        score=score,
+        raised=raised,
+        direct=float(row[c] - row.mean()),
+    )
 
 
 def _checked(model: Model, triple: SkipTrigram, checks: int, length: int, seed: int) -> SkipTrigram:
