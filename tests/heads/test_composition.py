@@ -79,7 +79,8 @@ def test_gbmi_composes_through_keys_alone(gbmi):
         found = {k: heads.composition(gbmi, k, null=null).pair("L0H0", "L1H0") for k in "QKV"}
         assert found["K"].score == pytest.approx(0.482, abs=0.001)
         assert found["K"].p == pytest.approx(1 / 201)  # above every random draw
-        assert found["V"].excess < 0
+        assert found["V"].excess < 0 and found["V"].score == pytest.approx(0.014, abs=0.001)
+        assert (found["Q"].p == pytest.approx(1 / 201)) is (null == "gaussian")
         assert found["K"].baseline[1] == pytest.approx(1 / 8, abs=0.005)  # 1/√d_model
     assert found["Q"].excess < 0.05 < 0.3 < found["K"].excess
 
