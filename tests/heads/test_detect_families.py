@@ -197,3 +197,45 @@ def test_sinks_count_as_attention_to_nothing() -> None:
 def test_an_encoder_is_refused() -> None:
     with pytest.raises(OptionError, match="does not predict the next token"):
         detect_heads(loaded("bert"))
+
+
+def test_content_is_what_the_other_prompts_do_not_explain() -> None:
+    """Leave-one-out, place by place: the share of variance, and attention above the mean."""
+    model = loaded("llama")
+    ids = random_repeats(model, 5, LENGTH, seed=8).ids
+    pattern = model.run(ids, capture="pattern")["pattern", 1][:, 2]
+    found = measure(model, ids, LogitDirections.of(model), SILENT, batch_size=5).scores
+    find, width = find_matches(ids), ids.shape[1]
+    uniform = torch.ones(width, width).double().tril() / torch.arange(1, width + 1)[:, None]
+    for prompt in range(5):
+        others = [i for i in range(5) if i != prompt]
+        mean = pattern[others].mean(0)
+        # A mean of four others is itself off: their own variance, a quarter, is taken out.
+        unexplained = (pattern[prompt] - mean).square().sum() * 4 / 5
+        share = 1 - unexplained / (pattern[prompt] - uniform).square().sum()
+        mine = found["positional_share"][1, 2, prompt]
+        assert float(mine) == pytest.approx(float(share), abs=1e-6)
+        skipped = 0.0
+        for q in range(width):
+            for k in range(1, q - 1):
+                if not find.duplicate[prompt, q, k] and not find.induction[prompt, q, k]:
+                    skipped += max(float(pattern[prompt, q, k] - mean[q, k]), 0.0)
+        mine = found["skip_trigram"][1, 2, prompt]
+        assert float(mine) == pytest.approx(skipped / (width - 3), abs=1e-6)
+
+
+def test_nulls_look_at_other_prompts_places() -> None:
+    model = loaded("llama")
+    ids = random_repeats(model, 4, LENGTH, seed=8).ids
+    pattern = model.run(ids, capture="pattern")["pattern", 0][:, 1]
+    nulls = measure(model, ids, LogitDirections.of(model), SILENT, batch_size=4).nulls
+    places = find_matches(ids).induction
+    for prompt in range(4):
+        means = []
+        for other in (prompt - 1, prompt - 2):
+            mask = places[other] & ~places[prompt]
+            if mask.any():
+                looked = (pattern[prompt] * mask).sum(1)[mask.any(1)]
+                means.append(float(looked.mean()))
+        mine = float(nulls["induction"][0, 1, prompt])
+        assert means and mine == pytest.approx(sum(means) / len(means), abs=1e-6)

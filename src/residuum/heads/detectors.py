@@ -21,6 +21,8 @@ from residuum.runs import Model
 _AT_ONCE = 16
 _BYTES = 256 * 2**20
 _SHIFTS = (1, 2)
+_NEAR_UNIFORM = 1e-4
+"""Squared distance from uniform attention, a row, below which there is no pattern to explain."""
 
 
 @dataclass
@@ -161,13 +163,13 @@ def _content(pattern: Tensor, find: Matches) -> dict[str, tuple[Tensor, Tensor]]
     many, width = len(pattern), pattern.shape[2]
     mean = pattern.mean(0)
     places = torch.arange(width, device=pattern.device)
-    uniform = (places[:, None] >= places) / (places[:, None] + 1.0)
+    uniform = (places[:, None] >= places).to(pattern) / (places[:, None] + 1)
     squared = pattern.square().sum((2, 3))
     dots = torch.einsum("bhn,hnm->bhm", pattern.flatten(2), _two(mean, uniform))
     of_mean = squared - 2 * dots[..., 0] + mean.square().sum((1, 2))
     of_uniform = squared - 2 * dots[..., 1] + uniform.square().sum()
     share = 1 - of_mean.clamp_min(0) * many / (many - 1) / of_uniform.clamp_min(1e-12)
-    share = torch.where(of_uniform > 1e-6 * width, share, torch.ones_like(share))
+    share = torch.where(of_uniform > _NEAR_UNIFORM * width, share, torch.ones_like(share))
     far = (places[:, None] > places + 1) & (places > 0)
     far = far & ~find.duplicate & ~find.induction
     above = (pattern - mean).clamp_min_(0)
@@ -180,7 +182,7 @@ def _content(pattern: Tensor, find: Matches) -> dict[str, tuple[Tensor, Tensor]]
 
 
 def _two(mean: Tensor, uniform: Tensor) -> Tensor:
-    return torch.stack([mean.flatten(1), uniform.to(mean).flatten().expand(len(mean), -1)], 2)
+    return torch.stack([mean.flatten(1), uniform.flatten().expand(len(mean), -1)], 2)
 
 
 # -- copying ---------------------------------------------------------------------------------
