@@ -1,18 +1,54 @@
 """Organisms: models whose mechanisms are known, and the recipes that make them."""
 
+from residuum.organisms.attention_only import (
+    ATTENTION_RECIPES,
+    AttentionRecipe,
+    PhaseChange,
+    phase_change,
+    series_steps,
+    shipped_curves,
+    train_attention_only,
+    weights_at,
+)
 from residuum.organisms.building import train_organism
 from residuum.organisms.recipe import RECIPES, Recipe, recipe
 from residuum.organisms.scores import Score, WorldScores, evaluate_microworld
+from residuum.organisms.superposition import (
+    TOY_RECIPES,
+    Superposition,
+    ToyRecipe,
+    feature_dimensionality,
+    geometry,
+    shipped_superposition,
+    toy_superposition,
+    train_toys,
+)
 from residuum.organisms.trigger_scores import TriggerScores, evaluate_trigger
 
 __all__ = [
+    "ATTENTION_RECIPES",
     "RECIPES",
+    "TOY_RECIPES",
+    "AttentionRecipe",
+    "PhaseChange",
     "Recipe",
     "Score",
+    "Superposition",
+    "ToyRecipe",
     "TriggerScores",
     "WorldScores",
     "evaluate_microworld",
     "evaluate_trigger",
+    "feature_dimensionality",
+    "geometry",
+    "phase_change",
     "recipe",
+    "series_steps",
+    "shipped_curves",
+    "shipped_superposition",
+    "toy_superposition",
+    "train_attention_only",
     "train_organism",
+    "train_toys",
+    "weights_at",
 ]

@@ -15,6 +15,7 @@ from residuum.organisms.attention_only.sigmoid import (
     SeedInterval,
     Sigmoid,
     fit_sigmoid,
+    half_reached,
     seed_interval,
 )
 from residuum.organisms.attention_only.skip_trigrams import look_at_trigrams, trigram_sequences
@@ -30,6 +31,7 @@ __all__ = [
     "Teacher",
     "draws",
     "fit_sigmoid",
+    "half_reached",
     "look_at_repeats",
     "look_at_trigrams",
     "phase_change",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from residuum.organisms.attention_only.sigmoid import (
     SeedInterval,
     Sigmoid,
     fit_sigmoid,
+    half_reached,
     seed_interval,
 )
 
@@ -41,18 +43,28 @@ class SeedChange:
         seed: of weights and data.
         matching: sigmoid of the best head's prefix-matching score.
         learning: sigmoid of the in-context-learning score beyond the one-layer plateau.
+        matching_half, learning_half: steps where half of the way is done, without a sigmoid.
         plateau_nats: in-context-learning score where the one-layer model of this seed ends.
     """
 
     seed: int
     matching: Sigmoid
     learning: Sigmoid
+    matching_half: float
+    learning_half: float
     plateau_nats: float
 
     @property
+    def midpoints(self) -> tuple[float, float]:
+        """Steps of prefix matching and in-context learning; NaN where no change is resolved."""
+        fits = (self.matching, self.learning)
+        one, other = (fit.midpoint if fit.resolved else math.nan for fit in fits)
+        return one, other
+
+    @property
     def lag(self) -> float:
-        """Steps by which in-context learning follows prefix matching."""
-        return self.learning.midpoint - self.matching.midpoint
+        """Steps by which in-context learning follows prefix matching; NaN without midpoints."""
+        return self.midpoints[1] - self.midpoints[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,12 +89,12 @@ class PhaseChange:
     @property
     def matching(self) -> SeedInterval:
         """Step where half of prefix matching is there, with Student's 95 % interval over seeds."""
-        return seed_interval([each.matching.midpoint for each in self.seeds])
+        return seed_interval([each.midpoints[0] for each in self.seeds])
 
     @property
     def learning(self) -> SeedInterval:
         """The same for in-context learning beyond the one-layer plateau."""
-        return seed_interval([each.learning.midpoint for each in self.seeds])
+        return seed_interval([each.midpoints[1] for each in self.seeds])
 
     @property
     def lag(self) -> SeedInterval:
@@ -91,14 +103,14 @@ class PhaseChange:
 
     @property
     def agree(self) -> bool:
-        """Whether on every seed the two midpoints lie within one checkpoint of each other."""
+        """Whether every seed has both midpoints, within one checkpoint of each other."""
         return all(abs(each.lag) <= self.spacing for each in self.seeds)
 
     @property
     def provenance(self) -> Provenance:
         """Where the result comes from."""
         numbers = content_hash(
-            [[each.seed, each.matching.midpoint, each.learning.midpoint] for each in self.seeds]
+            [[each.seed, each.matching_half, each.learning_half] for each in self.seeds]
         )
         return Provenance(
             model_id=self.organism,
@@ -110,25 +122,37 @@ class PhaseChange:
         from residuum.figures import Column, Table
 
         rows: list[list[Any]] = [
-            [f"seed {each.seed}", each.matching.midpoint, each.learning.midpoint, each.lag,
-             each.plateau_nats]
+            [f"seed {each.seed}", *each.midpoints, each.lag, each.matching_half,
+             each.learning_half, each.plateau_nats]
             for each in self.seeds
         ]  # fmt: skip
         for name, end in (("mean", "mean"), ("95 % from", "low"), ("95 % to", "high")):
             three = (self.matching, self.learning, self.lag)
-            rows.append([name, *(getattr(each, end) for each in three), None])
+            rows.append([name, *(getattr(each, end) for each in three), None, None, None])
         columns = [
-            "", Column("prefix matching", "step", digits=0),
-            Column("in-context learning", "step", digits=0), Column("lag", "steps", digits=0),
-            Column("one-layer plateau", "nats", digits=2),
+            "", Column("matching", "step", digits=0), Column("learning", "step", digits=0),
+            Column("lag", "steps", digits=0), Column("matching half", "step", digits=0),
+            Column("learning half", "step", digits=0), Column("one layer", "nats", digits=2),
         ]  # fmt: skip
-        return Table(columns, rows, title=f"Midpoints of the phase change of {self.organism}")
+        return Table(
+            columns, rows, title=f"Midpoints of the phase change of {self.organism}",
+            caption="Sigmoid midpoints of prefix matching and of in-context learning beyond the "
+            "one-layer model; a dash where the rise is gradual. Half: the step where half of the "
+            f"way is done, without a sigmoid. A checkpoint every {self.spacing} steps.",
+        )  # fmt: skip
 
     def figure(self, title: str = "The phase change of induction") -> Panel:
         """Both scores over training, of the organism, its twin and the one-layer model."""
         from residuum.organisms.attention_only.phase_figure import phase_figure
 
-        return phase_figure(self, title)
+        pairs = [each.midpoints for each in self.seeds]
+        return phase_figure(
+            self.curves,
+            organism=self.organism,
+            spacing=self.spacing,
+            midpoints=pairs,
+            title=title,
+        )
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row for each organism, seed and checkpoint."""
@@ -157,6 +181,8 @@ class PhaseChange:
                     "matching": vars(each.matching),
                     "learning": vars(each.learning),
                     "lag": each.lag,
+                    "matching_half": each.matching_half,
+                    "learning_half": each.learning_half,
                     "plateau_nats": each.plateau_nats,
                 }
                 for each in self.seeds
@@ -272,6 +298,13 @@ def phase_change(organism: str = WHOLE, *, curves: Curves | None = None) -> Phas
 
 def _change(seed: int, log: Sequence[Mapping[str, Any]], plateau_nats: float) -> SeedChange:
     steps = [entry["step"] for entry in log]
-    matching = fit_sigmoid(steps, [best(entry, "prefix_matching") for entry in log])
-    learning = fit_sigmoid(steps, beyond_plateau(log, plateau_nats))
-    return SeedChange(seed, matching, learning, plateau_nats)
+    matching = [best(entry, "prefix_matching") for entry in log]
+    learning = beyond_plateau(log, plateau_nats)
+    return SeedChange(
+        seed,
+        fit_sigmoid(steps, matching),
+        fit_sigmoid(steps, learning),
+        half_reached(steps, matching),
+        half_reached(steps, learning),
+        plateau_nats,
+    )

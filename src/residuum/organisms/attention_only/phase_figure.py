@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from residuum.figures import Guide, Lines, Panel, Series
 from residuum.organisms.attention_only.looking import LOOK_SEED, LOOKED_AT, uniform_matching
 from residuum.organisms.attention_only.sequences import draws, repeated_blocks
-
-if TYPE_CHECKING:
-    from residuum.organisms.attention_only.phase import PhaseChange
 
 _NAMES = {
     "induction_2l": "two layers",
@@ -18,47 +15,63 @@ _NAMES = {
     "induction_1l": "one layer",
 }
 Log = Sequence[Mapping[str, Any]]
+Curves = Mapping[str, Mapping[int, Log]]
 
 
-def phase_figure(change: PhaseChange, title: str) -> Panel:
-    """Two line charts, each organism a line: mean over seeds, band from lowest to highest."""
-    mean = f"{change.matching.mean:.0f} and {change.learning.mean:.0f}"
-    seeds = ", ".join(f"{e.matching.midpoint:.0f}/{e.learning.midpoint:.0f}" for e in change.seeds)
+def phase_figure(
+    curves: Curves,
+    *,
+    organism: str,
+    spacing: int,
+    midpoints: Sequence[tuple[float, float]],
+    title: str,
+) -> Panel:
+    """Two line charts, each organism a line: mean over seeds, band from lowest to highest.
+
+    Args:
+        curves: training logs by organism and seed.
+        organism: whose midpoints stand in the caption.
+        spacing: steps between two checkpoints.
+        midpoints: of prefix matching and of in-context learning, steps, by seed.
+        title: of the panel.
+    """
+    seeds = ", ".join(f"{matching:.0f} / {learning:.0f}" for matching, learning in midpoints)
     uniform = uniform_matching(repeated_blocks(LOOKED_AT, draws(LOOK_SEED, 0))[0])
-    matching = _chart(
-        change, lambda entry: max(map(max, entry["prefix_matching"])), "prefix matching, best head",
-        "share of attention", (Guide(uniform, "attention to all alike"),),
-    )  # fmt: skip
-    learning = _chart(
-        change, lambda entry: entry["icl_nats"], "in-context learning", "nats, late minus early", ()
-    )
+    steps = [entry["step"] for entry in next(iter(curves[organism].values()))]
+
+    def chart(y: str, unit: str, value: Any, guides: tuple[Guide, ...] = ()) -> Lines:
+        series = [
+            _line(words, steps, list(curves[name].values()), value)
+            for name, words in _NAMES.items()
+            if curves.get(name)
+        ]
+        return Lines(steps, series, x="step", y=y, unit=unit, guides=guides, title=y)
+
     return Panel(
-        [matching, learning], columns=2, thumbnails=False, title=title,
-        caption=f"Mean over {len(change.seeds)} seeds, band from lowest to highest. Midpoints of "
-        f"{change.organism} (prefix matching / in-context learning beyond one layer), steps: "
-        f"{seeds}; means {mean}. A checkpoint every {change.spacing} steps.",
+        [
+            chart(
+                "prefix matching, best head",
+                "share of attention",
+                lambda entry: max(map(max, entry["prefix_matching"])),
+                (Guide(uniform, "attention to all alike"),),
+            ),
+            chart("in-context learning", "nats, late minus early", lambda entry: entry["icl_nats"]),
+        ],
+        columns=2,
+        thumbnails=False,
+        title=title,
+        caption=f"Mean over {len(midpoints)} seeds, band from lowest to highest. Midpoints of "
+        f"{organism} by seed (prefix matching / in-context learning beyond one layer): steps "
+        f"{seeds}. A checkpoint every {spacing} steps.",
         does_not_show="that prefix matching causes the fall in loss; and nothing about the order "
         "of the two within one spacing.",
-    )  # fmt: skip
+    )
 
 
-def _chart(change: PhaseChange, value: Any, y: str, unit: str, guides: tuple[Guide, ...]) -> Lines:
-    steps = [entry["step"] for entry in next(iter(change.curves[change.organism].values()))]
-    series = []
-    for name, words in _NAMES.items():
-        logs = [log for log in change.curves.get(name, {}).values()]
-        if not logs:
-            continue
-        rows = [[_at(log, step, value) for log in logs] for step in steps]
-        series.append(
-            Series(
-                words,
-                [sum(row) / len(row) for row in rows],
-                lo=[min(row) for row in rows],
-                hi=[max(row) for row in rows],
-            )
-        )
-    return Lines(steps, series, x="step", y=y, unit=unit, guides=guides, title=y)
+def _line(words: str, steps: Sequence[int], logs: Sequence[Log], value: Any) -> Series:
+    rows = [[_at(log, step, value) for log in logs] for step in steps]
+    mean = [sum(row) / len(row) for row in rows]
+    return Series(words, mean, lo=[min(row) for row in rows], hi=[max(row) for row in rows])
 
 
 def _at(log: Log, step: int, value: Any) -> float:

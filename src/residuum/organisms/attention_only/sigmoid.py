@@ -23,6 +23,9 @@ class Sigmoid:
         width: steps; from 10 to 90 % of the change takes 4.4 widths.
         low, high: before and after.
         unexplained: share of the curve's variance that the sigmoid leaves, 0 to 1.
+        resolved: whether the curve shows a change with a before and an after: the midpoint lies at
+            least two widths behind the first step and one before the last. A gradual rise from the
+            first step on has a best sigmoid too, but no midpoint that means anything.
     """
 
     midpoint: float
@@ -30,6 +33,7 @@ class Sigmoid:
     low: float
     high: float
     unexplained: float
+    resolved: bool
 
     def at(self, steps: np.ndarray) -> np.ndarray:
         """The fitted curve at these steps."""
@@ -69,14 +73,39 @@ def fit_sigmoid(steps: Sequence[float], values: Sequence[float]) -> Sigmoid:
     spacing = float(np.diff(x).min())
     middles = (x[0], x[-1])
     widths = (math.log(spacing / 8), math.log(np.ptp(x) / 4))
-    best: tuple[float, ...] = ()
+    best = (math.inf, x[0], spacing, 0.0, 0.0)
     for _ in range(8):
         best = _best(x, y, np.linspace(*middles, 121), np.exp(np.linspace(*widths, 41)))
         half, ratio = 3 * (middles[1] - middles[0]) / 120, 3 * (widths[1] - widths[0]) / 40
         middles = (max(x[0], best[1] - half), min(x[-1], best[1] + half))
         widths = (max(math.log(spacing / 8), math.log(best[2]) - ratio), math.log(best[2]) + ratio)
     left, middle, width, low, high = best
-    return Sigmoid(middle, width, low, high, left / float(np.square(y - y.mean()).sum()))
+    resolved = x[0] + 2 * width <= middle <= x[-1] - width
+    unexplained = left / float(np.square(y - y.mean()).sum())
+    return Sigmoid(middle, width, low, high, unexplained, bool(resolved))
+
+
+def half_reached(steps: Sequence[float], values: Sequence[float], last: int = 5) -> float:
+    """Where a curve first crosses half of its way, from its first value to the mean of its last.
+
+    A plain description that needs no model of the curve, for gradual rises too.
+
+    Args:
+        steps: ascending.
+        values: one for each step.
+        last: how many values make the end.
+
+    Returns:
+        The step, between two checkpoints by a straight line.
+
+    >>> half_reached([0, 10, 20, 30], [0.0, 0.0, 1.0, 1.0], last=2)
+    15.0
+    """
+    x, y = np.asarray(steps, dtype=np.float64), np.asarray(values, dtype=np.float64)
+    share = (y - y[0]) / (y[-last:].mean() - y[0])
+    after = int(np.argmax(share >= 0.5))
+    part = (0.5 - share[after - 1]) / (share[after] - share[after - 1])
+    return float(x[after - 1] + part * (x[after] - x[after - 1]))
 
 
 def _rise(x: np.ndarray, middle: float | np.ndarray, width: float | np.ndarray) -> np.ndarray:

@@ -7,10 +7,17 @@ from residuum.organisms.superposition.geometry import (
     geometry,
     represented,
 )
-from residuum.organisms.superposition.toy_model import ToyRecipe, toy_superposition, train_toys
+from residuum.organisms.superposition.toy_model import (
+    TOY_RECIPES,
+    ToyRecipe,
+    shipped_superposition,
+    toy_superposition,
+    train_toys,
+)
 from residuum.organisms.superposition.toy_result import Superposition
 
 __all__ = [
+    "TOY_RECIPES",
     "Arrows",
     "Superposition",
     "ToyRecipe",
@@ -18,6 +25,7 @@ __all__ = [
     "gaps",
     "geometry",
     "represented",
+    "shipped_superposition",
     "toy_superposition",
     "train_toys",
 ]

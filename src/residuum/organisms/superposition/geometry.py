@@ -67,9 +67,10 @@ def geometry(weights: Tensor) -> str:
 
     Returns:
         ``"nothing"``, ``"one feature"``, ``"antipodal pair"`` (two, 180° apart), ``"orthogonal
-        pair"`` (two, 90° apart), ``"two antipodal pairs"`` (four, 90° apart: a square), ``"triangle"``,
-        ``"pentagon"``, ``"hexagon"`` … (all gaps within 15° of the regular figure's), else
-        ``"irregular (k)"`` for k features. Squares are always named by their two pairs.
+        pair"`` (two, 90° apart), ``"antipodal pair and one"`` (three: a pair, and one across it),
+        ``"two antipodal pairs"`` (four, 90° apart: a square),
+        ``"triangle"``, ``"pentagon"``, ``"hexagon"`` … (all gaps within 15° of the regular
+        figure's), else ``"irregular (k)"`` for k features. A square is named by its two pairs.
 
     >>> geometry(torch.eye(2))
     'orthogonal pair'
@@ -83,6 +84,10 @@ def geometry(weights: Tensor) -> str:
             if abs(between[0] - angle) <= TOLERANCE:
                 return name
         return "irregular (2)"
+    if count == 3 and all(
+        abs(gap - right) <= TOLERANCE for gap, right in zip(between, (90, 90, 180), strict=True)
+    ):
+        return "antipodal pair and one"
     if all(abs(gap - 360 / count) <= TOLERANCE for gap in between):
         return "two antipodal pairs" if count == 4 else _REGULAR.get(count, f"{count}-gon")
     return f"irregular ({count})"

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from residuum.core import SILENT, OptionError, Progress
+from residuum.core import SILENT, LoadError, OptionError, Progress
 from residuum.core.progress import track
 from residuum.organisms.superposition.toy_result import Superposition
 from residuum.runs import refuse_unknown
 
 _STAGE = "training toy models"
-_OPTIONS = "features, dims, densities, decay, instances, steps, learning_rate, batch, seed"
+_OPTIONS = "features, dims, densities, decay, values, instances, steps, learning_rate, batch, seed"
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class ToyRecipe:
         densities: probability that a feature is present, one for each column of instances;
             1 means always (dense), small means sparse.
         decay: importance of feature i is ``decay ** i``; 1 makes all alike.
+        values: what a present feature is: ``"uniform"`` between 0 and 1, or always ``"one"``.
         instances: models for each density, which differ in first weights and data.
         steps: Adam steps.
         learning_rate: of Adam, constant.
@@ -39,6 +42,7 @@ class ToyRecipe:
     dims: int = 2
     densities: tuple[float, ...] = (0.05, 0.1, 0.3, 1.0)
     decay: float = 1.0
+    values: str = "uniform"
     instances: int = 16
     steps: int = 6000
     learning_rate: float = 1e-3
@@ -54,6 +58,10 @@ class ToyRecipe:
                     mend="give a whole number of at least 1",
                     where="superposition",
                 )
+        if self.values not in ("uniform", "one"):
+            raise OptionError(
+                f"values={self.values!r}", mend="use 'uniform' or 'one'", where="superposition"
+            )
         if not self.densities or not all(0 < density <= 1 for density in self.densities):
             raise OptionError(
                 f"densities={self.densities}",
@@ -66,12 +74,53 @@ class ToyRecipe:
         return {**asdict(self), "densities": list(self.densities)}
 
 
+TOY_RECIPES: Mapping[str, ToyRecipe] = {
+    "superposition": ToyRecipe(densities=(0.05, 0.1, 0.2, 0.3, 1.0)),
+    "superposition_importance": ToyRecipe(densities=(0.05, 0.3, 1.0), decay=0.9),
+    "superposition_pairs": ToyRecipe(features=3, densities=(0.05, 0.3)),
+    "superposition_triangle": ToyRecipe(
+        features=3, densities=(0.05, 0.1), values="one", batch=1024
+    ),
+}
+"""Equal importance; importance 0.9 ** i; three features in the plane, whose values vary or not."""
+
+_ASSETS = Path(__file__).resolve().parents[2] / "assets/organisms"
+
+
+def shipped_superposition(name: str = "superposition") -> Superposition:
+    """The trained toy models in the package.
+
+    Args:
+        name: one of `TOY_RECIPES`.
+
+    Raises:
+        OptionError: no such set.
+        LoadError: its file is missing.
+
+    >>> shipped_superposition().geometries(0.05).count("pentagon") > 8
+    True
+    """
+    if name not in TOY_RECIPES:
+        raise OptionError(
+            f"no toy models {name!r} in the package", mend=f"one of: {', '.join(TOY_RECIPES)}"
+        )
+    path = _ASSETS / f"{name}.json"
+    if not path.is_file():
+        raise LoadError(
+            f"the toy models {name!r} are missing from the package",
+            where=str(path),
+            mend=f"residuum organisms train {name}",
+        )
+    return Superposition.from_json(json.loads(path.read_text(encoding="utf-8")))
+
+
 def toy_superposition(
     *,
     features: int = 5,
     dims: int = 2,
     densities: Sequence[float] = (0.05, 0.1, 0.3, 1.0),
     decay: float = 1.0,
+    values: str = "uniform",
     instances: int = 16,
     steps: int = 6000,
     learning_rate: float = 1e-3,
@@ -84,12 +133,13 @@ def toy_superposition(
 
     Each model squeezes ``features`` numbers into ``dims`` dimensions and restores them,
     ``x' = ReLU(WᵀWx + b)``; the loss is Σ importance · (x − x')². A feature is present with
-    probability ``density``, then uniform between 0 and 1.
+    probability ``density``.
 
     Args:
         features, dims: n and m.
         densities: probability of presence, one for each group of instances.
         decay: importance of feature i is ``decay ** i``.
+        values: a present feature is ``"uniform"`` between 0 and 1, as in the source, or ``"one"``.
         instances: models for each density.
         steps, learning_rate, batch: of Adam.
         seed: decides first weights and data.
@@ -112,7 +162,16 @@ def toy_superposition(
     """
     refuse_unknown(unknown, "toy_superposition", _OPTIONS)
     recipe = ToyRecipe(
-        features, dims, tuple(densities), decay, instances, steps, learning_rate, batch, seed
+        features=features,
+        dims=dims,
+        densities=tuple(densities),
+        decay=decay,
+        values=values,
+        instances=instances,
+        steps=steps,
+        learning_rate=learning_rate,
+        batch=batch,
+        seed=seed,
     )
     return train_toys(recipe, progress)
 
@@ -152,6 +211,8 @@ def toy_batch(recipe: ToyRecipe, density: Tensor, rows: int, generator: torch.Ge
     """Sparse features, ``[density instance row feature]``."""
     shape = (len(recipe.densities), recipe.instances, rows, recipe.features)
     present = torch.rand(shape, generator=generator) < density
+    if recipe.values == "one":
+        return present.float()
     return torch.rand(shape, generator=generator) * present
 
 
