@@ -184,9 +184,15 @@ class FactoredMatrix:
         values = torch.empty(0, dtype=self.left.dtype, device=self.left.device)
         places = torch.empty(0, dtype=torch.long, device=self.left.device)
         for start, band in self.bands():
-            best, at = (sign * band).flatten().topk(min(n, band.numel()))
+            flat = (sign * band).flatten()
+            if len(values) == n:  # only what beats the worst so far
+                at = (flat > values[-1]).nonzero()[:, 0]
+                flat = flat[at]
+            else:
+                at = torch.arange(len(flat), device=flat.device)
+            best, among = flat.topk(min(n, len(flat)))
             values = torch.cat([values, best])
-            places = torch.cat([places, at + start * self.shape[1]])
+            places = torch.cat([places, at[among] + start * self.shape[1]])
             values, order = values.topk(min(n, len(values)))
             places = places[order]
         width = self.shape[1]
