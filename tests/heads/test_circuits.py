@@ -234,10 +234,19 @@ def test_an_encoder_and_an_unknown_family_are_refused():
         hidden_size=32, num_hidden_layers=2, vocab_size=101, state_size=4
     )
     state_space = rz.load(transformers.MambaForCausalLM(config).eval(), check=False)
-    for verb in (heads.qk, heads.ov, heads.neuron):
+    ids = torch.tensor([[1, 2, 3]])
+    for call in (
+        lambda: heads.qk(state_space, 0, 0),
+        lambda: heads.ov(state_space, 0, 0),
+        lambda: heads.neuron(state_space, 0, 0),
+        lambda: heads.composition(state_space),
+        lambda: heads.virtual_weights(state_space, "L0.z[H0]", "logits"),
+        lambda: heads.skip_trigrams(state_space),
+        lambda: heads.path_expansion(state_space, ids),
+    ):
         with pytest.raises(AddressError, match="attention weights") as refused:
-            verb(state_space, 0, 0)
-        assert refused.value.mend
+            call()
+        assert "doctor" in refused.value.mend
 
 
 def test_records_save(tmp_path):
@@ -248,3 +257,18 @@ def test_records_save(tmp_path):
             assert (tmp_path / f"x.{suffix}").stat().st_size > 100
         assert circuit.to_json()["provenance"]["weight_hash"]
         assert "left out" in circuit.figure().caption
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2", "olmo"])
+def test_half_precision_weights_are_read_in_float32(name):
+    """Within the rounding of the weights of the float64 model's circuits."""
+    half = rz.load(build(name, torch.bfloat16), check=False)
+    for full in (False, True):
+        for verb in (heads.qk, heads.ov):
+            found, exact = (verb(each, 1, 1, full=full).matrix for each in (half, loaded(name)))
+            assert found.left.dtype == torch.float32
+            gap = (found.dense().double() - exact.dense()).norm() / exact.norm()
+            assert float(gap) < 0.02
+    assert heads.composition(half, "K", draws=20).effects.shape == (12, 12)
+    assert heads.virtual_weights(half, "L0.mlp_act", "L1.q[H0]").norm > 0
+    assert heads.neuron(half, 0, 3, torch.tensor([[1, 2, 3]])).drives

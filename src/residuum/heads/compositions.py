@@ -136,7 +136,7 @@ class _Side:
         q_near, r_near = torch.linalg.qr(facing.double())
         r_far = torch.linalg.qr(far.double())[1]
         u, s, _ = torch.linalg.svd(r_near @ r_far.T, full_matrices=False)
-        return _Side(q_near @ u, s)
+        return _Side((q_near @ u).cpu(), s.cpu())
 
 
 @dataclass(frozen=True)

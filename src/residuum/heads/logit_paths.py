@@ -73,13 +73,15 @@ def path_expansion(
     assert run.logits is not None
     layers = [_Layer.of(model, part, run) for part in parts]
     _few_enough(layers, order, len(run.ids[0]) * model.dims.d_model)
-    found: dict[LogitPath, Tensor] = {LogitPath("embed"): embedding(model, run.ids[0]).double()}
+    found: dict[LogitPath, Tensor] = {
+        LogitPath("embed"): embedding(model, run.ids[0]).double().cpu()
+    }
     if model.adapted.parts.pos_embed is not None:
-        found[LogitPath("pos_embed")] = run["pos_embed"][0].double()
+        found[LogitPath("pos_embed")] = run["pos_embed"][0].double().cpu()
     for layer in layers:
         found = layer.expand(found, order)
     last = norm_map(model.adapted.parts.final_norm, model.dims.d_model)
-    stream = run["resid_post", model.n_layers - 1][0].double()
+    stream = run["resid_post", model.n_layers - 1][0].double().cpu()
     size = 1.0 if last is None else last.size(stream)
     unembed, constants = unembedding(model, fold=True)
     paths = sorted(found, key=lambda path: (path.rest, path.order))
@@ -87,9 +89,9 @@ def path_expansion(
         tokens=tuple(model.to_str_tokens(run.ids[0])),
         paths=tuple(paths),
         streams=torch.stack([found[path] / size for path in paths]),
-        unembed=unembed.double(),
-        constants={name: value.double() for name, value in constants.items()},
-        logits=run.logits[0].double(),
+        unembed=unembed.double().cpu(),
+        constants={name: value.double().cpu() for name, value in constants.items()},
+        logits=run.logits[0].double().cpu(),
         error=0.0,
         order=order,
         provenance=model.provenance(strategy=f"path_expansion(order={order})"),
@@ -164,13 +166,13 @@ class _Layer:
     @staticmethod
     def of(model: Model, part: Layer, run: Run) -> _Layer:
         norm = norm_map(part.ln1, model.dims.d_model)
-        pattern = run["pattern", part.index][0].double()
-        stream = run["resid_pre", part.index][0].double()
+        pattern = run["pattern", part.index][0].double().cpu()
+        stream = run["resid_pre", part.index][0].double().cpu()
         values, outs = [], []
         for head in range(part.projections.n_heads):
             kv_head = head_of(model, part.index, head, "path_expansion")[2]
-            values.append(projection(part, "v", kv_head).double())
-            outs.append(output_of(part, head).double())
+            values.append(projection(part, "v", kv_head).double().cpu())
+            outs.append(output_of(part, head).double().cpu())
         return _Layer(
             index=part.index,
             norm=norm,
@@ -209,12 +211,12 @@ def _biases(
     out = getattr(part.o_proj, "bias", None)
     found: dict[str, Tensor] = {}
     if isinstance(out, Tensor):
-        found["b_O"] = (out.detach().double() * part.scale).expand(length, -1)
+        found["b_O"] = (out.detach().double().cpu() * part.scale).expand(length, -1)
     stored = part.projections.bias("v")
     group = part.projections.n_heads // part.projections.n_kv_heads
     weight = pattern.sum(-1)[..., None]
     if stored is not None:
-        constants = [stored[head // group].detach().double() for head in range(len(values))]
+        constants = [stored[head // group].detach().double().cpu() for head in range(len(values))]
         found["b_V"] = sum(w * (c @ o) for w, c, o in zip(weight, constants, outs, strict=True))  # type: ignore[assignment]
     if norm is not None:
         constants = [norm.bias @ value for value in values]

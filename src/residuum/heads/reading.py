@@ -155,13 +155,18 @@ def head_of(model: Model, layer: Any, head: Any, verb: str) -> tuple[Layer, int,
 
 def projection(part: Layer, slot: str, head: int) -> Tensor:
     """``W_Q``, ``W_K`` or ``W_V`` of one head (or key/value head), ``[d_model d_head]``."""
-    return part.projections.weight(slot)[head].detach()
+    return wide(part.projections.weight(slot)[head].detach())
 
 
 def output_of(part: Layer, head: int) -> Tensor:
     """``W_O`` of one head times the family's own factor, ``[d_head d_model]``."""
     weight = linear_weight(part.o_proj).detach()
-    return weight.unflatten(0, (part.projections.n_heads, -1))[head] * part.scale
+    return wide(weight.unflatten(0, (part.projections.n_heads, -1))[head]) * part.scale
+
+
+def wide(weight: Tensor) -> Tensor:
+    """In at least float32: products of half-precision weights are computed wider."""
+    return weight.to(torch.promote_types(weight.dtype, torch.float32))
 
 
 def write_gain(part: Layer, d_model: int) -> NormMap | None:
@@ -191,7 +196,7 @@ def embedding(model: Model, ids: Tensor | None = None) -> Tensor:
     with torch.no_grad():
         rows = parts.embed(ids.to(model.device)[:, None])
         rows = rows if parts.embed_norm is None else parts.embed_norm(rows)
-    return (rows * parts.embed_scale)[:, 0]
+    return wide((rows * parts.embed_scale)[:, 0])
 
 
 def vocabulary_in(parts: Parts) -> int:
@@ -215,7 +220,7 @@ def unembedding(model: Model, fold: bool) -> tuple[Tensor, dict[str, Tensor]]:
     factor = float(getattr(config, family.logit_scale)) if family.logit_scale else 1.0
     if family.logit_divisor:
         factor /= float(getattr(config, family.logit_divisor))
-    weight = linear_weight(parts.unembed).detach()
+    weight = wide(linear_weight(parts.unembed).detach())
     biases: dict[str, Tensor] = {}
     norm = norm_map(parts.final_norm, parts.dims.d_model) if fold else None
     if norm is not None and bool(norm.bias.any()):

@@ -353,7 +353,7 @@ def _checked(model: Model, triple: SkipTrigram, checks: int, length: int, seed: 
     place = torch.randint(0, length, (checks,), generator=generator)
     with_source = ids.clone()
     with_source[torch.arange(checks), place] = triple.source
-    both = model.run(torch.cat([with_source, ids])).last.double()
+    both = model.run(torch.cat([with_source, ids])).last.double().cpu()
     change = both[:checks] - both[checks:]
     change = change - change.mean(-1, keepdim=True)
     moved = change[:, triple.predicted]

@@ -22,6 +22,7 @@ from residuum.heads.reading import (
     output_of,
     projection,
     unembedding,
+    wide,
     write_gain,
 )
 from residuum.heads.saving import save_record
@@ -233,7 +234,7 @@ def _neuron_weight(model: Model, part: Layer, name: str) -> Tensor:
             f"block {part.index} has {what}: no neurons of its own",
             mend="choose a block with a dense MLP",
         )
-    return getattr(model, name)[part.index]
+    return wide(getattr(model, name)[part.index])
 
 
 def _writer(model: Model, at: Address, fold: bool) -> Tensor | FactoredMatrix:
@@ -242,7 +243,7 @@ def _writer(model: Model, at: Address, fold: bool) -> Tensor | FactoredMatrix:
     if at.name == "pos_embed":
         table = model.W_pos
         assert isinstance(table, Tensor)
-        return table * model.adapted.parts.embed_scale
+        return wide(table) * model.adapted.parts.embed_scale
     if at.name in ("z", "head_out") and type(at.part) is int:
         part, head, kv_head = head_of(model, at.layer, at.part, "virtual_weights")
         after = write_gain(part, model.dims.d_model) if fold else None
