@@ -234,3 +234,36 @@ def test_a_head_that_is_no_norm_is_refused_and_odd_norms_are_read() -> None:
     d = torch.randn(5, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     x = torch.randn(5, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     torch.testing.assert_close((frozen.parts(x) * d).sum(-1), (frozen.pull_back(d) * x).sum(-1))
+
+
+def test_a_soft_cap_that_bites_is_said_and_the_sum_is_before_it() -> None:
+    held, task = rz.load(build("gemma2", final_logit_softcapping=0.4)), id_task()
+    found = direct_logit_attribution(held, task)
+    logits = held.run(task.clean).last.double()
+    before = 0.4 * torch.atanh(logits / 0.4)
+    own, uncapped = (
+        (each.gather(1, task.answers) - each.gather(1, task.wrong))[:, 0]
+        for each in (logits, before)
+    )
+    np.testing.assert_allclose(found.logits, own, atol=1e-6)
+    np.testing.assert_allclose(found.total, uncapped, atol=1e-4)
+    assert np.abs(found.total - found.logits).max() > 0.02
+    assert found.cap == 0.4 and "soft cap at ±0.4" in found.summary()
+
+
+def test_a_stream_that_is_not_the_sum_of_its_parts_is_found_out() -> None:
+    held, task = rz.load(build("gpt2"), check=False), id_task()
+    extra = torch.randn(32, generator=torch.Generator().manual_seed(1)) * 0.1
+    hook = held.hf.transformer.h[1].register_forward_hook(lambda *given: given[2] + extra)
+    try:
+        with pytest.raises(rz.CheckFailed, match="is not the sum of its parts"):
+            direct_logit_attribution(held, task)
+    finally:
+        hook.remove()
+    direct_logit_attribution(held, task)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_sums_up_to_its_own_rounding(dtype: torch.dtype) -> None:
+    found = direct_logit_attribution(rz.load(build("llama", dtype), check=False), id_task())
+    assert 1e-6 < found.gap < 0.02 and f"{found.gap:.1e}" in found.summary()

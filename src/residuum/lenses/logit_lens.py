@@ -190,11 +190,11 @@ def read_rows(
         top,
         ids,
     )
-    top_ids = torch.stack([each.ids for each in made])
-    logits = torch.stack([each.tracked for each in made])
-    mass = torch.stack([each.log_mass for each in made])
-    mean = torch.stack([each.total for each in made]) / model.d_vocab
-    best = torch.stack([each.values for each in made])
+    top_ids = torch.stack([each.ids for each in made]).cpu()
+    logits = torch.stack([each.tracked for each in made]).cpu()
+    mass = torch.stack([each.log_mass for each in made]).cpu()
+    mean = torch.stack([each.total for each in made]).cpu() / model.d_vocab
+    best = torch.stack([each.values for each in made]).cpu()
     return {
         "layers": tuple(row.label for row in rows),
         "tokens": run.tokens[0] if run.tokens else tuple(model.to_str_tokens(run.ids[0])),
@@ -206,8 +206,8 @@ def read_rows(
         "tracked": tuple(ids),
         "tracked_logits": logits - mean[..., None],
         "tracked_probs": (logits - mass[..., None]).exp(),
-        "entropy_bits": torch.stack([each.entropy_bits() for each in made]),
-        "kl_bits": torch.stack([each.kl_bits(base) for each in made]),
+        "entropy_bits": torch.stack([each.entropy_bits() for each in made]).cpu(),
+        "kl_bits": torch.stack([each.kl_bits(base) for each in made]).cpu(),
     }
 
 

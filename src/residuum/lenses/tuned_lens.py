@@ -86,7 +86,7 @@ class TunedLens:
         """Train a translator for every layer but the last, from the identity.
 
         Each minimises KL(the model's output || the lens), over all tokens. The model is not
-        changed.
+        changed. A step holds logits of batch × tokens × vocabulary for one layer at a time.
 
         Args:
             model: a loaded model with an unembedding.
