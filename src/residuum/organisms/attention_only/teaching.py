@@ -112,6 +112,7 @@ class Teacher:
         end = self.recipe.steps if until is None else min(until, self.recipe.steps)
         began, before = perf_counter(), self.seconds
         if not self.log:
+            self._forget()
             self._keep()
         todo = range(self.step, end)
         for step in track(todo, progress, f"training {self.recipe.name}", len(todo)):
@@ -141,6 +142,12 @@ class Teacher:
             state = {name: t.detach().half() for name, t in self.model.state_dict().items()}
             save_file(state, series / f"step-{self.step:05d}.safetensors")
             self._save_state()
+
+    def _forget(self) -> None:
+        """Take away the series of an earlier training in this folder."""
+        if self.folder is not None:
+            for path in (self.folder / SERIES).glob("step-*.safetensors"):
+                path.unlink()
 
     def _save_state(self) -> None:
         if self.folder is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 _REACH = 1.35
 """Half the side of a drawing, in units of weight."""
 
+_LETTERS = 22
+"""Letters in a line below a drawing."""
+
 
 @dataclass(frozen=True, eq=False)
 class Arrows(Figure):
@@ -26,7 +30,7 @@ class Arrows(Figure):
 
     Args:
         vectors: for each drawing, ``[vector, 2]``.
-        names: a line above each drawing.
+        names: a line below each drawing.
 
     >>> Arrows([[[1.0, 0.0], [0.0, 1.0]]], ["dense"]).describe()
     '1 drawing of vectors: dense 2.'
@@ -60,7 +64,7 @@ class Arrows(Figure):
     def fragment(self, *, compact: bool = False) -> str:
         """Return the figure's HTML without style sheet and script; the drawing needs none."""
         body = "".join(
-            f'<div style="display:inline-block;margin:0 .6em;text-align:center">'
+            f'<div style="display:inline-block;width:8.5em;vertical-align:top;text-align:center">'
             f"{_drawing(np.asarray(each))}<div>{markup.escape(name)}</div></div>"
             for name, each in zip(self.names, self.vectors, strict=True)
         )
@@ -69,7 +73,10 @@ class Arrows(Figure):
     def paper_inches(self) -> tuple[float, float]:
         """Return width and height on paper."""
         wide = max(1.6 * len(self.vectors), 4.0)
-        return wide, 1.85 + paper.caption_inches(self.title, self.caption, self.does_not_show, wide)
+        lines = max(len(wrap(name, _LETTERS)) for name in self.names)
+        return wide, 1.75 + 0.15 * lines + paper.caption_inches(
+            self.title, self.caption, self.does_not_show, wide
+        )
 
     def sketch(self, axes: Axes) -> None:
         """Draw the first drawing onto Matplotlib axes."""
@@ -80,7 +87,8 @@ class Arrows(Figure):
         grid = area.subplots(1, len(self.vectors), squeeze=False)[0]
         for axes, name, each in zip(grid, self.names, self.vectors, strict=True):
             _plot(axes, np.asarray(each))
-            axes.set_xlabel(paper.plain(name), fontsize=paper.BODY, color=paper.INK)
+            words = "\n".join(wrap(paper.plain(name), _LETTERS))
+            axes.set_xlabel(words, fontsize=paper.BODY, color=paper.INK)
         wide = self.paper_inches()[0]
         paper.caption(area, self.title, self.caption, self.does_not_show, wide)
 

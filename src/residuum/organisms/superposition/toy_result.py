@@ -156,14 +156,14 @@ class Superposition:
             kinds = self.geometries(density)
             best = self.best(density)
             same = sum(kind == kinds[best] for kind in kinds)
-            names.append(f"density {density:g}: {kinds[best]} ({same} of {len(kinds)})")
+            names.append(f"density {density:g}: {kinds[best]}, {same} of {len(kinds)}")
             vectors.append(self.weights[d, best].T.double().numpy())
         return Arrows(
             vectors,
             names,
             title=title,
             caption="Each line is one feature's direction in the hidden plane, in the instance of "
-            "lowest loss; in brackets how many instances found the same figure.",
+            "lowest loss; below, its figure and how many instances found the same.",
             does_not_show="the bias, which filters the interference.",
         )
 
