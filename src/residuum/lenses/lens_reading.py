@@ -75,7 +75,7 @@ class LensReading:
             y="layer" if self.norm != FROZEN_SCALE else "part",
             unit="probability",
             scale="sequential",
-            limits=(0.0, 1.0),
+            limits=(0.0, 1.0) if self.norm == OWN_SCALE else None,
             cell_text=[[self.top_words[i][p][0] for p in range(len(self.tokens))] for i in order],
             title=title or self._title(),
             caption=self._caption(),
