@@ -10,7 +10,12 @@ import pytest
 
 from residuum.core import OptionError, ShapeError
 from residuum.organisms import phase_change, shipped_curves
-from residuum.organisms.attention_only import fit_sigmoid, seed_interval
+from residuum.organisms.attention_only import (
+    ATTENTION_RECIPES,
+    Teacher,
+    fit_sigmoid,
+    seed_interval,
+)
 
 STEPS = np.arange(0, 2001, 50)
 
@@ -115,3 +120,17 @@ def test_pictures_and_tables(tmp_path: Path) -> None:
     frame = found.to_dataframe()
     assert set(frame.organism) == {"induction_1l", "induction_2l", "induction_2l_nopos"}
     assert frame[frame.organism == "induction_2l"].prefix_matching.max() > 0.85
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["induction_2l", "induction_2l_nopos"])
+def test_training_again_follows_the_shipped_curve(name: str) -> None:
+    """Through the phase change; other processors round otherwise, hence the tolerance."""
+    teacher = Teacher(ATTENTION_RECIPES[name])
+    teacher.train(until=300)
+    for entry, shipped in zip(teacher.log, shipped_curves()[name][0], strict=False):
+        assert entry["step"] == shipped["step"]
+        assert entry["icl_nats"] == pytest.approx(shipped["icl_nats"], abs=0.1)
+        matching = max(map(max, entry["prefix_matching"]))
+        assert matching == pytest.approx(max(map(max, shipped["prefix_matching"])), abs=0.05)
+    assert teacher.log[-1]["step"] == 300
