@@ -95,6 +95,19 @@ class Adapted:
             self._hashed = (version, _hash_weights(state))
         return self._hashed[1]
 
+    def rehash(self) -> str:
+        """The hash read from the weights again: writes through ``.data`` leave no trace."""
+        self._hashed = None
+        return self.weight_hash
+
+    def hooked(self) -> list[str]:
+        """Names of the modules that somebody's forward hooks stand on now."""
+        return [
+            name
+            for name, module in self.hf.named_modules()
+            if module._forward_hooks or module._forward_pre_hooks
+        ]
+
 
 def _hash_weights(state: dict[str, Any]) -> str:
     digest = hashlib.sha256()

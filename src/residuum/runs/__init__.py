@@ -6,6 +6,7 @@ from residuum.runs.behaviour import BehaviourCheck, SideCheck
 from residuum.runs.blocks import Done, Executor, InProcess, Work, Worker, run_blocks
 from residuum.runs.capture import Capture, TopK
 from residuum.runs.executors import WorkerProcesses
+from residuum.runs.fork_parts import parts_proven
 from residuum.runs.forks import CannotFork, Change, Forks
 from residuum.runs.generation import Generation, Sampling
 from residuum.runs.intervals import (
@@ -63,6 +64,7 @@ __all__ = [
     "out_of_memory",
     "outer_bound",
     "part_count",
+    "parts_proven",
     "record_calls",
     "record_sites",
     "refuse_unknown",

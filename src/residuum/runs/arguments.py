@@ -45,6 +45,30 @@ def need_task(value: Any, verb: str) -> None:
         )
 
 
+def need_progress(value: Any) -> None:
+    """Refuse what cannot be told of progress.
+
+    Raises:
+        OptionError: it has no ``start``, ``advance`` and ``finish``.
+    """
+    told = (getattr(value, name, None) for name in ("start", "advance", "finish"))
+    if isinstance(value, type) or not all(callable(each) for each in told):
+        raise OptionError(
+            f"progress={shown(value)} cannot be told of progress",
+            mend="leave it out, or give an object with start(), advance() and finish()",
+        )
+
+
+def need_text(value: Any, name: str) -> None:
+    """Refuse what is no text.
+
+    Raises:
+        OptionError: it is none.
+    """
+    if not isinstance(value, str):
+        raise OptionError(f"{name}={shown(value)} is no text", mend="give a text")
+
+
 def whole_number(value: Any, name: str, least: int) -> int:
     """The number, if it is a whole one (True and False are none) from ``least`` to 2⁶³ - 1.
 

@@ -175,7 +175,8 @@ def identity(work: Work, model: Model) -> str:
     data = {
         "work": work.key(),
         "blocks": work.n_blocks,
-        "weights": origin.weight_hash,
+        "weights": model.adapted.rehash(),
+        "hooks": model.adapted.hooked(),
         "dtype": origin.dtype,
         "device": origin.device,
         "software": origin.software,

@@ -81,7 +81,7 @@ def _packed(model: Model, adapted: Adapted) -> _Packed:
         hf=adapted.hf,
         tokenizer=adapted.tokens.tokenizer,
         model_id=adapted.model_id,
-        weight_hash=adapted.weight_hash,
+        weight_hash=adapted.rehash(),
         sites=tuple(adapted.taps),
         refused=adapted.refused,
         seam_proven=adapted.seam_proven,

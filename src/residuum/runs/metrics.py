@@ -167,7 +167,8 @@ class Metric:
         wrong_numbers = int((~torch.isfinite(values)).sum())
         if wrong_numbers:
             raise TaskError(
-                f"{self.name} is NaN or infinite on {wrong_numbers} examples",
+                f"{self.name} is NaN or infinite on {wrong_numbers} "
+                + ("example" if wrong_numbers == 1 else "examples"),
                 mend="look at the model's logits there; its weights or an edit make them so",
             )
         return values

@@ -52,7 +52,7 @@ class Task:
 
     >>> task = Task.from_pairs(clean=[[5, 6, 7]], corrupt=[[5, 9, 7]], answers=[6], wrong=[9])
     >>> task.describe()
-    'task: 1 pairs of 3 tokens, metric logit_diff'
+    'task: 1 pair of 3 tokens, metric logit_diff'
     """
 
     name: str
@@ -289,10 +289,11 @@ class Task:
         """One line of text."""
         short, long = int(self.lengths.min()), int(self.lengths.max())
         tokens = f"{long} tokens" if short == long else f"{short} to {long} tokens"
+        pairs = "1 pair" if len(self) == 1 else f"{len(self)} pairs"
         named = f", positions {', '.join(self.positions)}" if self.positions else ""
         named += ", a null control: clean and corrupt are the same" * all_null(rows_of(self))
         gone = f", {len(self.dropped)} pairs dropped" if self.dropped else ""
-        return f"{self.name}: {len(self)} pairs of {tokens}, metric {self.metric}{named}{gone}"
+        return f"{self.name}: {pairs} of {tokens}, metric {self.metric}{named}{gone}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain data: lists of ids without padding."""

@@ -43,6 +43,8 @@ def rows_from_ids(
             mend="give both as [batch pos], aligned token by token",
         )
     n, width = clean.shape
+    if n and not width:
+        raise TaskError("the prompts are empty", mend="give each prompt at least one token")
     right = _columns(answers, "answers", n)
     other = torch.full((n, 1), -1) if wrong is None else _columns(wrong, "wrong", n)
     ends = torch.full((n,), width) if lengths is None else _columns(lengths, "lengths", n)[:, 0]

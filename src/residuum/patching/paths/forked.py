@@ -17,7 +17,16 @@ from residuum.patching.paths.naive import donor_run
 from residuum.patching.paths.nodes import PathGrid, Receiver
 from residuum.patching.paths.streams import Cell, PathStreams, base_sites
 from residuum.patching.paths.work import PathBlock, PathWork
-from residuum.runs import CannotFork, Change, Done, Forks, Model, Run, outer_bound
+from residuum.runs import (
+    CannotFork,
+    Change,
+    Done,
+    Forks,
+    Model,
+    Run,
+    outer_bound,
+    parts_proven,
+)
 from residuum.runs.sweeping.reader import AnswerReader
 
 
@@ -168,7 +177,7 @@ class ForkedPathWorker:
                 chunk.first_row,
                 self.work.tokens,
             )
-            with torch.no_grad():
+            with self.model.adapted.passing(), torch.no_grad():
                 values = paths.fill()
         told, self._told = self._told, chunk.forks.work
         share = (block.end_row - block.first_row) / len(self.work.task)
@@ -186,7 +195,8 @@ class ForkedPathWorker:
         donor = donor_run(self.model, self.work.grid, source)
         forks = Forks(self.model.adapted, target, base_sites(self.model))
         unlike = source.ids != target.ids
-        why = forks.proven(outer_bound(self.model.dtype), first_column(unlike))
+        bound, layers = outer_bound(self.model.dtype), tuple(range(self.model.n_layers))
+        why = forks.proven(bound, first_column(unlike)) or parts_proven(forks, layers, bound)
         if why:
             raise CannotFork(why)
         forks.work += 1

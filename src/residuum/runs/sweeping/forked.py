@@ -11,6 +11,7 @@ from torch import Tensor
 
 from residuum.core import Address
 from residuum.runs.blocks import Done
+from residuum.runs.fork_parts import parts_proven
 from residuum.runs.forks import CannotFork, Forks
 from residuum.runs.memory import out_of_memory
 from residuum.runs.model import Model
@@ -94,7 +95,9 @@ class ForkedWorker:
         target, layers, site = rows_of(work.target, low, high), work.grid.layers, work.grid.site
         forks = Forks(adapted, target, base_sites(site, layers))
         first = writing.first(work.target)[low:high]
-        why = forks.proven(outer_bound(self.model.dtype), int(first.min()))
+        bound = outer_bound(self.model.dtype)
+        parts = () if site in ("resid_pre", "resid_post") else layers
+        why = forks.proven(bound, int(first.min())) or parts_proven(forks, parts, bound)
         if why:
             raise CannotFork(why)
         assert forks.base.logits is not None
@@ -141,7 +144,7 @@ class ForkedWorker:
     def _finish_at_once(
         self, chunk: Chunk, cells: list[Cell], start: int, rows: Tensor
     ) -> np.ndarray:
-        with torch.no_grad():
+        with self.model.adapted.passing(), torch.no_grad():
             changes = [
                 chunk.changes.make(layer, group, start, rows) for layer, group in by_layer(cells)
             ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import operator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from residuum.core import SITES, Address, OptionError, TaskError
+from residuum.core import SITES, Address, AddressError, OptionError, TaskError
+from residuum.runs.arguments import shown
 from residuum.runs.model import Model
 from residuum.runs.places import part_count
 from residuum.runs.task import Task
@@ -89,10 +91,12 @@ def make_grid(
     """The grid of a site along ``by``.
 
     Args:
-        only: axis -> the indices to sweep; every index of the other axes.
+        only: axis -> the index or indices to sweep, negative ones counted from the end; every
+            index of the other axes.
 
     Raises:
         OptionError: axes that the site does not have; indices outside.
+        AddressError: a site that the layers swept do not have.
         TaskError: positions of prompts of different lengths.
     """
     address = Address.parse(site)
@@ -113,13 +117,14 @@ def make_grid(
             "the prompts have different lengths, so positions do not line up",
             mend="sweep prompts of one length, or leave pos out of by",
         )
+    wanted = _by_axis(only, by)
     parts = set(_PARTS) & set(by)
     sizes: dict[str, int] = dict.fromkeys(_PLACES, task.clean.shape[1])
     sizes["layer"] = model.n_layers
     for axis in parts:
         sizes[axis] = part_count(model.adapted, address)
-    coords = tuple(_chosen(axis, sizes[axis], only or {}) for axis in by)
-    _refuse_axes(only or {}, by)
+    coords = tuple(_chosen(axis, sizes[axis], wanted) for axis in by)
+    _refuse_absent(model, address.name, coords[by.index("layer")])
     causal = model.adapted.parts.layers[0].wiring != "post_norm_encoder"
     return Grid(address.name, by, coords, causal)
 
@@ -131,25 +136,73 @@ def _axes_of(dims: Sequence[str]) -> list[str]:
     return [axis for axis in BY if axis in has]
 
 
+def _by_axis(only: Any, by: tuple[str, ...]) -> Mapping[str, Any]:
+    """The indices asked for by axis, each of them an axis of the sweep."""
+    if only is None:
+        return {}
+    if not isinstance(only, Mapping):
+        raise OptionError(
+            f"only={shown(only)} names no axis",
+            mend="give axes with their indices, such as only={'layer': [3, 4]}",
+        )
+    foreign = [str(axis) for axis in only if axis not in by]
+    if foreign:
+        raise OptionError(
+            f"only names {', '.join(sorted(foreign))}, which the sweep does not go through",
+            mend=f"axes are: {', '.join(by)}",
+        )
+    return only
+
+
 def _chosen(axis: str, size: int, only: Mapping[str, Any]) -> tuple[int, ...]:
     """The indices of an axis that are swept."""
     if axis not in only:
         return tuple(range(size))
     asked = only[axis]
-    wanted = tuple([asked] if isinstance(asked, int) else asked)
-    good = [type(i) is int and -size <= i < size for i in wanted]
-    if not wanted or not all(good) or len({i % size for i in wanted}) != len(wanted):
+    one = _index(asked)
+    if one is None and isinstance(asked, Iterable) and getattr(asked, "ndim", 1) == 1:
+        given = list(asked)
+    else:
+        given = [asked]
+    found = [_index(each) for each in given]
+    wanted = [i % size for i in found if i is not None and -size <= i < size]
+    if not wanted or len(wanted) != len(given) or len(set(wanted)) != len(wanted):
+        known = [each if i is None else i for each, i in zip(given, found, strict=True)][:8]
         raise OptionError(
-            f"only={{{axis!r}: {list(wanted)[:8]}}} does not fit {size} indices",
-            mend=f"give different whole numbers from 0 to {size - 1}",
+            f"only={{{axis!r}: {shown(known)}}} does not fit {size} indices",
+            mend=f"give different whole numbers from 0 to {size - 1}, or from {-size} to -1 "
+            "counted from the end",
         )
-    return tuple(i % size for i in wanted)
+    return tuple(wanted)
 
 
-def _refuse_axes(only: Mapping[str, Any], by: tuple[str, ...]) -> None:
-    foreign = sorted(set(only) - set(by))
-    if foreign:
-        raise OptionError(
-            f"only names {', '.join(foreign)}, which the sweep does not go through",
-            mend=f"axes are: {', '.join(by)}",
-        )
+def _index(value: Any) -> int | None:
+    """A whole number of Python, NumPy or torch; None for anything else, True and False too."""
+    if isinstance(value, bool) or getattr(value, "ndim", 0) != 0:
+        return None
+    if "bool" in str(getattr(value, "dtype", "")):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+
+
+def _refuse_absent(model: Model, site: str, layers: Sequence[int]) -> None:
+    """Refuse a site that layers of this model do not have; unproven ones are refused later."""
+    known = {*model.adapted.taps, *model.adapted.refused}
+    have = {each.layer for each in known if each.name == site}
+    absent = [layer for layer in layers if layer not in have]
+    if not absent:
+        return
+    here = [layer for layer in range(model.n_layers) if layer in have]
+    mixture = site.startswith("mlp_") and model.dims.n_experts > 0
+    others = {each.name for each in model.sites if each.layer in absent}
+    sites = sorted(name for name in others if set(SITES[name].dims) & {"d_model", "expert"})
+    raise AddressError(
+        f"layer {absent[0]} of this model has no {site}"
+        + (": a mixture of experts has one for each expert, which is no site" if mixture else ""),
+        mend=f"sweep the layers that have it: only={{'layer': {here}}}"
+        if here
+        else f"sweep another site, such as {', '.join(sites) or 'resid_post'}",
+    )

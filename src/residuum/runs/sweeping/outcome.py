@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +11,7 @@ import numpy as np
 
 from residuum.core import SILENT, OptionError, Progress
 from residuum.models import Batch
-from residuum.runs.arguments import whole_number
+from residuum.runs.arguments import need_progress, shown, whole_number
 from residuum.runs.blocks import Done, Executor, InProcess, Worker, run_blocks
 from residuum.runs.executors import WorkerProcesses
 from residuum.runs.forks import CannotFork
@@ -59,6 +60,8 @@ class Means:
             raise OptionError(f"unknown engine {engine!r}", mend="use 'auto', 'forked' or 'naive'")
         no_executor = isinstance(jobs, (Model, type)) or not hasattr(jobs, "run")
         jobs = whole_number(jobs, "jobs", 1) if no_executor else jobs
+        need_progress(progress)
+        _refuse_folder(keep)
         return Means(engine, jobs, keep, memory_in_bytes(max_memory), progress)
 
     @property
@@ -73,6 +76,16 @@ class Means:
         if not isinstance(self.jobs, int):
             return self.jobs
         return WorkerProcesses(self.jobs) if self.jobs > 1 else InProcess(worker)
+
+
+def _refuse_folder(keep: Any) -> None:
+    """Refuse what names no folder."""
+    text = os.fspath(keep) if isinstance(keep, (str, os.PathLike)) else None
+    if keep is not None and (not isinstance(text, str) or not text or "\0" in text):
+        raise OptionError(
+            f"keep={shown(keep)} names no folder",
+            mend="give the folder's path, as text or a Path, such as keep='sweeps'",
+        )
 
 
 @dataclass

@@ -15,6 +15,8 @@ from residuum.runs.task import Task
 _WORTHWHILE = 1_800_000_000
 """Multiply-adds of one block in one batch above which a larger batch gains nothing on a CPU."""
 _FEWEST, _MOST, _MOST_ON_GPU = 256, 8192, 65_536
+_OVERHEAD = 32 * 10**6
+"""Bytes that libraries and the allocator take beside the tensors, at least."""
 _SPARE = 0.6
 """Share of the budget that is planned with; the rest is left to what is not counted."""
 
@@ -38,7 +40,8 @@ def sizes_of(
         OptionError: not even one prompt fits into ``max_memory``.
     """
     width = task.clean.shape[1]
-    budget = _SPARE * (max_memory or free_memory(model.device) // 2)
+    given = max_memory or free_memory(model.device) // 2
+    budget = _SPARE * (given - min(_OVERHEAD, given // 2))
     tokens = _tokens(model)
     rows = max(1, min(len(task), tokens // width))
     for_row = width * _kept(model, kept, width)
@@ -46,7 +49,7 @@ def sizes_of(
     rows = min(rows, int(budget / 2 // for_row))
     tokens = min(tokens, int((budget - rows * for_row) // for_token))
     if max_memory is not None and (rows < 1 or tokens < width):
-        least = (2 * for_row + width * for_token) / _SPARE
+        least = 2 * (2 * for_row + width * for_token) / _SPARE
         raise OptionError(
             f"one prompt of {width} tokens takes about {least / 1e6:.0f} MB, "
             f"max_memory is {max_memory / 1e6:.0f} MB",
