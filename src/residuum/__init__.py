@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from residuum.core.provenance import package_version as _package_version
 
 if TYPE_CHECKING:
+    from residuum import heads, organisms
     from residuum.core import (
         Add,
         Address,
@@ -45,7 +46,20 @@ if TYPE_CHECKING:
         Zero,
     )
     from residuum.findings import Finding, investigate, replay
-    from residuum.lenses import LensReading, logit_lens
+    from residuum.heads import HeadTable, detect_heads
+    from residuum.lenses import (
+        AttentionView,
+        LensReading,
+        LogitAttribution,
+        StreamContributions,
+        TokenAttribution,
+        TunedLens,
+        attention_view,
+        direct_logit_attribution,
+        logit_lens,
+        stream_contributions,
+        token_attribution,
+    )
     from residuum.patching import (
         AttributionPatching,
         DirectionAblation,
@@ -117,7 +131,20 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "load",
         "task_names",
     ),
-    "lenses": ("LensReading", "logit_lens"),
+    "lenses": (
+        "AttentionView",
+        "LensReading",
+        "LogitAttribution",
+        "StreamContributions",
+        "TokenAttribution",
+        "TunedLens",
+        "attention_view",
+        "direct_logit_attribution",
+        "logit_lens",
+        "stream_contributions",
+        "token_attribution",
+    ),
+    "heads": ("HeadTable", "detect_heads"),
     "patching": (
         "AttributionPatching",
         "DirectionAblation",
@@ -144,6 +171,7 @@ __all__ = [
     "Add",
     "Address",
     "AddressError",
+    "AttentionView",
     "AttributionPatching",
     "Capture",
     "CheckFailed",
@@ -156,10 +184,12 @@ __all__ = [
     "Finding",
     "Freeze",
     "Generation",
+    "HeadTable",
     "InProcess",
     "Knockout",
     "LensReading",
     "LoadError",
+    "LogitAttribution",
     "Mean",
     "MeanAblation",
     "Model",
@@ -177,31 +207,46 @@ __all__ = [
     "SiteRefused",
     "Splice",
     "StoreError",
+    "StreamContributions",
     "SwapAblation",
     "Sweep",
     "Task",
     "TaskError",
     "TensorStore",
+    "TokenAttribution",
     "TokenError",
+    "TunedLens",
     "WorkerProcesses",
     "Zero",
     "ZeroAblation",
     "ablate",
+    "attention_view",
+    "detect_heads",
+    "direct_logit_attribution",
+    "heads",
     "investigate",
     "knock_out",
     "load",
     "load_edits",
     "logit_lens",
+    "organisms",
     "patch",
     "path_patch",
     "replay",
     "save_edits",
+    "stream_contributions",
     "task",
     "task_names",
+    "token_attribution",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name in (
+        "heads",
+        "organisms",
+    ):  # the rooms themselves: rz.heads.qk, rz.organisms.phase_change
+        return import_module(f"residuum.{name}")
     if name not in _PLACE:
         raise AttributeError(f"residuum has no {name!r}; it has: {', '.join(__all__)}")
     room, inner = _PLACE[name]
