@@ -1179,7 +1179,7 @@ ROWS = [
         lambda w: rz.patch(model(), id_task(), by=("layer",), metric="prob"),
         OptionError,
         "kl_bits has no sign towards clean",
-        "use logit_diff, prob or prob_diff",
+        "use one of: logit_diff, prob, prob_diff, accuracy, loss_nats",
     ),
     Row(
         "sweep in no direction",

@@ -109,6 +109,27 @@ def test_any_damaged_byte_is_an_error_or_costs_the_last_cell(
         assert error.where == str(path)
 
 
+@pytest.mark.parametrize(
+    "damaged",
+    [b"step,loss\n", b"x" * 200, bytes(20), bytes(200), *(("at", at) for at in range(20))],
+)
+def test_damage_at_the_beginning_is_like_damage_elsewhere(
+    tmp_path: Path, damaged: bytes | tuple[str, int]
+) -> None:
+    path = tmp_path / "a.cells"
+    whole = bytearray(write(path))
+    if isinstance(damaged, tuple):
+        whole[damaged[1]] ^= 1
+    else:
+        whole = bytearray(damaged)
+    path.write_bytes(whole)
+    with pytest.raises(StoreError) as caught:
+        CellLog(path, WORK)
+    assert caught.value.what == "the file of finished cells is damaged at byte 0"
+    assert caught.value.mend == "move it away; the work then begins anew"
+    assert path.read_bytes() == whole, "nothing begins anew by itself"
+
+
 @pytest.mark.parametrize("at", range(4))
 def test_damage_in_the_middle_says_where(tmp_path: Path, at: int) -> None:
     path = tmp_path / "a.cells"
@@ -139,11 +160,6 @@ def test_other_work_other_formats_and_other_files_are_refused(tmp_path: Path) ->
         CellLog(path, other)
     assert caught.value.what == f"these are the finished cells of other work ({WORK[:8]})"
     assert caught.value.mend == "give another folder"
-    for text in (b"step,loss\n", b"x" * 200):
-        path.write_bytes(text)
-        with pytest.raises(StoreError, match="this is no file of finished cells"):
-            CellLog(path, WORK)
-        assert path.read_bytes() == text
     later = cell_log._HEADER.pack(cell_log._MAGIC, 2, bytes.fromhex(WORK))
     path.write_bytes(later + cell_log._CRC.pack(cell_log.crc32(later)) + whole[HEADER:])
     with pytest.raises(StoreError) as caught:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ def as_path(path: Any) -> Path:
     Raises:
         StoreError: it is neither.
     """
-    if not isinstance(path, (str, os.PathLike)) or not str(path):
+    if not isinstance(path, (str, os.PathLike)) or not str(path) or "\0" in str(path):
         raise StoreError(f"{path!r:.40} is no path", mend="give the file's path, as text or a Path")
     return Path(os.fsdecode(path))
 
@@ -38,3 +40,21 @@ def file_to_write(path: Any) -> Path:
             where=str(target),
         )
     return target
+
+
+@contextmanager
+def writing(path: Any) -> Iterator[Path]:
+    """The file to write within the block, as :func:`file_to_write` gives it.
+
+    Raises:
+        StoreError: as there; the system does not let it be written.
+    """
+    target = file_to_write(path)
+    try:
+        yield target
+    except OSError as error:
+        raise StoreError(
+            f"cannot write the file: {error.strerror or error}",
+            mend="give a place that can be written to and has room",
+            where=str(target),
+        ) from error

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from residuum.core.errors import OptionError
-from residuum.core.paths import file_to_write
+from residuum.core.paths import writing
 from residuum.figures import document, markup, paper, record
 
 if TYPE_CHECKING:
@@ -92,26 +92,27 @@ class Figure(ABC):
 
         Raises:
             OptionError: any other suffix.
-            StoreError: no path, a folder, or a file in a folder that does not exist.
+            StoreError: no path, a folder, a file in a folder that does not exist or cannot be
+                written to.
         """
-        target = file_to_write(path)
-        suffix = target.suffix.lower()
-        if suffix == ".html":
-            text = document.document(self.title or "Figure", self.fragment(), headed=False)
-            target.write_text(text, encoding="utf-8")
-        elif suffix == ".svg":
-            target.write_text(self.svg(), encoding="utf-8")
-        elif suffix == ".png":
-            target.write_bytes(self.png())
-        elif suffix == ".json":
-            text = json.dumps(self.to_json(), ensure_ascii=False, allow_nan=False, indent=1)
-            target.write_text(text, encoding="utf-8")
-        else:
-            raise OptionError(
-                f"cannot save a figure as {target.suffix or 'a file without suffix'}",
-                mend=f"end the file name in {', '.join(SUFFIXES)}",
-                where=str(target),
-            )
+        with writing(path) as target:
+            suffix = target.suffix.lower()
+            if suffix == ".html":
+                text = document.document(self.title or "Figure", self.fragment(), headed=False)
+                target.write_text(text, encoding="utf-8")
+            elif suffix == ".svg":
+                target.write_text(self.svg(), encoding="utf-8")
+            elif suffix == ".png":
+                target.write_bytes(self.png())
+            elif suffix == ".json":
+                text = json.dumps(self.to_json(), ensure_ascii=False, allow_nan=False, indent=1)
+                target.write_text(text, encoding="utf-8")
+            else:
+                raise OptionError(
+                    f"cannot save a figure as {target.suffix or 'a file without suffix'}",
+                    mend=f"end the file name in {', '.join(SUFFIXES)}",
+                    where=str(target),
+                )
         return target
 
     def __eq__(self, other: object) -> bool:

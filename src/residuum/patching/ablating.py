@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from residuum.core import SILENT, Progress
@@ -20,10 +20,10 @@ def ablate(
     model: Model,
     task: Task,
     sites: str = "z",
-    by: Sequence[str] = ("layer", "head"),
+    by: Iterable[str] = ("layer", "head"),
     how: str | Ablation = "mean",
     *,
-    only: Mapping[str, Sequence[int]] | None = None,
+    only: Mapping[str, int | Iterable[int]] | None = None,
     engine: Engine = "auto",
     metric: str = "",
     control: int = 0,
@@ -55,8 +55,8 @@ def ablate(
         to that on the corrupt prompts.
 
     Raises:
-        OptionError, TaskError, ShapeError: as in :func:`patch`; an ablation that does not fit the
-            site; reference prompts of other lengths.
+        OptionError, AddressError, TaskError, ShapeError: as in :func:`patch`; an ablation that does
+            not fit the site; reference prompts of other lengths.
 
     Shows: what the answer loses when one cell alone is removed. Does not show: that a cell without
     effect is idle (others may stand in for it: see :func:`knock_out`), or what a cell does.

@@ -11,6 +11,7 @@ from torch import Tensor
 from residuum.core import SITES, Address, OptionError, ShapeError, TaskError, content_hash
 from residuum.models import Batch
 from residuum.runs import Capture, Model, Task, shown, whole_number
+from residuum.runs.arguments import yes_or_no
 from residuum.runs.sweeping.grid import Grid
 from residuum.runs.sweeping.writing import Constant, FromPrompts, Without, Writing
 
@@ -77,6 +78,10 @@ class MeanAblation:
 
     reference: Any = None
     by_position: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.by_position is not None:
+            yes_or_no(self.by_position, "by_position")
 
     def writing(self, model: Model, task: Task, grid: Grid) -> Writing:
         """The means of the grid's layers."""
@@ -261,11 +266,17 @@ def _vectors(directions: Any) -> Tensor:
         ShapeError: no rows of finite numbers, or one of length zero.
     """
     try:
-        rows = torch.as_tensor(directions).detach().double().cpu()
+        given = torch.as_tensor(directions).detach()
     except (TypeError, ValueError, RuntimeError) as error:
         raise ShapeError(
             f"{shown(directions)} is no direction", mend="give a tensor [d] or [k, d]"
         ) from error
+    if given.is_complex():
+        raise ShapeError(
+            f"a direction of complex numbers ({given.dtype})",
+            mend="give its real part, or both parts as two rows",
+        )
+    rows = given.double().cpu()
     rows = rows[None] if rows.ndim == 1 else rows
     good = rows.ndim == 2 and rows.numel() > 0 and bool(rows.isfinite().all())
     if not good or not bool((rows.norm(dim=1) > 0).all()):

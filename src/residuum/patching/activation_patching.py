@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from residuum.patching.building import on_grid, sweep_of
 from residuum.patching.gradients.attribution import Method, approximate
 from residuum.patching.results.sweep import Sweep
 from residuum.runs import (
+    METRICS,
     Executor,
     Metric,
     Model,
@@ -21,6 +22,7 @@ from residuum.runs import (
     need_model,
     need_task,
     refuse_unknown,
+    shown,
     whole_number,
 )
 from residuum.runs.sweeping.grid import Grid, make_grid
@@ -35,11 +37,11 @@ def patch(
     model: Model,
     task: Task,
     sites: str = "z",
-    by: Sequence[str] = ("layer", "head"),
+    by: Iterable[str] = ("layer", "head"),
     *,
     direction: Direction = "denoise",
     method: Method | None = None,
-    only: Mapping[str, Sequence[int]] | None = None,
+    only: Mapping[str, int | Iterable[int]] | None = None,
     engine: Engine = "auto",
     metric: str = "",
     control: int = 0,
@@ -62,7 +64,8 @@ def patch(
         method: None patches every cell exactly; :class:`AttributionPatching` or :class:`NodeIG`
             predicts them by gradients, and the sweep's ``approximation`` says how far off it was
             on cells that were also patched.
-        only: axis -> the indices to sweep, such as ``{"layer": [3, 4]}``; all by default.
+        only: axis -> the indices to sweep, such as ``{"layer": [3, 4]}``; all by default. Negative
+            ones count from the end.
         engine: ``"forked"`` computes only what a patch can change, ``"naive"`` one whole forward
             pass a cell; ``"auto"`` forks where that is proven equal on this model, and says so.
         metric: name of a metric; the task's own by default.
@@ -81,6 +84,7 @@ def patch(
     Raises:
         OptionError: no model; an unknown option; axes the site does not have; a metric that
             cannot be used; too little memory for one prompt.
+        AddressError: a site that the model does not have.
         TaskError: no task; ids of another tokenizer, or ragged prompts swept by position.
 
     Shows: how far the answer moves when one cell alone is exchanged. Does not show: what both
@@ -167,22 +171,38 @@ def asked(
     if not isinstance(sites, str):
         raise OptionError(f"cannot sweep {sites!r}", mend="give one site's name, such as 'z'")
     grid = make_grid(model, task, sites, axes_of(by), only)
-    measure = metric_named(metric or task.metric)
+    return grid, signed_metric(metric or task.metric)
+
+
+def signed_metric(name: Any) -> Metric:
+    """The metric of this name, which can tell clean from corrupt.
+
+    Raises:
+        OptionError: there is none, or it only says how far two predictions lie apart.
+    """
+    usable = [each.name for each in METRICS.values() if not each.needs_reference]
+    if not isinstance(name, str):
+        raise OptionError(f"no metric {shown(name)}", mend=f"one of: {', '.join(usable)}")
+    measure = metric_named(name)
     if measure.needs_reference:
         raise OptionError(
-            f"{measure.name} has no sign towards clean", mend="use logit_diff, prob or prob_diff"
+            f"{name} has no sign towards clean", mend=f"use one of: {', '.join(usable)}"
         )
-    return grid, measure
+    return measure
 
 
 def axes_of(by: Any) -> tuple[str, ...]:
     """The axes asked for, one or several."""
-    axes = (by,) if isinstance(by, str) else by
-    if not isinstance(axes, Sequence) or not all(isinstance(axis, str) for axis in axes):
+    axes: tuple[Any, ...] = (None,)
+    if isinstance(by, str):
+        axes = (by,)
+    elif isinstance(by, Iterable) and not isinstance(by, (set, frozenset, Mapping)):
+        axes = tuple(by) if getattr(by, "ndim", 1) == 1 else axes
+    if not all(isinstance(axis, str) for axis in axes):
         raise OptionError(
-            f"cannot sweep by {by!r}", mend="give names of axes, such as by=('layer', 'head')"
+            f"cannot sweep by {shown(by)}", mend="give names of axes, such as by=('layer', 'head')"
         )
-    return tuple(axes)
+    return tuple(str(axis) for axis in axes)
 
 
 def controlled(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from residuum.patching.results.statistics import denominator_warnings
+from residuum.patching.results.statistics import denominator_warnings, sample_warnings
 from residuum.patching.results.sweep import Sweep
 from residuum.runs import Metric, Model, Task
 from residuum.runs.sweeping.grid import Grid
@@ -73,4 +73,4 @@ def _warnings(
     outcome: Outcome, clean: np.ndarray, corrupt: np.ndarray, task: Task
 ) -> tuple[str, ...]:
     why = [f"not forked, so every cell took a whole pass: {outcome.why}"] * bool(outcome.why)
-    return (*why, *denominator_warnings(clean, corrupt, task.templates))
+    return (*why, *sample_warnings(task), *denominator_warnings(clean, corrupt, task.templates))

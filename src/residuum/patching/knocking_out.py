@@ -16,8 +16,20 @@ from residuum.models import Batch
 from residuum.patching.ablations import Ablation, ablation_named
 from residuum.patching.activation_patching import asked
 from residuum.patching.results.knockout import Knockout
+from residuum.patching.results.statistics import sample_warnings
 from residuum.patching.results.sweep import Sweep
-from residuum.runs import Metric, Model, Task, part_count, refuse_unknown, resolve, whole_number
+from residuum.runs import (
+    Metric,
+    Model,
+    Task,
+    need_model,
+    need_task,
+    part_count,
+    refuse_unknown,
+    resolve,
+    whole_number,
+)
+from residuum.runs.arguments import need_progress
 from residuum.runs.sweeping.grid import Grid
 from residuum.runs.sweeping.naive import picked, site_of
 from residuum.runs.sweeping.reader import AnswerReader
@@ -44,7 +56,8 @@ def knock_out(
         task: contrast pairs; the clean prompts are ablated.
         cells: addresses of one site, such as ``["L0.z[H1]", "L2.z[H3]"]``, in the order of removal;
             or a sweep, whose most helpful cells are taken.
-        k: how many cells of a sweep; all addresses that were given.
+        k: how many cells of a sweep, 5 by default, never one that hurts the answer (``warnings``
+            says where there are fewer than asked for); with addresses it is refused.
         how: as in :func:`ablate`.
         controls: how many random sets of as many other components of the same layers are knocked
             out together; where that leaves too few different sets, components of any layer are
@@ -57,8 +70,8 @@ def knock_out(
         Effects of each alone, of the first one, two, … together, and of the random sets.
 
     Raises:
-        OptionError, AddressError, TaskError: cells of several sites, none at all, or twice; as in
-            :func:`ablate`.
+        OptionError, AddressError, TaskError: cells of several sites, none at all, or twice; a sweep
+            made on other weights; as in :func:`ablate`.
 
     Shows: whether the components are needed, alone and together; where together they cost more than
     one by one, others stand in. Does not show: which others; and cells picked on the same pairs
@@ -74,6 +87,9 @@ def knock_out(
     refuse_unknown(unknown, "knock_out", "cells, k, how, controls, seed, metric, progress")
     whole_number(controls, "controls", 0)
     whole_number(seed, "seed", 0)
+    need_progress(progress)
+    need_model(model, "knock_out")
+    need_task(task, "knock_out")
     chosen = _chosen(model, task, cells, k)
     site = chosen[0].name
     grid, measure = asked(model, task, "knock_out", site, ("layer",), None, metric)
@@ -97,6 +113,7 @@ def knock_out(
         unit=measure.unit,
         kind=said,
         clusters=tuple(task.templates),
+        warnings=(*_fewer(k, len(chosen)), *sample_warnings(task)),
         provenance=model.provenance(
             task_hash=task.task_hash,
             strategy=f"knock_out({', '.join(map(str, chosen))}; {said}; {measure.name}; "
@@ -170,6 +187,7 @@ def _chosen(model: Model, task: Task, cells: Any, k: int | None) -> list[Address
     """The addresses to take out, in order."""
     if isinstance(cells, Sweep):
         size = 5 if k is None else whole_number(k, "k", 1)
+        _refuse_foreign(model, cells)
         return [Address.parse(at) for at in _most_helpful(cells, size)]
     if k is not None:
         raise OptionError("k= goes with a sweep", mend="give as many addresses as you mean")
@@ -186,6 +204,24 @@ def _chosen(model: Model, task: Task, cells: Any, k: int | None) -> list[Address
             mend="give each address once; several sites one call each",
         )
     return found
+
+
+def _refuse_foreign(model: Model, sweep: Sweep) -> None:
+    """Refuse a sweep of other weights: its strongest cells say nothing of this model."""
+    made_on = sweep.provenance.weight_hash
+    if made_on and made_on != model.provenance().weight_hash:
+        raise OptionError(
+            f"the sweep was made on other weights ({sweep.provenance.model_id}) than this model's",
+            mend="sweep this model, or give addresses",
+        )
+
+
+def _fewer(k: int | None, found: int) -> tuple[str, ...]:
+    """What to say where a sweep has fewer helpful cells than asked for."""
+    if k is None or found >= k:
+        return ()
+    helps = "1 cell helps" if found == 1 else f"{found} cells help"
+    return (f"k={k} was asked, {helps} the answer",)
 
 
 def _most_helpful(sweep: Sweep, k: int) -> list[str]:

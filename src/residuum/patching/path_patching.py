@@ -10,19 +10,19 @@ import torch
 import xarray as xr
 
 from residuum.core import SILENT, OptionError, Progress
+from residuum.patching.activation_patching import signed_metric
 from residuum.patching.paths.forked import ForkedPathWorker, why_not
 from residuum.patching.paths.naive import NaivePaths, naive_passes
 from residuum.patching.paths.nodes import PathGrid, make_path_grid
 from residuum.patching.paths.work import PathWork, kept_by_paths, path_blocks
 from residuum.patching.results.path_table import PathTable
-from residuum.patching.results.statistics import denominator_warnings
+from residuum.patching.results.statistics import denominator_warnings, sample_warnings
 from residuum.runs import (
     CannotFork,
     Executor,
     Metric,
     Model,
     Task,
-    metric_named,
     need_model,
     need_task,
     refuse_unknown,
@@ -119,12 +119,7 @@ def _checked(direction: Any, metric: str) -> Metric:
     """The metric, if the plain options are ones that there are."""
     if direction not in ("denoise", "noise"):
         raise OptionError(f"unknown direction {direction!r}", mend="use 'denoise' or 'noise'")
-    measure = metric_named(metric)
-    if measure.needs_reference:
-        raise OptionError(
-            f"{measure.name} has no sign towards clean", mend="use logit_diff, prob or prob_diff"
-        )
-    return measure
+    return signed_metric(metric)
 
 
 def _outcome(
@@ -195,7 +190,7 @@ def _table(
     distance = float(sign * (clean.mean() - corrupt.mean()))
     warnings = [f"not forked, so every path took a whole pass: {outcome.why}"] * bool(outcome.why)
     warnings += grid.left_out
-    warnings += denominator_warnings(clean, corrupt, task.templates)
+    warnings += [*sample_warnings(task), *denominator_warnings(clean, corrupt, task.templates)]
     fraction = effects / distance if distance else effects * np.nan
     return PathTable(
         effects=effects,

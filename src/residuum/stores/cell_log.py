@@ -184,7 +184,7 @@ class CellLog:
     def _check_header(self, data: bytes) -> None:
         size = _HEADER.size
         if len(data) < len(self._header) or not data.startswith(_MAGIC):
-            raise self._error("this is no file of finished cells", "give another folder")
+            raise self._damaged(0)
         if crc32(data[:size]) != _CRC.unpack_from(data, size)[0]:
             raise self._damaged(0)
         _, number, work = _HEADER.unpack_from(data)

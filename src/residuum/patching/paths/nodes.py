@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from residuum.core import Address, OptionError
-from residuum.runs import Model, part_count, resolve
+from residuum.runs import Model, part_count, resolve, shown
 
 SENDERS = ("embed", "head_out", "mlp_out")
 """Sites whose output can be sent; ``z`` means the same heads as ``head_out``."""
@@ -237,6 +237,10 @@ def _passing(model: Model, grid: PathGrid, via: list[Any]) -> tuple[Address, ...
     """The components of via that lie on a path of the table; each query must mean some."""
     found: list[Address] = []
     for query in via:
+        if isinstance(query, tuple) and not _is_pair(query):
+            raise OptionError(
+                f"via holds {shown(query)}, and has no groups", mend="give each address by itself"
+            )
         meant = [exchanged_at(a) for a in _meant(model, query, _VIA, "component of via")]
         passing = [each for each in meant if grid.passed_on(each)]
         if not passing:

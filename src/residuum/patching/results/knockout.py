@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from residuum.core import OptionError, Provenance
-from residuum.core.paths import file_to_write
+from residuum.core.paths import writing
 from residuum.runs import bootstrap_mean_interval
+from residuum.runs.arguments import need_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +36,7 @@ class Knockout:
         layers_matched: whether the random sets have as many in each layer as ``cells``.
         clean, corrupt: the metric on the prompts as they are, ``[example]``.
         kind: what was written in the components' place.
+        warnings: what a reader must know before quoting a number.
     """
 
     cells: tuple[str, ...]
@@ -50,6 +52,7 @@ class Knockout:
     provenance: Provenance
     clusters: tuple[str, ...] = ()
     layers_matched: bool = True
+    warnings: tuple[str, ...] = ()
 
     @property
     def together(self) -> float:
@@ -128,9 +131,14 @@ class Knockout:
         return pd.DataFrame(rows)
 
     def figure(self, title: str = "") -> Lines:
-        """What is lost against the number of components, together and summed one by one."""
+        """What is lost against the number of components, together and summed one by one.
+
+        Raises:
+            OptionError: a title that is no text.
+        """
         from residuum.figures import Guide, Lines, Series
 
+        need_text(title, "title")
         ends = [self._interval(values) for values in self.joint]
         band = np.array(ends).T if np.isfinite(ends).all() else (None, None)
         series = [
@@ -169,6 +177,7 @@ class Knockout:
             "kind": self.kind,
             "clusters": list(self.clusters),
             "layers_matched": self.layers_matched,
+            "warnings": list(self.warnings),
             "together": self.together,
             "summed": self.summed,
             "backup": self.backup,
@@ -183,17 +192,18 @@ class Knockout:
 
         Raises:
             OptionError: another suffix.
-            StoreError: no path, a folder, or a file in a folder that does not exist.
+            StoreError: no path, a folder, a file in a folder that does not exist or cannot be
+                written to.
         """
-        path = file_to_write(path)
-        if path.suffix == ".json":
-            path.write_text(json.dumps(self.to_json(), indent=1))
-        elif path.suffix == ".csv":
-            self.to_dataframe().to_csv(path, index=False)
-        elif path.suffix in (".html", ".svg", ".png"):
-            self.figure().save(path)
-        else:
-            raise OptionError(
-                f"cannot save a knockout as {path.suffix or 'a file without suffix'!r}",
-                mend="use .json, .csv, .html, .svg or .png",
-            )
+        with writing(path) as path:
+            if path.suffix == ".json":
+                path.write_text(json.dumps(self.to_json(), indent=1))
+            elif path.suffix == ".csv":
+                self.to_dataframe().to_csv(path, index=False)
+            elif path.suffix in (".html", ".svg", ".png"):
+                self.figure().save(path)
+            else:
+                raise OptionError(
+                    f"cannot save a knockout as {path.suffix or 'a file without suffix'!r}",
+                    mend="use .json, .csv, .html, .svg or .png",
+                )

@@ -11,10 +11,17 @@ import numpy as np
 import xarray as xr
 
 from residuum.core import Address, OptionError, Provenance
-from residuum.core.paths import file_to_write
+from residuum.core.paths import writing
 from residuum.patching.paths.nodes import exchanged_at
-from residuum.patching.results.statistics import ClusterBy, SweepStatistics, plain, statistics_of
+from residuum.patching.results.statistics import (
+    ClusterBy,
+    SweepStatistics,
+    arguments_key,
+    plain,
+    statistics_of,
+)
 from residuum.runs import whole_number
+from residuum.runs.arguments import need_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,7 +152,9 @@ class PathTable:
         Raises:
             OptionError: an option out of range.
         """
-        key = (cluster, level, alpha, flips, resamples, seed)
+        key = arguments_key(
+            cluster, level=level, alpha=alpha, flips=flips, resamples=resamples, seed=seed
+        )
         if key not in self._known:
             self._known[key] = statistics_of(
                 self.per_example,
@@ -192,9 +201,14 @@ class PathTable:
         return str(sender[at[0]]), str(receiver[at[1]])
 
     def figure(self, title: str = "") -> HeatMap:
-        """Senders down, receivers across; colours centred at zero, impossible cells grey."""
+        """Senders down, receivers across; colours centred at zero, impossible cells grey.
+
+        Raises:
+            OptionError: a title that is no text.
+        """
         from residuum.figures import HeatMap
 
+        need_text(title, "title")
         from_, into = ("clean", "corrupt") if self.direction == "denoise" else ("corrupt", "clean")
         return HeatMap(
             self.effects.values,
@@ -255,20 +269,21 @@ class PathTable:
 
         Raises:
             OptionError: another suffix.
-            StoreError: no path, a folder, or a file in a folder that does not exist.
+            StoreError: no path, a folder, a file in a folder that does not exist or cannot be
+                written to.
         """
-        path = file_to_write(path)
-        if path.suffix == ".json":
-            path.write_text(json.dumps(self.to_json(), indent=1), encoding="utf-8")
-        elif path.suffix == ".csv":
-            self.to_dataframe().to_csv(path, index=False)
-        elif path.suffix in (".html", ".svg", ".png"):
-            self.figure().save(path)
-        else:
-            raise OptionError(
-                f"cannot save a table of paths as {path.suffix or 'a file without suffix'!r}",
-                mend="use .json, .csv, .html, .svg or .png",
-            )
+        with writing(path) as path:
+            if path.suffix == ".json":
+                path.write_text(json.dumps(self.to_json(), indent=1), encoding="utf-8")
+            elif path.suffix == ".csv":
+                self.to_dataframe().to_csv(path, index=False)
+            elif path.suffix in (".html", ".svg", ".png"):
+                self.figure().save(path)
+            else:
+                raise OptionError(
+                    f"cannot save a table of paths as {path.suffix or 'a file without suffix'!r}",
+                    mend="use .json, .csv, .html, .svg or .png",
+                )
 
 
 def _node(name: str) -> Address:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 
 from residuum.core import OptionError
-from residuum.runs import bootstrap_mean_interval, bootstrap_mean_intervals, sign_flip_max_t
+from residuum.runs import (
+    Task,
+    bootstrap_mean_interval,
+    bootstrap_mean_intervals,
+    sign_flip_max_t,
+)
 from residuum.runs.arguments import shown
 
 ClusterBy = Literal["template", "example"]
@@ -143,10 +150,7 @@ def statistics_of(
         raise OptionError(
             f"the effects have dims {per_example.dims}", mend="their last dim is 'example'"
         )
-    if cluster not in ("template", "example"):
-        raise OptionError(
-            f"unknown cluster {shown(cluster)}", mend="use 'template' or 'example'", where="cluster"
-        )
+    _checked_cluster(cluster)
     values = per_example.values.astype(np.float64)
     unit, labels, warnings = _units(clusters, values.shape[-1], cluster)
     low, high = bootstrap_mean_intervals(values, level, resamples, seed, labels)
@@ -174,6 +178,26 @@ def statistics_of(
         noise=noise,
         warnings=(*warnings, *_too_few(test, unit)),
     )
+
+
+def arguments_key(cluster: Any, **numbers: Any) -> tuple[Any, ...]:
+    """The arguments of ``statistics``, as a key to keep its result under.
+
+    Raises:
+        OptionError: an unknown cluster, or what should be a number and is none.
+    """
+    _checked_cluster(cluster)
+    for name, value in numbers.items():
+        if not isinstance(value, Real):
+            raise OptionError(f"{name}={shown(value)} is no number", mend="give one number")
+    return (cluster, *numbers.values())
+
+
+def _checked_cluster(cluster: Any) -> None:
+    if not isinstance(cluster, str) or cluster not in ("template", "example"):
+        raise OptionError(
+            f"unknown cluster {shown(cluster)}", mend="use 'template' or 'example'", where="cluster"
+        )
 
 
 def _units(
@@ -215,6 +239,19 @@ def _too_few(test: Any, unit: str) -> list[str]:
     if test.clusters < _FEW:
         found.append(f"intervals from {have} are too narrow (below {_FEW})")
     return found
+
+
+def sample_warnings(task: Task) -> tuple[str, ...]:
+    """What is wrong with the pairs as a sample: only one, or one given more than once."""
+    if len(task) == 1:
+        return ("one pair is no sample: no effect has an interval, and nothing can be shown",)
+    columns = (task.clean, task.corrupt, task.answers, task.wrong, task.lengths)
+    rows = zip(*(each.tolist() for each in columns), strict=True)
+    repeated = [n for n in Counter(map(repr, rows)).values() if n > 1]
+    if not repeated:
+        return ()
+    same = "are the same pair" if len(repeated) == 1 else "stand in the task more than once"
+    return (f"{sum(repeated)} of {len(task)} pairs {same}: they are no independent examples",)
 
 
 def denominator_warnings(

@@ -12,9 +12,15 @@ import numpy as np
 import xarray as xr
 
 from residuum.core import OptionError, Provenance
-from residuum.core.paths import file_to_write
+from residuum.core.paths import writing
 from residuum.patching.results.kinds import KINDS, Kind, cell_address, coordinates
-from residuum.patching.results.statistics import ClusterBy, SweepStatistics, plain, statistics_of
+from residuum.patching.results.statistics import (
+    ClusterBy,
+    SweepStatistics,
+    arguments_key,
+    plain,
+    statistics_of,
+)
 from residuum.runs import whole_number
 from residuum.runs.arguments import shown
 
@@ -182,7 +188,9 @@ class Sweep:
         Raises:
             OptionError: an option out of range.
         """
-        key = (cluster, level, alpha, flips, resamples, seed)
+        key = arguments_key(
+            cluster, level=level, alpha=alpha, flips=flips, resamples=resamples, seed=seed
+        )
         if key not in self._known:
             self._known[key] = statistics_of(
                 self.per_example,
@@ -307,20 +315,21 @@ class Sweep:
 
         Raises:
             OptionError: another suffix.
-            StoreError: no path, a folder, or a file in a folder that does not exist.
+            StoreError: no path, a folder, a file in a folder that does not exist or cannot be
+                written to.
         """
-        path = file_to_write(path)
-        if path.suffix == ".json":
-            path.write_text(json.dumps(self.to_json(), indent=1))
-        elif path.suffix == ".csv":
-            self.to_dataframe().to_csv(path, index=False)
-        elif path.suffix in (".html", ".svg", ".png"):
-            self.figure().save(path)
-        else:
-            raise OptionError(
-                f"cannot save a sweep as {path.suffix or 'a file without suffix'!r}",
-                mend="use .json, .csv, .html, .svg or .png",
-            )
+        with writing(path) as path:
+            if path.suffix == ".json":
+                path.write_text(json.dumps(self.to_json(), indent=1))
+            elif path.suffix == ".csv":
+                self.to_dataframe().to_csv(path, index=False)
+            elif path.suffix in (".html", ".svg", ".png"):
+                self.figure().save(path)
+            else:
+                raise OptionError(
+                    f"cannot save a sweep as {path.suffix or 'a file without suffix'!r}",
+                    mend="use .json, .csv, .html, .svg or .png",
+                )
 
 
 def _largest(values: xr.DataArray) -> float:

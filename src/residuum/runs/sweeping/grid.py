@@ -86,7 +86,7 @@ def make_grid(
     task: Task,
     site: str,
     by: tuple[str, ...],
-    only: Mapping[str, Sequence[int]] | None = None,
+    only: Mapping[str, int | Iterable[int]] | None = None,
 ) -> Grid:
     """The grid of a site along ``by``.
 
