@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from handmade_sweeps import some_effects, sweep_from
 
+from residuum.apps.cli.path_view import readable
 from residuum.apps.cli.sweep_view import MOST_ROWS, fitted, show_sweep, table_of
 from residuum.figures import HeatMap, Panel, terminal_table
 
@@ -84,3 +85,51 @@ def test_of_many_maps_and_rows_the_largest_are_shown() -> None:
     assert max(largest[label] for label in left_out) <= min(kept)
     few = sweep_from(some_effects((3, 4)), ("layer", "head")).figure()
     assert fitted(few) is few
+
+
+class Rough:
+    def __str__(self) -> str:
+        return "attribution patching: mean error 0.2 logits"
+
+
+def test_predictions_are_said_to_be_none_but_that(capsys: pytest.CaptureFixture[str]) -> None:
+    values = some_effects((2, 3)) + 9.0
+    exact = sweep_from(values, ("layer", "head"), clusters=TEMPLATES)
+    rough = replace(exact, approximation=Rough(), passes=3.0)
+    assert {row[5] for row in table_of(exact, 100).rows} == {"shown"}
+    table = table_of(rough, 100)
+    assert {row[5] for row in table.rows} == {"predicted"}
+    assert table.title.endswith("predicted, not measured")
+    assert table.heads[1].heading == "predicted (logits)"
+    show_sweep(exact)
+    assert "predicted" not in capsys.readouterr().out
+    show_sweep(rough)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Of 6 cells 6 predicted at 5 %" in shown and "not of measured ones" in shown
+    assert "the exact sweep" not in shown
+    show_sweep(replace(rough, passes=4.0))
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "the exact sweep takes 8 forward passes at most, this took 4" in shown
+
+
+def test_ranked_neurons_are_counted_by_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    figure = sweep_from(some_effects((2, 200)), ("layer", "neuron"), site="mlp_act").figure()
+    cut = fitted(figure)
+    count = cut.matrix.shape[1]
+    assert 3 < count < 12 and cut.title.endswith(f"(the {count} strongest of each row)")
+    np.testing.assert_array_equal(cut.matrix, figure.matrix[:, :count])
+    assert [list(line) for line in cut.cell_text] == [
+        list(line)[:count] for line in figure.cell_text
+    ]
+
+
+def test_long_receivers_go_down_and_are_whole() -> None:
+    labels = ["logits", "L3H3+4+7.q", "L3H3.q+L3H4.k+L3H7.v"]
+    figure = HeatMap([[1.0, 2.0, 3.0]], row_labels=["L0H1"], col_labels=labels, x="r", y="s")
+    turned, groups = readable(figure)
+    assert turned.row_labels == ("logits", "L3H3+4+7.q", "group 1") and turned.y == "r"
+    assert turned.matrix.tolist() == [[1.0], [2.0], [3.0]]
+    assert groups == ["group 1: L3H3.q+L3H4.k+L3H7.v"]
+    plain = replace(figure, values=[[1.0]], col_labels=["L3H3.q"])
+    assert readable(plain) == (plain, [])

@@ -109,3 +109,22 @@ def test_what_cannot_be_knocked_out(
 ) -> None:
     with pytest.raises(rz.ResiduumError, match=words):
         rz.knock_out(model, task, cells, k)
+
+
+def test_the_figure_draws_and_says_the_same_of_random_sets(model: rz.Model, task: rz.Task) -> None:
+    out = rz.knock_out(model, task, ["L0.z[H1]", "L0.z[H5]"], controls=5)
+    means = out.random_joint.mean(axis=1)
+    assert out.control_range == pytest.approx((means.min(), means.mean(), means.max()))
+    figure = out.figure()
+    sets = figure.series[2]
+    assert sets.name == "5 random sets of 2"
+    assert np.allclose(sets.y, means.mean())
+    assert np.allclose(sets.lo, means.min()) and np.allclose(sets.hi, means.max())
+    assert f"mean {means.mean():+.2g} logits" in figure.caption
+    assert f"lowest {means.min():+.2g} to the highest {means.max():+.2g}" in figure.caption
+    assert "Band of together: 95 % bootstrap interval" in figure.caption
+    assert figure.x_labels == ("L0H1", "+L0H5")
+    none = rz.knock_out(model, task, ["L0.mlp_out", "L1.mlp_out"], controls=0)
+    assert len(none.figure().series) == 2 and np.isnan(none.control_range).all()
+    assert none.figure().x_labels == ("L0", "+L1")
+    assert "random" not in none.figure().caption

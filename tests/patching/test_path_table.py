@@ -110,20 +110,54 @@ def test_json_and_csv_hold_the_numbers(tmp_path: Path) -> None:
         table().save(tmp_path / "paths.txt")
 
 
-def test_a_large_table_keeps_its_labels(tmp_path: Path) -> None:
-    rows = [f"L{layer}.head_out[H{h}]" for layer in range(5) for h in range(10)]
+def large_table() -> PathTable:
+    rows = [f"L{layer}.head_out[H{h}]" for layer in range(6) for h in range(10)]
     columns = [f"L{layer}.{s}_in[H{h}]" for layer in range(4) for s in "qkv" for h in range(8)]
     coords = {"sender": rows, "receiver": columns}
-    values = np.random.default_rng(1).normal(size=(50, 96, 2))
+    values = np.random.default_rng(1).normal(size=(60, 96, 2))
+    values[59, 95], values[0, 0] = 40.0, -30.0
     each = xr.DataArray(values, coords, ("sender", "receiver", "example"))
     effects = each.mean("example")
-    wide = replace(
+    return replace(
         table(2), effects=effects, per_example=each, recovered_frac=effects, clusters=("a", "b")
     )
+
+
+def test_a_large_table_draws_the_ends_with_the_largest_effects(tmp_path: Path) -> None:
+    wide = large_table()
     figure = wide.figure()
-    labels = [*(figure.row_labels or ()), *(figure.col_labels or ())]
-    assert max(map(len, labels)) <= 6 and len(set(labels)) == 146
+    rows, columns = list(figure.row_labels or ()), list(figure.col_labels or ())
+    assert (len(rows), len(columns)) == (50, 40) and len({*rows, *columns}) == 90
+    assert max(map(len, [*rows, *columns])) <= 6
+    assert rows[-1] == "L5H9" and columns[-1] == "L3H7.v"
+    size = np.abs(wide.effects.values)
+    kept = np.sort(np.argsort(-size.max(axis=0), kind="stable")[:40])
+    senders = np.sort(np.argsort(-size.max(axis=1), kind="stable")[:50])
+    np.testing.assert_array_equal(figure.matrix, wide.effects.values[np.ix_(senders, kept)])
+    left = np.delete(size, kept, axis=1).max(), np.delete(size, senders, axis=0).max()
+    told = "the 50 of 60 senders and the 40 of 96 receivers with the largest effects; none left"
+    assert told in figure.caption and f"larger than {max(left):.2g}." in figure.caption
+    whole = wide.figure(whole=True)
+    np.testing.assert_array_equal(whole.matrix, wide.effects.values)
+    assert "Drawn" not in whole.caption
     wide.save(tmp_path / "wide.png")
+
+
+def test_effects_that_dwarf_the_rest_lie_beyond_the_colours() -> None:
+    wide = large_table()
+    figure = wide.figure()
+    third = np.sort(np.abs(wide.effects.values), axis=None)[-3]
+    assert figure.colour_range() == (-third, third)
+    assert "L5H9 → L3H7.v: +40, L0H0 → L0H0.q: -30 logits, beyond the colours" in figure.caption
+    even = replace(wide, effects=wide.effects.clip(-third, third))
+    assert even.figure().colour_range() == pytest.approx((-third, third))
+    assert "beyond" not in even.figure().caption
+
+
+def test_the_caption_names_metric_largest_and_verdicts() -> None:
+    caption = table().figure().caption
+    assert "change of logit_diff" in caption and "Largest: L0H0 → logits: -6.5 logits." in caption
+    assert "Of 12 paths 0 shown, 12 undecided at 5 %" in caption and "8 pairs" in caption
 
 
 def test_text() -> None:

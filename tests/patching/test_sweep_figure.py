@@ -28,12 +28,12 @@ def causal(values: np.ndarray) -> np.ndarray:
 def test_one_and_two_axes() -> None:
     one = sweep_from(some_effects((3,)), ("layer",), site="mlp_out")
     figure = one.figure()
-    assert figure.row_labels == ("L0", "L1", "L2") and figure.col_labels == ("all",)
-    np.testing.assert_array_equal(figure.matrix[:, 0], one.effects.values)
+    assert figure.row_labels == ("L2", "L1", "L0") and figure.col_labels == ("all",)
+    np.testing.assert_array_equal(figure.matrix[::-1, 0], one.effects.values)
     two = sweep_from(some_effects((2, 3)), ("layer", "head"))
     figure = two.figure()
-    assert figure.row_labels == ("L0", "L1") and figure.col_labels == ("H0", "H1", "H2")
-    np.testing.assert_array_equal(figure.matrix, two.effects.values)
+    assert figure.row_labels == ("L1", "L0") and figure.col_labels == ("H0", "H1", "H2")
+    np.testing.assert_array_equal(figure.matrix[::-1], two.effects.values)
     low, high = figure.colour_range()
     assert figure.scale == "diverging" and low == -high == -abs(two.effects.values).max()
     turned = sweep_from(some_effects((5, 2)), ("pos", "layer")).figure(labels=WORDS)
@@ -45,11 +45,11 @@ def test_three_axes_have_positions_across(dims: tuple[str, ...]) -> None:
     sizes = {"layer": 2, "head": 3, "pos": 5}
     sweep = sweep_from(some_effects(tuple(sizes[d] for d in dims)), dims)
     figure = sweep.figure(labels=WORDS)
-    assert figure.row_labels == ("L0H0", "L0H1", "L0H2", "L1H0", "L1H1", "L1H2")
+    assert figure.row_labels == ("L1H2", "L1H1", "L1H0", "L0H2", "L0H1", "L0H0")
     assert figure.col_labels == tuple(WORDS)
     for row, (layer, head) in enumerate(np.ndindex(2, 3)):
         line = sweep.effects.sel(layer=layer, head=head)
-        np.testing.assert_array_equal(figure.matrix[row], line)
+        np.testing.assert_array_equal(figure.matrix[5 - row], line)
 
 
 def test_queries_by_keys_are_small_maps_on_one_scale() -> None:
@@ -73,8 +73,28 @@ def test_queries_by_keys_are_small_maps_on_one_scale() -> None:
     assert "Grey: impossible" in panel.caption and "Queries down" in panel.caption
     one = sweep_from(causal(some_effects((1, 5, 5))), ("layer", "pos", "k_pos"), site="pattern")
     alone = one.figure()
-    assert isinstance(alone, HeatMap) and "Patching pattern" in alone.title
+    assert isinstance(alone, HeatMap) and alone.title == "Patching pattern (L0): clean into corrupt"
+    assert one.figure("Mine").title == "Mine"
     np.testing.assert_array_equal(alone.matrix, one.effects[0])
+
+
+def test_few_maps_have_axes_and_colour_bars() -> None:
+    dims = ("layer", "q_pos", "k_pos")
+    for count, small in ((sweep_figure.FEW_MAPS, False), (sweep_figure.FEW_MAPS + 1, True)):
+        panel = sweep_from(causal(some_effects((count, 5, 5))), dims, site="pattern").figure()
+        assert isinstance(panel, Panel) and panel.thumbnails == small
+        assert len(panel.figures) == count
+
+
+def test_cells_without_effect_are_not_said_to_be_judged() -> None:
+    values = some_effects((2, 2))
+    values[0, 0] = 0.0
+    few = sweep_from(values, ("layer", "head"), clusters=tuple(f"t{i % 5}" for i in range(24)))
+    said = str(few.statistics())
+    assert "0 shown, 1 without any effect, 3 undecided" in said and "not shown" not in said
+    many = sweep_from(values, ("layer", "head"))
+    assert "without any effect" not in str(many.statistics())
+    assert " not shown" in str(many.statistics())
 
 
 def test_of_many_maps_the_largest_are_drawn_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,13 +114,13 @@ def test_many_neurons_are_ranked() -> None:
     for layer in range(2):
         line = sweep.effects.values[layer]
         order = sorted(range(200), key=lambda n: -abs(line[n]))[: sweep_figure.STRONGEST]
-        assert list(figure.cell_text[layer]) == [f"N{n}" for n in order]
-        np.testing.assert_array_equal(figure.matrix[layer], line[order])
+        assert list(figure.cell_text[1 - layer]) == [f"N{n}" for n in order]
+        np.testing.assert_array_equal(figure.matrix[1 - layer], line[order])
     few = sweep_from(some_effects((2, 9)), ("layer", "neuron"), site="mlp_act").figure()
     assert few.matrix.shape == (2, 9) and few.col_labels[3] == "N3"
     placed = sweep_from(some_effects((1, 5, 80)), ("layer", "pos", "neuron"), site="mlp_act")
     rows = placed.figure(labels=WORDS).row_labels
-    assert rows == tuple(f"L0@{i} {word}" for i, word in enumerate(WORDS))
+    assert rows == tuple(f"L0@{i} {word}" for i, word in reversed(list(enumerate(WORDS))))
 
 
 def test_chosen_indices_keep_their_numbers() -> None:
@@ -112,7 +132,7 @@ def test_chosen_indices_keep_their_numbers() -> None:
         per_example=sweep.per_example.assign_coords(some),
         recovered_frac=sweep.recovered_frac.assign_coords(some),
     )
-    assert chosen.figure().row_labels == ("L3", "L7")
+    assert chosen.figure().row_labels == ("L7", "L3")
     assert {each.at for each in chosen.top(4)} == {f"L{i}.z[H{j}]" for i in (3, 7) for j in (1, 5)}
     assert set(chosen.to_dataframe()["layer"]) == {3, 7}
 

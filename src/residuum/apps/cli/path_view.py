@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from residuum.apps.cli.console import put_table, put_text
@@ -17,16 +18,47 @@ from residuum.apps.cli.sweep_view import (
 )
 
 if TYPE_CHECKING:
-    from residuum.figures import Table
+    from residuum.figures import HeatMap, Table
     from residuum.patching import Knockout, PathTable
+
+_HEADING = 6
+"""Letters of a column's label that a terminal shows whole."""
+
+_ROW_LABEL = 16
+"""Letters of a row's label that a terminal shows whole."""
 
 
 def show_paths(table: PathTable) -> None:
     """Write the grid of senders and receivers, the largest paths, and what to know."""
-    put_map(table.figure())
+    figure, groups = readable(table.figure(whole=True))
+    put_map(figure)
+    for line in groups:
+        put_text(line)
     print()
     put_table(path_rows(table))
     put_sure(table)
+
+
+def readable(figure: HeatMap) -> tuple[HeatMap, list[str]]:
+    """A map whose labels a terminal shows whole, and a line for each label that stands for more.
+
+    Where a receiver's label is wider than a column, receivers go down and senders across; one that
+    is too wide even there is called ``group 1``, and a line below says what it holds.
+    """
+    labels = list(figure.col_labels or ())
+    if max(map(len, labels)) <= _HEADING or max(map(len, figure.row_labels or ())) > _HEADING:
+        return figure, []
+    long = [label for label in labels if len(label) > _ROW_LABEL]
+    names = {label: f"group {number}" for number, label in enumerate(long, 1)}
+    turned = replace(
+        figure,
+        values=figure.matrix.T,
+        row_labels=[names.get(label, label) for label in labels],
+        col_labels=figure.row_labels,
+        x=figure.y,
+        y=figure.x,
+    )
+    return turned, [f"{name}: {label}" for label, name in names.items()]
 
 
 def path_rows(table: PathTable, room: int | None = None) -> Table:
@@ -48,10 +80,15 @@ def path_rows(table: PathTable, room: int | None = None) -> Table:
         "p": Column("p", align="right"),
         "verdict": Column("verdict"),
     }
+    ticks = table.figure(whole=True).col_labels or ()
+    receivers = [str(name) for name in table.effects.coords["receiver"].values]
+    names = {
+        name: tick if " + " in name else name for name, tick in zip(receivers, ticks, strict=True)
+    }
     rows = [
         [
             each.sender,
-            each.receiver,
+            names[each.receiver],
             each.effect,
             ends(each.interval, digits),
             100 * each.recovered_frac,
@@ -123,10 +160,11 @@ def knockout_words(knockout: Knockout) -> list[str]:
     where = " of the same layers"
     if not knockout.layers_matched:
         where = " of any layers (their own have too few)"
+    low, mean, high = knockout.control_range
+    spread = f" on average ({low:+.{digits}f} to {high:+.{digits}f})" if drawn > 1 else ""
     lines.append(
         f"{drawn} random set{'s' * (drawn > 1)} of {others}{where} "
-        f"move{'s' * (drawn == 1)} it by "
-        f"{knockout.control:.{digits}f} {unit} on average; {knockout.rank} "
+        f"move{'s' * (drawn == 1)} it by {mean:+.{digits}f} {unit}{spread}; {knockout.rank} "
         f"cost{'s' * (knockout.rank == 1)} at least as much: p {knockout.p:.2g} (not below "
         f"{1 / (drawn + 1):.2g})."
     )

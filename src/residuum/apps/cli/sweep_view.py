@@ -22,6 +22,9 @@ MOST_ROWS = 40
 LISTED = 8
 """Cells in the table."""
 
+_OWN_PASSES = 2
+"""Passes of a sweep beside those of its cells: the clean and the corrupt prompts."""
+
 _YIELDING = ("share", "control")
 """Columns left out of a table that is too wide, after the unit."""
 
@@ -44,10 +47,29 @@ def put_map(figure: HeatMap | Panel) -> None:
 
 def put_sure(found: Sweep | PathTable) -> None:
     """Write how sure the effects are, and the warnings."""
-    sure = found.statistics()
-    put_text(f"{str(sure)[0].upper()}{str(sure)[1:]}.")
+    sure, approximation = found.statistics(), getattr(found, "approximation", None)
+    told = str(sure)
+    if hasattr(found, "via"):
+        told = told.replace(" cell", " path", 1)
+    if approximation is not None:
+        told = told.replace(" shown", " predicted", 1)
+    put_text(f"{told[0].upper()}{told[1:]}.")
     for warning in (*found.warnings, *sure.warnings):
         put_text(f"note: {warning}")
+    if approximation is not None:
+        put_text(_predicted(found))
+
+
+def _predicted(found: Sweep | PathTable) -> str:
+    """What to know of a table of predictions."""
+    told = "note: intervals, p and verdicts are those of predicted effects, not of measured ones"
+    exact = int(np.isfinite(found.effects.values).sum()) + _OWN_PASSES
+    if 2 * found.passes >= exact:
+        told += (
+            f"\nnote: the exact sweep takes {exact} forward passes at most, this took "
+            f"{found.passes:.0f}: use --method exact"
+        )
+    return told
 
 
 def table_of(sweep: Sweep, room: int | None = None) -> Table:
@@ -61,7 +83,8 @@ def table_of(sweep: Sweep, room: int | None = None) -> Table:
     columns = _columns(sweep, top)
     rows = [[cell(each) for _, cell in columns.values()] for each in top]
     heads = {name: head for name, (head, _) in columns.items()}
-    return narrowed(heads, rows, "Largest effects", caption_of(sweep, sweep.kind), room)
+    title = "Largest effects" + (", predicted, not measured" * (sweep.approximation is not None))
+    return narrowed(heads, rows, title, caption_of(sweep, sweep.kind), room)
 
 
 def narrowed(
@@ -85,6 +108,8 @@ def narrowed(
     table = Table(list(heads.values()), rows, title=title)
     if _wide(table) > room:
         heads = {**heads, "effect": replace(heads["effect"], unit="")}
+        if "share" in heads:
+            heads["share"] = replace(heads["share"], name="share %", unit="")
         table = replace(table, columns=list(heads.values()))
     for name in _YIELDING:
         if _wide(table) > room and name in names:
@@ -116,7 +141,16 @@ def _columns(sweep: Sweep, top: Sequence[Effect]) -> Cells:
     }
     if sweep.control is None:
         del columns["control"]
+    if sweep.approximation is not None:
+        effect, verdict = columns["effect"], columns["verdict"]
+        columns["effect"] = (replace(effect[0], name="predicted"), effect[1])
+        columns["verdict"] = (verdict[0], lambda each: _of_prediction(each.verdict))
     return columns
+
+
+def _of_prediction(verdict: str) -> str:
+    """The verdict on an effect that was not measured: nothing is shown by it."""
+    return "predicted" if verdict == "shown" else verdict
 
 
 def digits_for(largest: float) -> int:
@@ -190,7 +224,21 @@ def _cut(figure: HeatMap) -> HeatMap:
     from residuum.figures.terminal import columns_that_fit
 
     figure = _keep(figure, 0, MOST_ROWS)
+    if figure.cell_text is not None:
+        return _first(figure, columns_that_fit(figure, width()))
     return _keep(figure, 1, columns_that_fit(figure, width()))
+
+
+def _first(figure: HeatMap, most: int) -> HeatMap:
+    """The first columns of a map of ranks."""
+    texts = figure.cell_text or ()
+    return replace(
+        figure,
+        values=figure.matrix[:, :most],
+        col_labels=(figure.col_labels or ())[:most],
+        cell_text=[line[:most] for line in texts],
+        title=f"{figure.title} (the {min(most, figure.matrix.shape[1])} strongest of each row)",
+    )
 
 
 def _keep(figure: HeatMap, axis: int, most: int) -> HeatMap:

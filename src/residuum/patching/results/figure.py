@@ -28,6 +28,12 @@ STRONGEST = 12
 MOST_MAPS = 144
 """Query-by-key maps drawn at most; of more, those with the largest effects."""
 
+RANKED = "neurons by the size of their effect"
+"""Title of an axis of ranks, the strongest first."""
+
+FEW_MAPS = 4
+"""Query-by-key maps up to this many are drawn with their tokens and colour bars."""
+
 _WIDEST_PANEL = 16
 _PLACES = ("pos", "q_pos", "k_pos")
 _JOINED = ("layer", "head", "neuron", "expert")
@@ -106,8 +112,9 @@ def figure_of(
     placed = next((dim for dim in dims if dim in _PLACES), None)
     if texts is not None and placed is None:
         columns = _fitting(texts, len(columns), across or "site")
+    values, rows = _upwards(grid.values.reshape(len(rows), len(columns)), rows, down)
     return HeatMap(
-        grid.values.reshape(len(rows), len(columns)),
+        values,
         row_labels=rows,
         col_labels=columns,
         x=across or "",
@@ -115,6 +122,11 @@ def figure_of(
         unit=sweep.unit,
         **_words(sweep, title),
     )
+
+
+def _upwards(values: np.ndarray, rows: list[str], down: list[str]) -> tuple[np.ndarray, list[str]]:
+    """The rows as drawn: the first layer at the bottom, as the stream goes up."""
+    return (values[::-1], rows[::-1]) if down[:1] == ["layer"] else (values, rows)
 
 
 def _across(dims: list[str]) -> str | None:
@@ -155,7 +167,10 @@ def _maps(sweep: Drawn, title: str, labels: list[str] | None) -> HeatMap | Panel
         for index in kept
     ]
     if len(figures) == 1:
+        words = {**words, "title": words["title"] if title else _default(sweep, names[0])}
         return HeatMap.from_json({**figures[0].to_json(), **words})
+    if len(figures) <= FEW_MAPS:
+        return Panel(figures, columns=min(2, len(figures)), thumbnails=False, **words)
     last = effects.sizes[others[-1]]
     wide = last if len(others) > 1 and last <= _WIDEST_PANEL and len(kept) == len(names) else 8
     return Panel(figures, columns=min(wide, len(figures)), **words)
@@ -174,12 +189,14 @@ def _strongest(sweep: Drawn, title: str, labels: list[str] | None) -> HeatMap:
         f"The {STRONGEST} largest of {effects.sizes['neuron']} neurons in each row. "
         + words["caption"]
     )
+    largest, labels_up = _upwards(np.take_along_axis(values, order, axis=1), rows, down)
+    texts, _ = _upwards(names[order], rows, down)
     return HeatMap(
-        np.take_along_axis(values, order, axis=1),
-        row_labels=rows,
+        largest,
+        row_labels=labels_up,
         col_labels=[str(rank + 1) for rank in range(order.shape[1])],
-        cell_text=names[order].tolist(),
-        x="neurons by the size of their effect",
+        cell_text=texts.tolist(),
+        x=RANKED,
         y=" × ".join(down),
         unit=sweep.unit,
         **words,
@@ -189,7 +206,6 @@ def _strongest(sweep: Drawn, title: str, labels: list[str] | None) -> HeatMap:
 def _words(sweep: Drawn, title: str) -> dict[str, Any]:
     """Title, caption and what is not shown."""
     words, effects = sweep.words, sweep.effects
-    default = words.title.format(site=sweep.site)
     parts = [
         f"Mean change of {sweep.metric}, towards clean, when this cell alone {words.when} "
         f"({counted(len(sweep.clean), 'pair')})."
@@ -199,7 +215,6 @@ def _words(sweep: Drawn, title: str) -> dict[str, Any]:
     if np.isnan(effects.values).any():
         parts.append("Grey: impossible.")
     if sweep.approximation is not None:
-        default += ", approximated"
         parts.append(f"Not exact: {sweep.approximation}.")
     if sweep.control is not None:
         largest = float(np.nanmax(np.abs(sweep.control.values), initial=0.0))
@@ -207,10 +222,17 @@ def _words(sweep: Drawn, title: str) -> dict[str, Any]:
     sure = str(sweep.statistics())
     parts.append(f"{sure[0].upper()}{sure[1:]}.")
     return {
-        "title": title or default,
+        "title": title or _default(sweep),
         "caption": " ".join(parts),
         "does_not_show": words.does_not_show,
     }
+
+
+def _default(sweep: Drawn, part: str = "") -> str:
+    """The title where none is given; ``part`` is the one layer or head that was swept."""
+    site = f"{sweep.site} ({part})" if part else sweep.site
+    rough = ", approximated" if sweep.approximation is not None else ""
+    return sweep.words.title.format(site=site) + rough
 
 
 def _rows(effects: xr.DataArray, dims: list[str], labels: list[str] | None) -> list[str]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from residuum.core import Address
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -83,6 +85,21 @@ def short_label(dim: str, at: Any) -> str:
     """A coordinate as a tick: ``L3``, ``H2``, ``N512``, ``E1``, a position's number, or a name."""
     letter = {"layer": "L", **_LETTERS}.get(dim, "")
     return f"{letter}{at}"
+
+
+def short_address(address: str) -> str:
+    """An address without its site, as a tick: ``L0H1``, ``L3N512``, ``L2@5``.
+
+    >>> short_address("L0.z[H1]"), short_address("L3.mlp_act[N512]@5"), short_address("L2.mlp_out")
+    ('L0H1', 'L3N512@5', 'L2')
+    """
+    at = Address.parse(address)
+    layer, _, rest = address.partition(".")
+    if at.layer is None:
+        return address
+    part = rest[rest.find("[") + 1 : rest.find("]")] if "[" in rest else ""
+    place = address[address.rfind("@") :] if "@" in rest else ""
+    return f"{layer}{part}{place}"
 
 
 def cell_address(site: str, cell: Mapping[str, Any]) -> str:

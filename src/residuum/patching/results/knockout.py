@@ -11,6 +11,8 @@ import numpy as np
 
 from residuum.core import OptionError, Provenance
 from residuum.core.paths import writing
+from residuum.patching.results.kinds import short_address
+from residuum.patching.results.statistics import counted
 from residuum.runs import bootstrap_mean_interval
 from residuum.runs.arguments import need_text
 
@@ -86,6 +88,14 @@ class Knockout:
         return float(np.abs(self.random_joint.mean(axis=1)).mean())
 
     @property
+    def control_range(self) -> tuple[float, float, float]:
+        """Lowest, mean and highest effect of the random sets, signed; NaN without any."""
+        if not len(self.random_joint):
+            return float("nan"), float("nan"), float("nan")
+        each = self.random_joint.mean(axis=1)
+        return float(each.min()), float(each.mean()), float(each.max())
+
+    @property
     def rank(self) -> int:
         """How many random sets cost at least as much as the chosen components together."""
         return int((self.random_joint.mean(axis=1) <= self.together).sum())
@@ -133,6 +143,8 @@ class Knockout:
     def figure(self, title: str = "") -> Lines:
         """What is lost against the number of components, together and summed one by one.
 
+        Random sets have one size, that of all components: their mean and range go straight across.
+
         Raises:
             OptionError: a title that is no text.
         """
@@ -141,26 +153,54 @@ class Knockout:
         need_text(title, "title")
         ends = [self._interval(values) for values in self.joint]
         band = np.array(ends).T if np.isfinite(ends).all() else (None, None)
+        count = len(self.cells)
         series = [
             Series("together", self.joint.mean(axis=1), *band),
             Series("sum of each alone", np.cumsum(self.singles.mean(axis=1))),
         ]
-        guides = [Guide(y=0.0, label="nothing lost")]
-        if len(self.random_joint):
-            mean = float(self.random_joint.mean())
-            guides.append(Guide(y=mean, label=f"{len(self.random_sets)} random sets, mean"))
+        if self.random_sets:
+            low, mean, high = (np.full(count, end) for end in self.control_range)
+            series.append(Series(f"{self._drawn()} of {count}", mean, low, high))
         return Lines(
-            range(1, len(self.cells) + 1),
+            range(1, count + 1),
             series,
-            x_labels=[f"+ {cell}" for cell in self.cells],
-            x="components knocked out, one after the other",
+            x_labels=self._ticks(),
+            x="knocked out, each with those before it",
             y="effect",
             unit=self.unit,
-            guides=guides,
-            title=title or f"Knocking out {len(self.cells)} components ({self.kind})",
-            caption=f"In order: {', '.join(self.cells)}; {len(self.clean)} pairs.",
+            guides=[Guide(y=0.0)],
+            title=title or f"Knocking out {counted(count, 'component')} ({self.kind})",
+            caption=self._caption(band[0] is not None),
             does_not_show="what the components do, or which others stand in for them.",
         )
+
+    def _drawn(self) -> str:
+        return counted(len(self.random_sets), "random set")
+
+    def _ticks(self) -> list[str]:
+        """The components as ticks, without their site: it is the same for all."""
+        short = [short_address(cell) for cell in self.cells]
+        return [short[0], *(f"+{name}" for name in short[1:])]
+
+    def _caption(self, banded: bool) -> str:
+        """What the lines and bands are."""
+        parts = [
+            f"Mean change of {self.metric}, towards clean, over "
+            f"{counted(len(self.clean), 'pair')}; in order: {', '.join(self.cells)}. Below zero "
+            "(dashed): lost."
+        ]
+        if banded:
+            by = "template" if len(set(self.clusters)) > 1 else "pair"
+            parts.append(f"Band of together: 95 % bootstrap interval of the mean, by {by}.")
+        if self.random_sets:
+            low, mean, high = self.control_range
+            where = "the same layers" if self.layers_matched else "any layers"
+            parts.append(
+                f"{self._drawn()} of {counted(len(self.cells), 'other')} from {where}: mean "
+                f"{mean:+.2g} {self.unit}, the band from the lowest {low:+.2g} to the highest "
+                f"{high:+.2g}; p {self.p:.2g}."
+            )
+        return " ".join(parts)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""

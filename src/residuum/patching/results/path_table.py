@@ -28,10 +28,6 @@ if TYPE_CHECKING:
 
     from residuum.figures import HeatMap
 
-_DOES_NOT_SHOW = (
-    "what the sender does through other parts, nor that the path is needed: backups may exist."
-)
-
 
 @dataclass(frozen=True)
 class PathEffect:
@@ -200,30 +196,24 @@ class PathTable:
         sender, receiver = (self.effects.coords[dim].values for dim in ("sender", "receiver"))
         return str(sender[at[0]]), str(receiver[at[1]])
 
-    def figure(self, title: str = "") -> HeatMap:
+    def figure(self, title: str = "", *, whole: bool = False) -> HeatMap:
         """Senders down, receivers across; colours centred at zero, impossible cells grey.
+
+        Of more than 50 senders or 40 receivers those with the largest effects are drawn, so that
+        each has its label; the caption says so. Where a few effects dwarf the rest the colours end
+        below them, and the caption names them.
+
+        Args:
+            title: of the figure, by default what was done.
+            whole: draw every sender and receiver, even where not every label has room.
 
         Raises:
             OptionError: a title that is no text.
         """
-        from residuum.figures import HeatMap
+        from residuum.patching.results.path_figure import path_map
 
         need_text(title, "title")
-        from_, into = ("clean", "corrupt") if self.direction == "denoise" else ("corrupt", "clean")
-        return HeatMap(
-            self.effects.values,
-            row_labels=[_short(str(name)) for name in self.effects.coords["sender"].values],
-            col_labels=[_short(str(name)) for name in self.effects.coords["receiver"].values],
-            x="receiver",
-            y="sender",
-            unit=self.unit,
-            title=title or f"Path patching: {from_} into {into}",
-            caption="Mean change of the metric, towards clean, when this receiver alone reads what "
-            f"this sender wrote on the {from_} prompt, everything between "
-            + (f"but {', '.join(self.via)} " if self.via else "")
-            + f"held ({len(self.clean)} pairs). Grey: the sender does not lie before the receiver.",
-            does_not_show=_DOES_NOT_SHOW,
-        )
+        return path_map(self, title, whole=whole)
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row for each possible path: ends, effect, recovered_frac, low, high, p, verdict."""
@@ -288,14 +278,3 @@ class PathTable:
 
 def _node(name: str) -> Address:
     return exchanged_at(Address.parse(name))
-
-
-def _short(name: str) -> str:
-    """A node as a tick: ``L2H1``, ``L2H1.q``, ``MLP2``, ``embed``; groups joined by +."""
-    if " + " in name:
-        return "+".join(_short(each) for each in name.split(" + "))
-    address = Address.parse(name)
-    if address.part is not None:
-        slot = f".{address.name[0]}" if address.name.endswith("_in") else ""
-        return f"L{address.layer}H{address.part}{slot}"
-    return name if address.layer is None else f"MLP{address.layer}"

@@ -76,7 +76,9 @@ class SweepStatistics:
 
     def __str__(self) -> str:
         counts = {each: self.count(each) for each in ("shown", "not shown", "undecided")}
-        found = [f"{n} {each}" for each, n in counts.items() if n or each == "shown"]
+        absent = "not shown" if self.clusters >= self.needed else "without any effect"
+        names = {"shown": "shown", "not shown": absent, "undecided": "undecided"}
+        found = [f"{n} {names[each]}" for each, n in counts.items() if n or each == "shown"]
         return (
             f"of {counted(self.cells, 'cell')} {', '.join(found)} at {100 * self.alpha:g} % over "
             f"all together; sign flips of {counted(self.clusters, self.cluster)}, smallest "
