@@ -180,8 +180,8 @@ def test_a_place_that_takes_no_file_is_a_store_error(name: str) -> None:
     for result in (sweep(), table(), knocked):
         with pytest.raises(rz.StoreError) as caught:
             result.save(f"/proc/{name}")
-        assert caught.value.what.startswith("cannot write the file: ")
-        assert caught.value.where == f"/proc/{name}"
+        assert caught.value.what.startswith(f"cannot write /proc/{name}: ")
+        assert caught.value.mend == "give a folder that can be written to and has room"
     with pytest.raises(rz.StoreError, match="is no path"):
         sweep().save("a\0b.csv")
 

@@ -54,7 +54,6 @@ def writing(path: Any) -> Iterator[Path]:
         yield target
     except OSError as error:
         raise StoreError(
-            f"cannot write the file: {error.strerror or error}",
-            mend="give a place that can be written to and has room",
-            where=str(target),
+            f"cannot write {target}: {error.strerror or error}",
+            mend="give a folder that can be written to and has room",
         ) from error
