@@ -81,7 +81,7 @@ def test_neurons_and_patterns(cli: Cli) -> None:
     flags = ("--site", "mlp_act", "--by", "layer,neuron", "--only", "layer=3")
     assert np.array(cli(*IOI, *flags, "--json").json["effects"]).shape == (1, 512)
     shown = cli(*IOI, *flags)
-    assert shown.code == 0 and "columns with the largest" in " ".join(shown.out.split())
+    assert shown.code == 0 and "strongest of each row" in " ".join(shown.out.split())
 
 
 def test_knock_out_chooses_on_one_half(cli: Cli, model: rz.Model, task: rz.Task) -> None:
