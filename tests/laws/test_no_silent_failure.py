@@ -1385,7 +1385,7 @@ ROWS = [
         lambda w: rz.logit_lens(model(), [4, 5], top=3),
         OptionError,
         "unknown option topk of logit_lens",
-        "its options are: top, track",
+        "its options are: site, top, track",
     ),
     Row(
         "task of a number",

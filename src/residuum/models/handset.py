@@ -79,7 +79,8 @@ def handmade_induction(dtype: torch.dtype = torch.float32) -> Any:
             _of_positions(block.attn, generator)
         _previous_token(model.model.blocks[0].attn)
         _induction(model.model.blocks[1].attn)
-    return model.to(dtype).eval()
+    torch.nn.Module.to(model, dtype)
+    return model.eval()
 
 
 def _rows(head: int, size: int = _D_HEAD) -> slice:
