@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from residuum.core import Provenance, TokenError
+from residuum.core.saving import save_result
 from residuum.heads.reading import embedding, index_of, layer_of
-from residuum.heads.saving import save_record
 from residuum.models import final_logits
 from residuum.runs import Model, refuse_unknown, whole_number
 
@@ -146,7 +146,7 @@ class BigramTable:
             OptionError: another suffix.
             StoreError: no path, or a folder that does not exist.
         """
-        save_record(self, path)
+        save_result(self, path)
 
 
 def _listed(best: tuple[tuple[str, float], ...]) -> str:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from residuum.core import OptionError, Provenance
+from residuum.core.saving import save_result
 from residuum.heads.factored import FactoredMatrix
-from residuum.heads.saving import save_record
 from residuum.runs import whole_number
 
 if TYPE_CHECKING:
@@ -254,7 +254,7 @@ class Circuit:
             OptionError: another suffix.
             StoreError: no path, or a folder that does not exist.
         """
-        save_record(self, path)
+        save_result(self, path)
 
 
 def copying_score(matrix: FactoredMatrix) -> float:

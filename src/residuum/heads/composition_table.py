@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from residuum.core import OptionError, Provenance
-from residuum.heads.saving import save_record
+from residuum.core.saving import save_result
 from residuum.runs import shown, whole_number
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ class Composition:
             OptionError: another suffix.
             StoreError: no path, or a folder that does not exist.
         """
-        save_record(self, path)
+        save_result(self, path)
 
 
 def _plain(values: np.ndarray) -> list[list[float | None]]:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from residuum.core import OptionError, Provenance
+from residuum.core.saving import save_result
 from residuum.heads.reading import embedding, index_of, layer_of, unembedding
-from residuum.heads.saving import save_record
 from residuum.heads.stream_wiring import neuron_reader, neuron_writer
 from residuum.runs import Model, refuse_unknown, whole_number
 from residuum.runs.arguments import yes_or_no
@@ -155,7 +155,7 @@ class NeuronReading:
             OptionError: another suffix.
             StoreError: no path, or a folder that does not exist.
         """
-        save_record(self, path)
+        save_result(self, path)
 
 
 def neuron(
@@ -193,7 +193,8 @@ def neuron(
 
     >>> import residuum as rz
     >>> from residuum import heads
-    >>> reading = heads.neuron(rz.load("microworld", check=False), 0, 5, ["Mary went to the store ."])
+    >>> model = rz.load("microworld", check=False)
+    >>> reading = heads.neuron(model, 0, 5, ["Mary went to the store ."])
     >>> len(reading.reads), reading.drives[0].prompt
     (8, 0)
     """

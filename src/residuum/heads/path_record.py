@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from residuum.core import Provenance
+from residuum.core.saving import save_result
 from residuum.heads.reading import index_of
-from residuum.heads.saving import save_record
 from residuum.runs import whole_number
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ class PathExpansion:
             OptionError: another suffix.
             StoreError: no path, or a folder that does not exist.
         """
-        save_record(self, path)
+        save_result(self, path)
 
 
 def _rows(constants: dict[str, Tensor]) -> list[Tensor]:

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from residuum.core import AddressError, OptionError, Provenance
+from residuum.core.saving import save_result
 from residuum.heads.circuits import ov, qk
 from residuum.heads.factored import FactoredMatrix
 from residuum.heads.reading import embedding, head_of, index_of, norm_map, unembedding
-from residuum.heads.saving import save_record
 from residuum.runs import (
     Model,
     bootstrap_mean_intervals,
@@ -191,7 +191,7 @@ class SkipTrigrams:
             OptionError: another suffix.
             StoreError: no path, or a folder that does not exist.
         """
-        save_record(self, path)
+        save_result(self, path)
 
 
 def skip_trigrams(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from residuum.core import Address, AddressError, OptionError, Provenance
+from residuum.core.saving import save_result
 from residuum.heads.factored import FactoredMatrix
 from residuum.heads.reading import (
     NormMap,
@@ -25,7 +26,6 @@ from residuum.heads.reading import (
     wide,
     write_gain,
 )
-from residuum.heads.saving import save_record
 from residuum.models import Layer
 from residuum.runs import Model, need_model, refuse_unknown
 from residuum.runs.arguments import yes_or_no
@@ -138,7 +138,7 @@ class VirtualWeights:
             OptionError: another suffix.
             StoreError: no path, or a folder that does not exist.
         """
-        save_record(self, path)
+        save_result(self, path)
 
 
 def virtual_weights(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from residuum.core import AddressError, OptionError, Provenance
-from residuum.lenses.result_file import save_result
+from residuum.core.saving import save_result
 from residuum.models.weights import output_heads
 from residuum.runs import Model, need_model, shown
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from residuum.core import Provenance
-from residuum.lenses.result_file import plain, save_result
+from residuum.core.saving import save_result
+from residuum.lenses.result_file import plain
 from residuum.runs import bootstrap_mean_intervals
 
 if TYPE_CHECKING:

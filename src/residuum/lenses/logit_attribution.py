@@ -11,8 +11,9 @@ import numpy as np
 import xarray as xr
 
 from residuum.core import OptionError, Provenance
+from residuum.core.saving import save_result
 from residuum.lenses.attribution_figure import draw, example_mean
-from residuum.lenses.result_file import plain, save_result
+from residuum.lenses.result_file import plain
 from residuum.runs import bootstrap_mean_intervals, shown, whole_number
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from residuum.core import SILENT, OptionError, Progress, Provenance
 from residuum.core.progress import track
+from residuum.core.saving import save_result
 from residuum.lenses.final_norm import need_sum
-from residuum.lenses.result_file import plain, save_result
+from residuum.lenses.result_file import plain
 from residuum.models import Batch, Layer
 from residuum.runs import Model, Run, Task, need_model, refuse_unknown, shown, whole_number
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from residuum.core import OptionError, Provenance
-from residuum.lenses.result_file import plain, save_result
+from residuum.core.saving import save_result
+from residuum.lenses.result_file import plain
 from residuum.runs import shown
 
 if TYPE_CHECKING:

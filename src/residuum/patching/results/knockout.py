@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from residuum.core import OptionError, Provenance
-from residuum.core.paths import writing
+from residuum.core import Provenance
+from residuum.core.saving import save_result
 from residuum.patching.results.kinds import short_address
 from residuum.patching.results.statistics import counted
 from residuum.runs import bootstrap_mean_interval
@@ -235,15 +234,4 @@ class Knockout:
             StoreError: no path, a folder, a file in a folder that does not exist or cannot be
                 written to.
         """
-        with writing(path) as path:
-            if path.suffix == ".json":
-                path.write_text(json.dumps(self.to_json(), indent=1))
-            elif path.suffix == ".csv":
-                self.to_dataframe().to_csv(path, index=False)
-            elif path.suffix in (".html", ".svg", ".png"):
-                self.figure().save(path)
-            else:
-                raise OptionError(
-                    f"cannot save a knockout as {path.suffix or 'a file without suffix'!r}",
-                    mend="use .json, .csv, .html, .svg or .png",
-                )
+        save_result(self, path, "a knockout")

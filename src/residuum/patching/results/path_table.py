@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from residuum.core import Address, OptionError, Provenance
-from residuum.core.paths import writing
+from residuum.core.saving import save_result
 from residuum.patching.paths.nodes import exchanged_at
 from residuum.patching.results.statistics import (
     ClusterBy,
@@ -262,18 +261,7 @@ class PathTable:
             StoreError: no path, a folder, a file in a folder that does not exist or cannot be
                 written to.
         """
-        with writing(path) as path:
-            if path.suffix == ".json":
-                path.write_text(json.dumps(self.to_json(), indent=1), encoding="utf-8")
-            elif path.suffix == ".csv":
-                self.to_dataframe().to_csv(path, index=False)
-            elif path.suffix in (".html", ".svg", ".png"):
-                self.figure().save(path)
-            else:
-                raise OptionError(
-                    f"cannot save a table of paths as {path.suffix or 'a file without suffix'!r}",
-                    mend="use .json, .csv, .html, .svg or .png",
-                )
+        save_result(self, path, "a table of paths")
 
 
 def _node(name: str) -> Address:

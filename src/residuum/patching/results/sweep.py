@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from residuum.core import OptionError, Provenance
-from residuum.core.paths import writing
+from residuum.core.saving import save_result
 from residuum.patching.results.kinds import KINDS, Kind, cell_address, coordinates
 from residuum.patching.results.statistics import (
     ClusterBy,
@@ -318,18 +317,7 @@ class Sweep:
             StoreError: no path, a folder, a file in a folder that does not exist or cannot be
                 written to.
         """
-        with writing(path) as path:
-            if path.suffix == ".json":
-                path.write_text(json.dumps(self.to_json(), indent=1))
-            elif path.suffix == ".csv":
-                self.to_dataframe().to_csv(path, index=False)
-            elif path.suffix in (".html", ".svg", ".png"):
-                self.figure().save(path)
-            else:
-                raise OptionError(
-                    f"cannot save a sweep as {path.suffix or 'a file without suffix'!r}",
-                    mend="use .json, .csv, .html, .svg or .png",
-                )
+        save_result(self, path, "a sweep")
 
 
 def _largest(values: xr.DataArray) -> float:
