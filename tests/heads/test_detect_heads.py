@@ -124,6 +124,18 @@ def test_not_fooled_by_a_fixed_offset() -> None:
     assert any("same places" in note for note in table.notes)
 
 
+def test_not_fooled_where_tokens_come_back_by_chance_too() -> None:
+    """Blocks with repeated letters: chance places differ between prompts, the offset does not."""
+    model = rz.load(by_position())
+    generator = torch.Generator().manual_seed(1)
+    drawn = torch.randint(0, LETTERS, (32, PERIOD), generator=generator)
+    fixed = torch.cat([drawn[:, -1:], drawn.repeat(1, 4)], 1)
+    table = detect_heads(model, prompts=fixed, n=32)
+    assert table.scores["text.induction"].values[0, 0] > 0.3
+    assert not table.of_type("induction", confirmed=False)
+    assert any("same places" in note for note in table.notes)
+
+
 def test_it_finds_induction_where_positions_vary(handmade: Any) -> None:
     """The same prompts-of-one's-own path names the head when periods differ."""
     ids = random_repeats(handmade, 24, seed=9).ids

@@ -208,7 +208,7 @@ def _notes(scores: dict[str, HeadScore], prefix: str) -> list[str]:
         return ["no token of the prompts comes back: nothing is said about induction on them"]
     if not np.isfinite(induction.null).any():
         return [
-            "all prompts repeat at the same places: position alone would score as induction, so "
+            "the prompts repeat at the same places: position alone would score as induction, so "
             "no head is called induction or duplicate-token on them"
         ]
     return []

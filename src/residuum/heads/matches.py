@@ -8,6 +8,10 @@ import torch
 from torch import Tensor
 
 
+_SHARED = 0.25
+"""Share of another prompt's places that may be a prompt's own."""
+
+
 @dataclass(frozen=True, eq=False)
 class Matches:
     """Places in a batch of prompts, from the token ids alone.
@@ -25,8 +29,17 @@ class Matches:
     has: Tensor
 
     def of_others(self, shift: int) -> tuple[Tensor, Tensor]:
-        """Duplicate and induction places of another prompt, less this prompt's own."""
-        return tuple(each.roll(shift, 0) & ~each for each in (self.duplicate, self.induction))  # type: ignore[return-value]
+        """Duplicate and induction places of another prompt, less this prompt's own.
+
+        None at all where many of them are this prompt's own too: prompts that repeat at a shared
+        distance have only chance repeats left, and these are no null for attention by position.
+        """
+        found = []
+        for own in (self.duplicate, self.induction):
+            other = own.roll(shift, 0)
+            shared = (other & own).flatten(1).sum(1) / other.flatten(1).sum(1).clamp_min(1)
+            found.append(other & ~own & (shared <= _SHARED)[:, None, None])
+        return found[0], found[1]
 
 
 def find_matches(ids: Tensor) -> Matches:
