@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-
 _SHARED = 0.25
 """Share of another prompt's places that may be a prompt's own."""
 
