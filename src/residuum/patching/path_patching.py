@@ -135,23 +135,22 @@ def _outcome(
     )
     blocks = path_blocks(grid, len(task), sizes.rows)
 
-    def found(forked: bool) -> Outcome:
+    def work(forked: bool) -> PathWork:
         worker = ForkedPathWorker if forked else NaivePaths
-        work = PathWork(task, measure.name, grid, direction, blocks, sizes.tokens, worker, forked)
-        return _computed(model, work, means)
+        return PathWork(task, measure.name, grid, direction, blocks, sizes.tokens, worker, forked)
 
     why = ""
     if means.engine != "naive":
-        probe = PathWork(task, measure.name, grid, direction, blocks, 1, ForkedPathWorker, True)
-        why = why_not(model, grid, probe.prompts(blocks[0])[1])
+        forked = work(True)
+        why = why_not(model, grid, forked.prompts(blocks[0])[1])
         if not why:
             try:
-                return found(True)
+                return _computed(model, forked, means)
             except CannotFork as reason:
                 why = str(reason)
     if means.engine == "forked":
         raise OptionError(f"these paths cannot be forked: {why}", mend="use engine='auto'")
-    return replace(found(False), why=why)
+    return replace(_computed(model, work(False), means), why=why)
 
 
 def _computed(model: Model, work: PathWork, means: Means) -> Outcome:

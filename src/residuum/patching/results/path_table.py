@@ -142,7 +142,7 @@ class PathTable:
     ) -> SweepStatistics:
         """Interval, joint p and verdict of every path; computed once for each set of arguments.
 
-        Arguments and result as of :meth:`residuum.patching.sweep.Sweep.statistics`.
+        Arguments and result as of :meth:`residuum.patching.results.sweep.Sweep.statistics`.
 
         Raises:
             OptionError: an option out of range.

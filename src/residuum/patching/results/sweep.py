@@ -180,8 +180,8 @@ class Sweep:
             seed: of both.
 
         Returns:
-            See :class:`residuum.patching.statistics.SweepStatistics`. Cells whose effects stay
-            within rounding (8 units of the last place of the largest metric value, in the model's
+            See :class:`residuum.patching.results.statistics.SweepStatistics`. Cells whose effects
+            stay within rounding (8 units of the last place of the largest metric value, in the model's
             dtype) count as zero.
 
         Raises:
