@@ -181,8 +181,8 @@ class Sweep:
 
         Returns:
             See :class:`residuum.patching.results.statistics.SweepStatistics`. Cells whose effects
-            stay within rounding (8 units of the last place of the largest metric value, in the model's
-            dtype) count as zero.
+            stay within rounding (8 units of the last place of the largest metric value, in the
+            model's dtype) count as zero.
 
         Raises:
             OptionError: an option out of range.
