@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from residuum.figures import Fold, HeatMap, Lines, Panel, Series, Table, page
+from residuum.figures.palette import CATEGORIES
 
 CHROMIUM = shutil.which("chromium")
 REQUIRED = os.environ.get("RESIDUUM_REQUIRE_BROWSER", "") not in ("", "0")
@@ -141,3 +142,64 @@ def test_thumbnails_open_tables_sort_and_series_hide(tmp_path):
     assert found["inside"] == "1"
     assert found["order"] == ["b", "a", "c"]
     assert found["tip"] == ["x: 1", "two: 3"]
+
+
+SHEET = """
+      const parts = {};  // what is saved, caught before it becomes a blob: reading one takes time
+      window.Blob = function (texts, { type }) { parts[type] = texts.join(""); };
+      URL.createObjectURL = () => "#";
+      for (const button of document.querySelectorAll(".rz-tools button")) {
+        if (button.textContent !== "PNG") button.click();
+      }
+      const sheet = new DOMParser().parseFromString(parts["image/svg+xml"], "image/svg+xml");
+      document.body.append(document.importNode(sheet.documentElement, true));
+      const drawn = document.body.lastElementChild, edge = drawn.getBoundingClientRect();
+      const texts = [...drawn.querySelectorAll("text")];"""
+
+
+def test_names_are_read_and_the_key_lists_them(tmp_path):
+    figure = HeatMap(
+        [[0, 1], [1, 2]], ["L1", "L0"], ["H0", "H1"], x="head", y="layer", title="T",
+        scale="categorical", categories=("none", "induction", "sink", "absent"),
+        unsure=[[False, True], [False, False]], unsure_name="not confirmed",
+        cell_text=[["", "ind?"], ["ind", "sink"]],
+    )  # fmt: skip
+    script = (
+        """
+      const stage = document.querySelector(".rz-stage");
+      found.tips = [];
+      for (const name of ["Right", "Right", "Down"]) {
+        key(stage, "Arrow" + name);
+        found.tips.push(tipText());
+      }"""
+        + SHEET
+        + """
+      found.texts = texts.map((text) => text.textContent);
+      found.csv = parts["text/csv"];
+      found.fills = [...drawn.querySelectorAll("rect")].map((rect) => rect.getAttribute("fill"));
+      found.hatch = drawn.querySelectorAll("polyline").length;"""
+    )
+    found = observe(page("p", [figure]), script, tmp_path)
+    assert [tip[0] for tip in found["tips"]] == ["none", "induction (not confirmed)", "sink"]
+    assert found["csv"].split("\r\n")[1:3] == ["L1,none,induction?", "L0,induction,sink"]
+    key = [text for text in found["texts"] if text in ("none", "induction", "absent")]
+    assert key == ["none", "induction"] and "not confirmed" in found["texts"]
+    for name in (1, 2):
+        assert CATEGORIES["light"][name] in found["fills"]
+    assert found["hatch"] > 4 + 3  # lines of the hatched cell, beside the frames of the key
+
+
+@pytest.mark.parametrize("count", [5, 40])
+def test_the_ends_of_an_axis_are_not_cut(count, tmp_path):
+    """Five labels stand level, forty are turned and thinned out; first and last are there."""
+    labels = [f"after checkpoint {i}" for i in range(count)]
+    figure = Lines(range(count), [Series("s", range(count))], x_labels=labels)
+    measured = """
+      found.out = texts.map((text) => text.getBoundingClientRect())
+        .filter((box) => box.right > edge.right + 0.5 || box.left < edge.left - 0.5).length;
+      found.texts = texts.map((text) => text.textContent);"""
+    found = observe(page("p", [figure]), SHEET + measured, tmp_path)
+    assert found["out"] == 0, found["texts"]
+    assert found["texts"][-1].startswith(labels[-1][:9])
+    shown = [text for text in found["texts"] if text.startswith("after")]
+    assert 4 < len(shown) <= count and shown[0] == labels[0][: len(shown[0]) - 1] + shown[0][-1]

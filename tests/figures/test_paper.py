@@ -4,10 +4,13 @@ import xml.etree.ElementTree as ElementTree
 import matplotlib as mpl
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from residuum.figures import HeatMap, Panel
 from residuum.figures.palette import NAN_COLOUR, STOPS, colours, fractions, ink_on, rgb
+from residuum.figures.paper import every
 
 
 def luminance(colour):
@@ -75,6 +78,25 @@ def test_text_on_cells_has_contrast(scale, theme):
     for colour in colours(np.linspace(-1, 1, 41), scale, -1.0, 1.0, theme):
         pair = sorted([luminance(colour), luminance(rgb(ink_on(colour)))])
         assert (pair[1] + 0.05) / (pair[0] + 0.05) >= 4.0
+
+
+@given(st.integers(1, 300), st.integers(1, 60))
+def test_labels_are_evenly_spaced_with_both_ends(count, room):
+    shown = every(count, room)
+    steps = np.diff(shown)
+    assert shown[0] == 0 and 1 <= len(shown) <= max(room, 1)
+    if room > 1:
+        assert shown[-1] == count - 1
+    if len(shown) > 2:
+        assert len(set(steps[:-1])) == 1 and steps[-1] >= steps[0]
+        assert steps[0] == -(-(count - 1) // (room - 1))  # no more is dropped than has to be
+
+
+def test_both_ends_of_a_long_axis_are_labelled():
+    names = [f"layer {i}" for i in range(100)]
+    text = HeatMap(np.eye(100), names, names).svg()
+    assert all(text.count(f"<!-- layer {i} -->") == 2 for i in (0, 99))
+    assert "<!-- layer 1 -->" not in text
 
 
 def test_a_panel_of_many_heads_fits_a_page():

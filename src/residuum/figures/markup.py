@@ -14,7 +14,16 @@ import numpy as np
 
 from residuum.figures import palette
 
-SCRIPTS = ("pen.js", "shell.js", "heatmap.js", "lines.js", "bars.js", "tables.js", "start.js")
+SCRIPTS = (
+    "pen.js",
+    "shell.js",
+    "categories.js",
+    "heatmap.js",
+    "lines.js",
+    "bars.js",
+    "tables.js",
+    "start.js",
+)
 
 
 def escape(text: object) -> str:
@@ -71,6 +80,8 @@ def runtime() -> str:
     colours = {
         "stops": palette.STOPS,
         "nan": palette.NAN_COLOUR,
+        "categories": palette.CATEGORIES,
+        "tint": palette.TINT,
         "series": palette.SERIES,
         "dashes": palette.DASHES,
         "positive": palette.POSITIVE,

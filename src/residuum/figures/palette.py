@@ -1,12 +1,15 @@
 """The palettes, once for every medium: page, paper and terminal.
 
-Two scales, each with a light and a dark variant that end where their background is:
+Three scales, each with a light and a dark variant that end where their background is:
 
 * ``diverging``: centred at zero. Positive is **blue**, negative is **orange**, zero takes the
   colour of the background. Blue and orange stay apart in the common forms of colour blindness.
 * ``sequential``: background colour at the low end, lightness strictly monotonic.
+* ``categorical``: names without an order. The first is "none of them" and takes the colour of the
+  background; the others stay apart in the common forms of colour blindness, and come in two
+  strengths: full where they are sure, a tint, to be hatched, where they are not.
 
-NaN, an impossible cell, is grey in both.
+NaN, an impossible cell, is grey in all.
 """
 
 from __future__ import annotations
@@ -17,9 +20,11 @@ from typing import Literal
 import numpy as np
 
 Scale = Literal["diverging", "sequential"]
+MapScale = Literal["diverging", "sequential", "categorical"]
 Theme = Literal["light", "dark"]
 
 SCALES: tuple[str, ...] = ("diverging", "sequential")
+MAP_SCALES: tuple[str, ...] = (*SCALES, "categorical")
 
 STOPS: dict[str, dict[str, tuple[str, ...]]] = {
     "diverging": {
@@ -36,6 +41,14 @@ STOPS: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }  # fmt: skip
 NAN_COLOUR: dict[str, str] = {"light": "#d5d8dd", "dark": "#3b4049"}
+CATEGORIES: dict[str, tuple[str, ...]] = {
+    "light": ("#f8f8f6", "#2523e2", "#f59d00", "#730d75", "#45b1ce", "#116e5a", "#dabf72",
+              "#bf3d0d", "#98b596"),
+    "dark": ("#20242b", "#436bde", "#f3a91c", "#93539e", "#74dff0", "#6bc583", "#f3e883",
+             "#ff4746", "#a399a5"),
+}  # fmt: skip
+TINT = 0.28
+"""Share of its full colour that an unsure category keeps; the rest is the background's."""
 SERIES: dict[str, tuple[str, ...]] = {
     "light": ("#0a66b0", "#c9510c", "#0b7a5c", "#a2437f", "#6b5bc2", "#8a6d00", "#555c66"),
     "dark": ("#5aa9e6", "#f79a4b", "#4cc2a0", "#e58fc3", "#a99cf0", "#d9bd4a", "#aab2bd"),
@@ -92,6 +105,25 @@ def colours(
     mixed = stops[lower] * (1 - part) + stops[lower + 1] * part
     mixed[~finite] = rgb(NAN_COLOUR[theme])
     return np.rint(mixed).astype(np.uint8)
+
+
+def category_colours(
+    indices: np.ndarray, unsure: np.ndarray | None = None, theme: Theme = "light"
+) -> np.ndarray:
+    """Return the colour of each category as bytes ``[..., 3]``; NaN gets the grey.
+
+    Args:
+        indices: whole numbers, or NaN.
+        unsure: True where the category gets its tint.
+        theme: light or dark.
+    """
+    stops = np.array([rgb(stop) for stop in CATEGORIES[theme]], dtype=np.float64)
+    finite = np.isfinite(indices)
+    found = stops[np.where(finite, indices, 0).astype(int)]
+    if unsure is not None:
+        found[unsure] = TINT * found[unsure] + (1 - TINT) * stops[0]
+    found[~finite] = rgb(NAN_COLOUR[theme])
+    return np.rint(found).astype(np.uint8)
 
 
 def ink_on(colour: Sequence[int] | np.ndarray) -> str:

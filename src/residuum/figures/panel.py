@@ -79,7 +79,7 @@ class Panel(Figure):
 
     def _keys(self) -> set[tuple[str, float, float, str]]:
         """Return the colour scales that the thumbnails use."""
-        maps = [figure for figure in self.figures if isinstance(figure, HeatMap)]
+        maps = [f for f in self.figures if isinstance(f, HeatMap) and not f.categorical]
         return {(m.scale, *m.colour_range(), m.unit) for m in maps} if self.thumbnails else set()
 
     def _legend(self) -> str:

@@ -131,13 +131,35 @@ def scale_axis(axis: Axis, scale: str) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def every(count: int, room: int) -> range:
-    """Return the indices to label so that at most ``room`` of ``count`` are."""
-    return range(0, count, max(1, -(-count // max(1, room))))
+def every(count: int, room: int) -> list[int]:
+    """Return the indices to label: evenly spaced, the first and the last among them.
+
+    Args:
+        count: how many there are.
+        room: how many labels fit side by side. The one before the last is left out where it would
+            stand closer to it than the others do to each other.
+
+    >>> every(10, 4)
+    [0, 3, 6, 9]
+    >>> every(12, 4)
+    [0, 4, 11]
+    """
+    if count <= max(room, 1):
+        return list(range(count))
+    if room < 2:
+        return [0]
+    stride = -(-(count - 1) // (room - 1))
+    shown = list(range(0, count - 1, stride))
+    while len(shown) > 1 and count - 1 - shown[-1] < stride:
+        shown.pop()
+    return [*shown, count - 1]
 
 
 def label_ticks(axes: Axes, rows: Sequence[str], cols: Sequence[str], inches: Any) -> None:
-    """Label rows and columns, skipping, cutting and turning labels so that none overlap."""
+    """Label rows and columns, with the stride that the space asks for, so that none overlap.
+
+    Long labels are cut and turned; where not all fit, evenly spaced ones stay, with both ends.
+    """
     shown_rows = every(len(rows), int(inches[1] / 0.13))
     axes.set_yticks(list(shown_rows), [plain(shorten(rows[i], 18)) for i in shown_rows])
     widest = max((min(len(col), 14) for col in cols), default=1)
@@ -149,11 +171,6 @@ def label_ticks(axes: Axes, rows: Sequence[str], cols: Sequence[str], inches: An
         axes.set_xticks(list(shown_cols), texts)
     else:
         axes.set_xticks(list(shown_cols), texts, rotation=45, ha="right", rotation_mode="anchor")
-
-
-def image(values: np.ndarray, scale: str, low: float, high: float) -> np.ndarray:
-    """Return the RGB picture of a matrix in the light palette."""
-    return palette.colours(values, scale, low, high, "light")
 
 
 def colour_bar(area: SubFigure, axes: Axes, scale: str, low: float, high: float, unit: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from residuum.figures import palette
+from residuum.figures import categories, palette
 from residuum.figures.heatmap import HeatMap
 from residuum.figures.paper import shorten
 from residuum.figures.table import Table
@@ -68,7 +68,7 @@ def terminal_heatmap(heatmap: HeatMap, width: int | None = None, colour: bool | 
     cells = _cells(heatmap)
     count = columns_that_fit(heatmap, room)
     heads = [_fitted(label, wide - 1) for label in (heatmap.col_labels or ())[:count]]
-    paint = palette.colours(heatmap.matrix, heatmap.scale, *heatmap.colour_range())
+    paint = heatmap.colours()
     text = Text(no_wrap=True, overflow="crop")
     if heatmap.title:
         text.append(heatmap.title + "\n", style="bold")
@@ -102,6 +102,9 @@ def _widths(heatmap: HeatMap) -> tuple[int, int]:
 
 def _cells(heatmap: HeatMap) -> list[list[str]]:
     """Return what stands in each cell: its text, if it has one, and its value."""
+    if heatmap.categorical:
+        texts = heatmap.cell_text or categories.texts(heatmap)
+        return [[_fitted(text.strip(), 16) for text in row] for row in texts]
     numbers = [[_number(value) for value in line] for line in heatmap.matrix]
     if heatmap.cell_text is None:
         return numbers
@@ -128,7 +131,8 @@ def wants_colour() -> bool:
 
 def _footer(heatmap: HeatMap, shown: int, room: int) -> str:
     low, high = heatmap.colour_range()
-    parts = [f"{low:.3g} to {high:.3g} {heatmap.unit}".rstrip()]
+    scale = f"{low:.3g} to {high:.3g} {heatmap.unit}".rstrip()
+    parts = [categories.describe(heatmap) if heatmap.categorical else scale]
     if heatmap.y or heatmap.x:
         named = {"rows": heatmap.y, "columns": heatmap.x}
         parts.append(", ".join(f"{what}: {name}" for what, name in named.items() if name))

@@ -8,8 +8,9 @@ function heatmapChart(data) {
   const rowNames = data.rows.map(shownLabel), colNames = data.cols.map(shownLabel);
   const unit = data.unit ? ` ${data.unit}` : "";
   const painted = {};
+  const key = data.categories ? categoryKey(data, values) : null;
 
-  const bytesFor = (theme) => (painted[theme.name] ??= paint(values, data, theme.name));
+  const bytesFor = (theme) => (painted[theme.name] ??= key ? key.bytes(theme.name) : paint(values, data, theme.name));
 
   function layout(width, { compact = false, title = "" } = {}) {
     if (compact) {
@@ -17,9 +18,9 @@ function heatmapChart(data) {
       return { width, height, compact, x: 0, y: 0, w: width, h: height };
     }
     const rowRoom = Math.min(Math.max(...rowNames.map((n) => measure(n, LABEL))), Math.min(170, width * 0.3));
-    const barTicks = ticks(data.low, data.high, rows < 4 ? 2 : 5);
+    const barTicks = key ? [] : ticks(data.low, data.high, rows < 4 ? 2 : 5);
     const barRoom = Math.max(...barTicks.map((t) => measure(number(t), LABEL)));
-    const right = 18 + 12 + 8 + barRoom + (data.unit ? 20 : 4);
+    const right = key ? 18 + key.width : 18 + 12 + 8 + barRoom + (data.unit ? 20 : 4);
     const colWide = Math.min(Math.max(...colNames.map((n) => measure(n, LABEL))), 120);
     let left = rowRoom + 10 + (data.y ? 20 : 0);
     const least = data.text ? 46 : 2;
@@ -36,7 +37,7 @@ function heatmapChart(data) {
     const below = turned ? colWide * 0.71 + 16 : 22;
     const w = cell * cols, h = high * rows;
     return {
-      width: Math.ceil(Math.max(left + w + right, 120)), height: Math.ceil(top + Math.max(h, 72) + below + (data.x ? 20 : 2)),
+      width: Math.ceil(Math.max(left + w + right, 120)), height: Math.ceil(top + Math.max(h + below + (data.x ? 20 : 2), key ? key.height + 4 : 74 + below + (data.x ? 18 : 0))),
       x: left, y: top, w, h, cell, high, rowRoom, colWide, turned, below, barTicks, right,
     };
   }
@@ -46,10 +47,12 @@ function heatmapChart(data) {
     pen.cells(plan.x, plan.y, plan.w, plan.h, rows, cols, bytes);
     if (plan.compact) return;
     if (Math.min(plan.cell, plan.high) >= 13) drawGrid(pen, plan, theme);
+    if (key) key.hatchCells(pen, (at) => box(plan, at), theme);
     if (data.text) drawText(pen, plan, bytes);
     drawRowNames(pen, plan, theme);
     drawColNames(pen, plan, theme);
-    drawBar(pen, plan, theme);
+    if (key) key.draw(pen, plan.x + plan.w + 18, plan.y, theme);
+    else drawBar(pen, plan, theme);
     if (data.x) pen.text(plan.x + plan.w / 2, plan.y + plan.h + plan.below + 8, data.x, theme.faint, { anchor: "middle" });
     if (data.y) pen.text(10, plan.y + plan.h / 2, data.y, theme.faint, { anchor: "middle", turn: -90 });
   }
@@ -62,21 +65,20 @@ function heatmapChart(data) {
   function drawText(pen, plan, bytes) {
     data.text.forEach((line, r) => line.forEach((text, c) => {
       const shown = ellipsis(shownLabel(text), 10.5, plan.cell - 6);
-      const ink = inkOn(bytes, 3 * (r * cols + c));
+      const at = 3 * (r * cols + c), ink = inkOn(bytes, at), wide = measure(shown, 10.5) + 6;
+      if (key?.hatched(r * cols + c)) pen.rect(plan.x + (c + 0.5) * plan.cell - wide / 2, plan.y + (r + 0.5) * plan.high - 7, wide, 14, hex(bytes, at));
       pen.text(plan.x + (c + 0.5) * plan.cell, plan.y + (r + 0.5) * plan.high, shown, ink, { size: 10.5, anchor: "middle" });
     }));
   }
 
   function drawRowNames(pen, plan, theme) {
-    const step = Math.ceil(13 / plan.high);
-    for (let r = 0; r < rows; r += step) {
+    for (const r of spread(rows, Math.ceil(13 / plan.high))) {
       pen.text(plan.x - 6, plan.y + (r + 0.5) * plan.high, ellipsis(rowNames[r], LABEL, plan.rowRoom), theme.ink, { size: LABEL, anchor: "end" });
     }
   }
 
   function drawColNames(pen, plan, theme) {
-    const step = plan.turned ? Math.ceil(18 / plan.cell) : 1;
-    for (let c = 0; c < cols; c += step) {
+    for (const c of spread(cols, plan.turned ? Math.ceil(18 / plan.cell) : 1)) {
       const x = plan.x + (c + 0.5) * plan.cell, y = plan.y + plan.h;
       const name = ellipsis(colNames[c], LABEL, plan.turned ? 120 : plan.cell);
       if (plan.turned) pen.text(x + 3, y + 8, name, theme.ink, { size: LABEL, anchor: "end", turn: -45 });
@@ -126,14 +128,15 @@ function heatmapChart(data) {
   function lines(at) {
     const row = data.rows[Math.floor(at / cols)], col = data.cols[at % cols];
     const value = values[at];
-    const shown = Number.isNaN(value) ? "no value possible here" : `${number(value, 5)}${unit}`;
+    const sure = () => (key ? key.name(at).replace(/\?$/, ` (${data.unsureName})`) : `${number(value, 5)}${unit}`);
+    const shown = Number.isNaN(value) ? "no value possible here" : sure();
     const text = data.text ? [`“${data.text[Math.floor(at / cols)][at % cols]}”`] : [];
     return [shown, ...text, `${data.y || "row"}: ${row}`, `${data.x || "column"}: ${col}`];
   }
 
   function csv() {
     const head = [`${data.y || "row"} \\ ${data.x || "column"}`, ...data.cols];
-    const cell = (r, c) => exact(values[r * cols + c]);
+    const cell = (r, c) => (key ? key.name(r * cols + c) : exact(values[r * cols + c]));
     return [head, ...data.rows.map((name, r) => [name, ...data.cols.map((_, c) => cell(r, c))])];
   }
 

@@ -34,14 +34,23 @@ function linesChart(data) {
     const yTicks = data.yScale === "log" ? powers(low, high) : ticks(low, high, compact ? 2 : 5);
     const value = (t) => (data.yScale === "log" ? 10 ** t : t);
     const room = Math.max(...yTicks.map((t) => measure(number(value(t), 3), 11)), 8);
-    const x = room + 12 + (yTitle && !compact ? 22 : 0), top = title ? 36 : 10;
+    const least = room + 12 + (yTitle && !compact ? 22 : 0), top = title ? 36 : 10;
     const legend = title && series.length > 1 ? 20 : 0;
-    const wide = Math.min(width, 980), w = wide - x - 16;
+    const wide = Math.min(width, 980);
     const spaced = data.labels ? Math.max(...data.labels.map((l) => measure(l, 11))) + 10 : 0;
-    const turned = data.labels && (spaced * xs.length > w) && spaced > 34;
+    const turned = data.labels && (spaced * xs.length > wide - least - 16) && spaced > 34;
+    const [before, after] = compact ? [0, 0] : overhang(turned, wide - least - 16);
+    const x = Math.max(least, before), w = Math.max(wide - x - Math.max(16, after), 60);
     const below = compact ? 4 : (turned ? Math.min(spaced, 100) * 0.71 + 14 : 24) + (data.x ? 20 : 0);
     const h = compact ? wide * 0.55 : Math.max(190, Math.min(320, wide * 0.42));
     return { width: wide, height: top + legend + h + below, compact, x, y: top + legend, w, h, low, high, yTicks, value, below, legend, turned };
+  }
+
+  // Pixels that the first and the last label need beyond their ticks.
+  function overhang(turned, w) {
+    const names = data.labels ?? xTicks({ x: 0, w, turned }).map(([, name]) => name);
+    const [head, tail] = [names[0] ?? "", names[names.length - 1] ?? ""].map((name) => measure(name, 11));
+    return turned ? [Math.min(head, 100) * 0.71, 16] : [head / 2, tail / 2 + 2];
   }
 
   const first = fx(xs[0]), span = Math.max(fx(xs[xs.length - 1]) - first, 1e-12);
@@ -80,7 +89,7 @@ function linesChart(data) {
     if (data.labels) {
       const widest = plan.turned ? 16 : Math.max(...data.labels.map((l) => measure(l, 11))) + 10;
       const step = Math.max(1, Math.ceil((widest * xs.length) / plan.w));
-      return [...xs.keys()].filter((i) => i % step === 0).map((i) => [placeX(plan, i), data.labels[i]]);
+      return spread(xs.length, step).map((i) => [placeX(plan, i), data.labels[i]]);
     }
     const last = first + span;
     const places = data.xScale === "log" ? powers(first, last) : ticks(first, last, Math.max(2, plan.w / 90));

@@ -53,6 +53,15 @@ function ticks(low, high, about) {
   return found;
 }
 
+// Indices to label with a least stride: evenly spaced, the first and the last among them.
+function spread(count, stride) {
+  if (stride <= 1) return [...Array(count).keys()];
+  const shown = [];
+  for (let i = 0; i < count - 1; i += stride) shown.push(i);
+  while (shown.length > 1 && count - 1 - shown[shown.length - 1] < stride) shown.pop();
+  return [...shown, count - 1].filter((i, k, all) => i >= 0 && all.indexOf(i) === k);
+}
+
 function shownLabel(label) {
   return label.replace(/\n/g, "⏎").replace(/\t/g, "⇥");
 }
