@@ -88,30 +88,29 @@ def figure_of(table: Drawn, view: str, title: str) -> HeatMap | Panel:
 
 
 def type_map(table: Drawn, title: str = "") -> HeatMap:
-    """Colour by type, dark where the type says more; its short name in the cell."""
+    """A colour for each type, hatched where nothing was confirmed; its short name in the cell."""
     size = (table.n_layers, table.n_heads)
-    values, texts = np.zeros(size), [[""] * table.n_heads for _ in range(table.n_layers)]
+    values, unsure = np.zeros(size, dtype=int), np.zeros(size, dtype=bool)
+    texts = [[""] * table.n_heads for _ in range(table.n_layers)]
     for row in table.heads:
         best = row.types[0] if row.types else None
         if best is not None:
-            sure = best.status == "confirmed"
-            rank = len(TYPES) - TYPES.index(best.name)
-            values[row.layer, row.head] = rank if sure else 0.4
-            texts[row.layer][row.head] = SHORT[best.name] + ("" if sure else "?")
-    present = {t.name for row in table.heads for t in row.types}
-    key = ", ".join(f"{SHORT[name]} = {name}" for name in TYPES if name in present)
+            at = (row.layer, row.head)
+            values[at], unsure[at] = 1 + TYPES.index(best.name), best.status != "confirmed"
+            texts[row.layer][row.head] = SHORT[best.name] + ("?" if unsure[at] else "")
     return HeatMap(
-        values,
+        values[::-1],
         *_labels(table),
         title=title or f"What the heads of {table.provenance.model_id} do",
         x="head",
         y="layer",
-        unit="type, 0 = none",
-        scale="sequential",
-        limits=(0, len(TYPES)),
-        cell_text=texts,
-        caption=f"{key}. {_ONE_SCALE} With ?: it attends so, and no effect was shown."
-        if key
+        scale="categorical",
+        categories=("none", *TYPES),
+        unsure=unsure[::-1],
+        unsure_name="? not confirmed",
+        cell_text=texts[::-1],
+        caption=f"{_ONE_SCALE} With ?: it attends so, and no effect was shown."
+        if values.any()
         else "No head has a type.",
         does_not_show="heads that matter only together, or on other text",
     )
@@ -121,7 +120,7 @@ def score_maps(table: Drawn, title: str = "") -> Panel:
     """One map for each detector, shares on one scale."""
     maps = [
         HeatMap(
-            score.values,
+            score.values[::-1],
             *_labels(table),
             title=name,
             unit=score.unit,
@@ -142,7 +141,7 @@ def cost_maps(table: Drawn, title: str = "") -> Panel:
         )
     maps = [
         HeatMap(
-            cost.values, *_labels(table), title=f"removed, on {name}", unit=cost.unit,
+            cost.values[::-1], *_labels(table), title=f"removed, on {name}", unit=cost.unit,
             x="head", y="layer", caption="positive: the model needs the head",
         )
         for name, cost in table.costs.items()
@@ -189,7 +188,8 @@ def _small(pattern: np.ndarray) -> np.ndarray:
 
 
 def _labels(table: Drawn) -> tuple[list[str], list[str]]:
-    rows = [f"L{i}" for i in range(table.n_layers)]
+    """Rows from the last layer down to the first, as in sweeps and lenses; columns by head."""
+    rows = [f"L{i}" for i in reversed(range(table.n_layers))]
     return rows, [f"H{i}" for i in range(table.n_heads)]
 
 
