@@ -107,7 +107,7 @@ def type_map(table: Drawn, title: str = "") -> HeatMap:
         scale="categorical",
         categories=("none", *TYPES),
         unsure=unsure[::-1],
-        unsure_name="? not confirmed",
+        unsure_name="not confirmed",
         cell_text=texts[::-1],
         caption=f"{_ONE_SCALE} With ?: it attends so, and no effect was shown."
         if values.any()
