@@ -9,9 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from residuum.models import embedded_path
-from residuum.organisms import phase_change, shipped_curves, shipped_superposition
+from residuum.organisms import (
+    Superposition,
+    phase_change,
+    shipped_curves,
+    shipped_superposition,
+)
 from residuum.organisms.superposition import gaps, represented
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "howto" / "organisms.md"
@@ -20,11 +26,11 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "howto" / "organisms.md"
 def phase_rows() -> Iterator[str]:
     found = phase_change()
     for each in found.seeds:
-        first, second = each.midpoints
-        yield f"| {each.seed} | {first:.0f} | {second:.0f} | {each.lag:.0f} |"
+        numbers = (*each.midpoints, each.lag, each.raw_midpoint, each.raw_lag)
+        yield f"| {each.seed} | {' | '.join(f'{number:.0f}' for number in numbers)} |"
     cells = [
-        f"{one.mean:.0f} ({one.low:.0f} to {one.high:.0f})"
-        for one in (found.matching, found.learning, found.lag)
+        f"{one.mean:.0f} ({one.low:.0f} to {one.high:.0f})".replace("-", "−")
+        for one in (found.matching, found.learning, found.lag, found.learning_raw, found.lag_raw)
     ]
     yield f"| mean (95 %) | {' | '.join(cells)} |"
 
@@ -56,7 +62,11 @@ def skip_lines() -> Iterator[str]:
 
 
 def toy_rows() -> Iterator[str]:
-    found = shipped_superposition()
+    for name in ("superposition", "superposition_importance"):
+        yield from rows_of(shipped_superposition(name))
+
+
+def rows_of(found: Superposition) -> Iterator[str]:
     for place, density in enumerate(found.densities):
         best = found.best(density)
         counts = Counter(found.geometries(density)).most_common()
@@ -73,7 +83,14 @@ def how_many(name: str, kind: str, density: float) -> str:
 
 
 def words() -> Iterator[str]:
-    yield f"at right angles: {how_many('superposition_importance', 'orthogonal pair', 1.0)} models."
+    dense = shipped_superposition("superposition_importance")
+    kept = represented(dense.weights[dense.place(1.0)])
+    first_two = [each.tolist() == [True, True, False, False, False] for each in kept]
+    pairs = how_many("superposition_importance", "orthogonal pair", 1.0)
+    yield f"holds with importance .9^i: {pairs} models, and the two are the"
+    yield f"first two in {sum(first_two)} of 16, the lowest loss among them."
+    assert first_two[dense.best(1.0)]
+    yield f"With equal importance it is {how_many('superposition', 'orthogonal pair', 1.0)}."
     pair = how_many("superposition_pairs", "antipodal pair and one", 0.05)
     yield f"across it interferes less ({pair} at density .05)."
     triangle = how_many("superposition_triangle", "triangle", 0.05)
@@ -85,6 +102,19 @@ def test_the_page_states_the_shipped_results(rows: Callable[[], Iterator[str]]) 
     text = PAGE.read_text(encoding="utf-8")
     missing = [row for row in rows() if row not in text]
     assert not missing
+
+
+def test_dense_features_of_equal_importance_are_projected_not_packed() -> None:
+    found = shipped_superposition()
+    place = found.place(1.0)
+    sizes = torch.linalg.svdvals(found.weights[place])
+    assert sizes.min() > 0.995 and sizes.max() < 1.015
+    torch.testing.assert_close(found.losses[place], torch.full((16,), 3 / 12), atol=0.003, rtol=0)
+    assert torch.linalg.svdvals(found.weights[found.place(0.05)]).min() > 1.2  # there it packs
+    assert "nothing is packed" in found.table().caption
+    assert (
+        "nothing is packed" not in shipped_superposition("superposition_importance").table().caption
+    )
 
 
 def test_the_lowest_loss_is_the_pentagon_s_up_to_a_fifth() -> None:

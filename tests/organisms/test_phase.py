@@ -76,6 +76,26 @@ def test_what_one_layer_reaches_does_not_count() -> None:
     assert found.agree and found.spacing == 50
 
 
+def test_the_whole_score_counts_what_one_layer_reaches() -> None:
+    """A plateau reached at step 60 pulls the whole score's midpoint forward, not the other's."""
+    found = phase_change(curves=made(600, 630))
+    plain = [fit_sigmoid(STEPS, -1.4 * rise(60, 15) - 2 * rise(630, 30)).midpoint]
+    assert [each.raw_midpoint for each in found.seeds] == pytest.approx(3 * plain)
+    assert found.lag_raw.mean == pytest.approx(plain[0] - 600, abs=3)
+    assert found.lag_raw.mean < found.lag.mean - 5
+    stored = found.to_json()
+    assert stored["lag_raw"]["mean"] == found.lag_raw.mean
+    assert stored["seeds"][0]["raw_lag"] == found.seeds[0].raw_lag
+    assert [column.name for column in found.table().heads][4:6] == ["raw learning", "raw lag"]
+
+
+def test_most_of_the_shipped_lag_is_the_plateau() -> None:
+    found = phase_change()
+    assert all(abs(each.raw_lag) < found.spacing / 2 for each in found.seeds)
+    assert found.lag_raw.mean < found.lag.mean / 3
+    assert found.lag_raw.low < 0 < found.lag_raw.high
+
+
 def test_distant_changes_do_not_agree() -> None:
     assert not phase_change(curves=made(400, 700)).agree
 

@@ -127,11 +127,14 @@ def check_pairs(found: Superposition) -> None:
 
 
 def check_dense(found: Superposition) -> None:
-    """Dense, importance .9 ** i: the two most important features, orthogonal."""
-    place, kinds = found.place(1.0), found.geometries(1.0)
-    assert kinds.count("orthogonal pair") > len(kinds) / 2
-    norms = found.weights[place, found.best(1.0)].norm(dim=0)
+    """Dense, importance .9 ** i: two orthogonal features; in the lowest loss the first two."""
+    place, kinds, best = found.place(1.0), found.geometries(1.0), found.best(1.0)
+    assert found.importance.tolist() == pytest.approx([0.9**i for i in range(5)])
+    assert kinds.count("orthogonal pair") > len(kinds) / 2 and kinds[best] == "orthogonal pair"
+    weights = found.weights[place, best]
+    norms = weights.norm(dim=0)
     assert (norms[:2] > 0.8).all() and (norms[2:] < 0.5).all()
+    assert abs(float(weights[:, 0] @ weights[:, 1] / norms[0] / norms[1])) < 0.15
 
 
 def test_sixteen_instances_at_once_find_pentagons_and_pairs() -> None:
@@ -149,6 +152,8 @@ def test_the_shipped_table() -> None:
     assert counts["pentagon"] < found.geometries(0.05).count("pentagon")
     assert found.geometries(0.1)[found.best(0.1)] == "pentagon"
     check_dense(shipped_superposition("superposition_importance"))
+    alike = found.geometries(1.0)
+    assert alike.count("orthogonal pair") < len(alike) / 4  # nothing prefers the first two
     triangle = shipped_superposition("superposition_triangle")
     best = triangle.best(0.05)
     assert triangle.geometries(0.05)[best] == "triangle"

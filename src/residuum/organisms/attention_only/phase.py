@@ -33,6 +33,7 @@ Curves = Mapping[str, Mapping[int, Sequence[Mapping[str, Any]]]]
 WHOLE, TWIN, PLATEAU = "induction_2l", "induction_2l_nopos", "induction_1l"
 CURVES_FILE = Path(__file__).resolve().parents[2] / "assets/organisms/induction_curves.json"
 _PLATEAU_LOOKS = 5
+_INTERVALS = ("matching", "learning", "lag", "learning_raw", "lag_raw")
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class SeedChange:
         seed: of weights and data.
         matching: sigmoid of the best head's prefix-matching score.
         learning: sigmoid of the in-context-learning score beyond the one-layer plateau.
+        raw: sigmoid of the whole in-context-learning score, nothing taken off. Its midpoint is
+            earlier: it counts what token statistics alone teach before induction.
         matching_half, learning_half: steps where half of the way is done, without a sigmoid.
         plateau_nats: in-context-learning score where the one-layer model of this seed ends.
     """
@@ -50,6 +53,7 @@ class SeedChange:
     seed: int
     matching: Sigmoid
     learning: Sigmoid
+    raw: Sigmoid
     matching_half: float
     learning_half: float
     plateau_nats: float
@@ -57,14 +61,22 @@ class SeedChange:
     @property
     def midpoints(self) -> tuple[float, float]:
         """Steps of prefix matching and in-context learning; NaN where no change is resolved."""
-        fits = (self.matching, self.learning)
-        one, other = (fit.midpoint if fit.resolved else math.nan for fit in fits)
-        return one, other
+        return _midpoint(self.matching), _midpoint(self.learning)
+
+    @property
+    def raw_midpoint(self) -> float:
+        """Step of the whole in-context-learning score; NaN where no change is resolved."""
+        return _midpoint(self.raw)
 
     @property
     def lag(self) -> float:
         """Steps by which in-context learning follows prefix matching; NaN without midpoints."""
         return self.midpoints[1] - self.midpoints[0]
+
+    @property
+    def raw_lag(self) -> float:
+        """The same with the whole score: most of a lag may lie in what the plateau takes off."""
+        return self.raw_midpoint - self.midpoints[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +114,16 @@ class PhaseChange:
         return seed_interval([each.lag for each in self.seeds])
 
     @property
+    def learning_raw(self) -> SeedInterval:
+        """Step where half of the whole in-context-learning score is there."""
+        return seed_interval([each.raw_midpoint for each in self.seeds])
+
+    @property
+    def lag_raw(self) -> SeedInterval:
+        """Steps from prefix matching to the whole score, paired by seed."""
+        return seed_interval([each.raw_lag for each in self.seeds])
+
+    @property
     def agree(self) -> bool:
         """Whether every seed has both midpoints, within one checkpoint of each other."""
         return all(abs(each.lag) <= self.spacing for each in self.seeds)
@@ -122,23 +144,25 @@ class PhaseChange:
         from residuum.figures import Column, Table
 
         rows: list[list[Any]] = [
-            [f"seed {each.seed}", *each.midpoints, each.lag, each.matching_half,
-             each.learning_half, each.plateau_nats]
+            [f"seed {each.seed}", *each.midpoints, each.lag, each.raw_midpoint, each.raw_lag,
+             each.matching_half, each.learning_half, each.plateau_nats]
             for each in self.seeds
         ]  # fmt: skip
         for name, end in (("mean", "mean"), ("95 % from", "low"), ("95 % to", "high")):
-            three = (self.matching, self.learning, self.lag)
-            rows.append([name, *(getattr(each, end) for each in three), None, None, None])
+            five = (self.matching, self.learning, self.lag, self.learning_raw, self.lag_raw)
+            rows.append([name, *(getattr(each, end) for each in five), None, None, None])
         columns = [
             "", Column("matching", "step", digits=0), Column("learning", "step", digits=0),
-            Column("lag", "steps", digits=0), Column("matching half", "step", digits=0),
+            Column("lag", "steps", digits=0), Column("raw learning", "step", digits=0),
+            Column("raw lag", "steps", digits=0), Column("matching half", "step", digits=0),
             Column("learning half", "step", digits=0), Column("one layer", "nats", digits=2),
         ]  # fmt: skip
         return Table(
             columns, rows, title=f"Midpoints of the phase change of {self.organism}",
             caption="Sigmoid midpoints of prefix matching and of in-context learning beyond the "
-            "one-layer model; a dash where the rise is gradual. Half: the step where half of the "
-            f"way is done, without a sigmoid. A checkpoint every {self.spacing} steps.",
+            "one-layer model; a dash where the rise is gradual. Raw: the whole score, nothing "
+            "taken off. Half: the step where half of the way is done, without a sigmoid. A "
+            f"checkpoint every {self.spacing} steps.",
         )  # fmt: skip
 
     def figure(self, title: str = "The phase change of induction") -> Panel:
@@ -174,13 +198,15 @@ class PhaseChange:
             "organism": self.organism,
             "spacing": self.spacing,
             "agree": self.agree,
-            **{key: vars(getattr(self, key)) for key in ("matching", "learning", "lag")},
+            **{key: vars(getattr(self, key)) for key in _INTERVALS},
             "seeds": [
                 {
                     "seed": each.seed,
                     "matching": vars(each.matching),
                     "learning": vars(each.learning),
+                    "raw": vars(each.raw),
                     "lag": each.lag,
+                    "raw_lag": each.raw_lag,
                     "matching_half": each.matching_half,
                     "learning_half": each.learning_half,
                     "plateau_nats": each.plateau_nats,
@@ -202,6 +228,10 @@ class PhaseChange:
             path.write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
         else:
             self.figure().save(path)
+
+
+def _midpoint(fit: Sigmoid) -> float:
+    return fit.midpoint if fit.resolved else math.nan
 
 
 def best(entry: Mapping[str, Any], score: str) -> float:
@@ -255,7 +285,8 @@ def phase_change(organism: str = WHOLE, *, curves: Curves | None = None) -> Phas
             model must be among them with the same seeds.
 
     Returns:
-        Midpoints by seed, their means with Student's intervals over seeds, and the paired lag.
+        Midpoints by seed, their means with Student's intervals over seeds, and the paired lag; for
+        in-context learning beyond the one-layer plateau and, beside it, for the whole score.
 
     Raises:
         OptionError: no curves of this organism, or no one-layer curves for one of its seeds.
@@ -304,6 +335,7 @@ def _change(seed: int, log: Sequence[Mapping[str, Any]], plateau_nats: float) ->
         seed,
         fit_sigmoid(steps, matching),
         fit_sigmoid(steps, learning),
+        fit_sigmoid(steps, [entry["icl_nats"] for entry in log]),
         half_reached(steps, matching),
         half_reached(steps, learning),
         plateau_nats,

@@ -185,7 +185,21 @@ class Superposition:
             Column("density", digits=2), "instances by geometry", "gaps of the best, degrees",
             Column("dimensionality", digits=2), Column("norm", digits=2), Column("loss", digits=4),
         ]  # fmt: skip
-        return Table(columns, rows, title="Toy models of superposition")
+        return Table(
+            columns, rows, title="Toy models of superposition",
+            caption="A feature counts from norm 0.5 on. Gaps: angles between neighbouring features "
+            "around the plane, in the instance of lowest loss; they sum to 360." + self._dense(),
+        )  # fmt: skip
+
+    def _dense(self) -> str:
+        """What to think of a row without sparsity and without preference."""
+        if 1.0 not in self.densities or self.importance.unique().numel() > 1:
+            return ""
+        dims = self.weights.shape[2]
+        return (
+            f" At density 1 with equal importance nothing is packed: each model projects on {dims} "
+            "dimensions, any of which serve as well, and gaps mean nothing."
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; :meth:`from_json` reads it back."""
