@@ -13,9 +13,9 @@ from torch import Tensor
 
 from residuum.core import Provenance, TokenError
 from residuum.core.saving import save_result
-from residuum.heads.reading import embedding, index_of, layer_of
+from residuum.heads.reading import embedding, index_of
 from residuum.models import final_logits
-from residuum.runs import Model, refuse_unknown, whole_number
+from residuum.runs import Model, need_model, refuse_unknown, shown, whole_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -180,8 +180,10 @@ def bigram_table(
 
     Raises:
         OptionError: no model, an unknown option.
-        AddressError: no linear embedding or unembedding.
-        TokenError: a corpus in which no token stands ``min_count`` times before another.
+        AddressError: an id out of range; no linear embedding or unembedding, or a family without a
+            table of them.
+        TokenError: no texts or ids; a corpus in which no token stands ``min_count`` times before
+            another.
 
     Shows and does not show: see :class:`BigramTable`.
 
@@ -194,9 +196,10 @@ def bigram_table(
     100
     """
     refuse_unknown(unknown, "bigram_table", "min_count, top, prepend_bos")
-    layer_of(model, 0, "bigram_table")
+    need_model(model, "bigram_table")
     whole_number(min_count, "min_count", 1)
     whole_number(top, "top", 1)
+    embedding(model, torch.zeros(1, dtype=torch.long))  # refused before the corpus is counted
     before, after = _bigrams(model, corpus, prepend_bos)
     firsts, times = torch.unique(before, return_counts=True)
     kept = firsts[times >= min_count]
@@ -229,6 +232,10 @@ def bigram_table(
 
 def _bigrams(model: Model, corpus: Any, bos: bool | None) -> tuple[Tensor, Tensor]:
     """Ids before and after, ``[bigram]``."""
+    if not isinstance(corpus, (str, Sequence, Tensor, np.ndarray)):
+        raise TokenError(
+            f"corpus={shown(corpus)} is no corpus", mend="give a list of texts or of rows of ids"
+        )
     rows = [corpus] if isinstance(corpus, str) else list(corpus)
     pairs = []
     for row in rows:
@@ -238,15 +245,20 @@ def _bigrams(model: Model, corpus: Any, bos: bool | None) -> tuple[Tensor, Tenso
     if not pairs:
         raise TokenError("the corpus is too short: no row has two tokens", mend="give longer texts")
     before, after = torch.cat(pairs, dim=1)
-    index_of(int(max(before.max(), after.max())), model.d_vocab, "token")
+    for ids in (before, after):
+        index_of(int(ids.min()), model.d_vocab, "token")
+        index_of(int(ids.max()), model.d_vocab, "token")
     return before, after
 
 
 def _row_of(model: Model, row: Any, bos: bool | None) -> Tensor:
     if isinstance(row, str):
         return torch.tensor(model.adapted.tokens.encode(row, bos))
-    ids = torch.as_tensor(row)
-    if ids.ndim != 1 or ids.dtype.is_floating_point:
+    try:
+        ids = torch.as_tensor(row)
+    except (TypeError, ValueError, RuntimeError):
+        ids = torch.tensor(0.0)
+    if ids.ndim != 1 or ids.dtype.is_floating_point or ids.dtype == torch.bool:
         raise TokenError("a row of the corpus is no list of token ids", mend="give texts or ids")
     return ids.long().cpu()
 

@@ -47,8 +47,8 @@ def qk(
 
     Args:
         model: a loaded model.
-        layer, head: of the query head; negative numbers count from the end. In a grouped model the
-            keys are those of its group (``circuit.kv_head``).
+        layer, head: of the query head, from 0. In a grouped model the keys are those of its group
+            (``circuit.kv_head``).
         full: through the embedding on both sides: ``[d_vocab d_vocab]``, tokens alone (no
             positions, and nothing that earlier layers add).
         fold: multiply the norm's gain (and LayerNorm's centring) into both readers. Exact but for
@@ -64,8 +64,9 @@ def qk(
 
     Raises:
         OptionError: no model, an unknown option, an offset without rotary embedding.
-        AddressError: a layer or head out of range, a block without known attention weights, or
-            ``full`` where the embedding is not linear.
+        AddressError: a layer or head out of range, a block without known attention weights or
+            with an adapter or hook on them, or ``full`` where the embedding is not linear.
+        ShapeError: NaN or infinity in these weights.
 
     Shows: which tokens would score high for which if these weights were driven by them alone. Does
     not show: that the model does drive them so; look at the pattern, and ablate.
@@ -80,7 +81,7 @@ def qk(
     """
     refuse_unknown(unknown, "qk", "full, fold, offset")
     _switches(full, fold)
-    part, head, kv_head = head_of(model, layer, head, "qk")
+    part, head, kv_head = head_of(model, layer, head, "qk", "qk")
     w_q, w_k = projection(part, "q", head), projection(part, "k", kv_head)
     norm = norm_map(part.ln1, model.dims.d_model) if fold else None
     biases = _input_biases(part, norm, {"Q": (w_q, head), "K": (w_k, kv_head)})
@@ -131,7 +132,7 @@ def ov(
         are in it; a soft cap of the logits is not.
 
     Raises:
-        OptionError, AddressError: as :func:`qk`.
+        OptionError, AddressError, ShapeError: as :func:`qk`.
 
     Shows: what the head would write if it attended to a token. Does not show: that it attends
     there, nor what later layers make of it.
@@ -147,7 +148,7 @@ def ov(
     """
     refuse_unknown(unknown, "ov", "full, fold")
     _switches(full, fold)
-    part, head, kv_head = head_of(model, layer, head, "ov")
+    part, head, kv_head = head_of(model, layer, head, "ov", "vo")
     norm = norm_map(part.ln1, model.dims.d_model) if fold else None
     w_v, w_o = projection(part, "v", kv_head), output_of(part, head)
     biases = _input_biases(part, norm, {"V": (w_v, kv_head)})

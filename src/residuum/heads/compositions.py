@@ -60,8 +60,9 @@ def composition(
         are biases and norms on queries and keys.
 
     Raises:
-        OptionError: no model, an unknown kind, null or option.
-        AddressError: a block without known attention weights; a model of one layer.
+        OptionError: no model, an unknown kind, null or option; a model of one layer.
+        AddressError: a block without known attention weights, or with an adapter or hook on them.
+        ShapeError: NaN or infinity in these weights.
 
     Shows: which heads' outputs lie in what a later head reads. Does not show: that either head is
     active, or that the path matters: path-patch it.
@@ -150,7 +151,7 @@ class _Head:
 def _all_heads(model: Model, kind: str, fold: bool) -> list[_Head]:
     found = []
     for layer in range(model.n_layers):
-        part = layer_of(model, layer, "composition")
+        part = layer_of(model, layer, "composition", "vo" if kind == "V" else "qkvo")
         d_model = model.dims.d_model
         norm = norm_map(part.ln1, d_model) if fold else None
         after = write_gain(part, d_model) if fold else None

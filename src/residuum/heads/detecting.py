@@ -17,6 +17,7 @@ from residuum.heads.logit_directions import LogitDirections, copying_eigenvalues
 from residuum.heads.prompts import Prompts, random_repeats, text_prompts
 from residuum.heads.removal import removal_costs, removal_named
 from residuum.heads.task_detectors import measure_task
+from residuum.heads.weight_proof import prove_unembedding, prove_weights
 from residuum.runs import (
     Model,
     Task,
@@ -119,6 +120,8 @@ def detect_heads(
     Raises:
         OptionError: a model without attention patterns or without a causal mask, a context or
             vocabulary too small, an option out of range.
+        AddressError: an adapter or a hook on weights that are read (values, outputs, unembedding).
+        ShapeError: NaN or infinity in them.
         TokenError, TaskError: prompts or a task that do not fit.
 
     Shows: what each head looks at, what it writes to logits directly, and what its removal alone
@@ -139,6 +142,7 @@ def detect_heads(
     refuse_unknown(unknown, "detect_heads", _OPTIONS)
     need_model(model, "detect_heads")
     _refuse_model(model)
+    _prove(model)
     how = _How(
         removal_named(removal), whole_number(removal_n, "removal_n", 2), _share(least, "least"),
         _share(level, "level"), whole_number(resamples, "resamples", 1),
@@ -178,7 +182,7 @@ def _refuse_model(model: Model) -> None:
     if missing:
         raise SiteRefused(
             f"{model.name} has no attention pattern in {len(missing)} of {model.n_layers} layers",
-            mend="detect_heads needs attention in every layer; residuum doctor says what was found",
+            mend="load a model with attention in every layer; residuum doctor says what was found",
             where=f"L{missing[0]}.pattern",
         )
     if parts.unembed is None or parts.layers[0].wiring == "post_norm_encoder":
@@ -186,6 +190,13 @@ def _refuse_model(model: Model) -> None:
             f"{model.name} does not predict the next token",
             mend="detect_heads needs a causal language model; for an encoder capture its pattern",
         )
+
+
+def _prove(model: Model) -> None:
+    """Refuse weights that do not say what the model does: writing and copying are read off them."""
+    prove_unembedding(model)
+    for part in model.adapted.parts.layers:
+        prove_weights(model, part, "vo")
 
 
 def _share(value: Any, name: str) -> float:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from residuum.core import Progress
+from residuum.core import Progress, ShapeError
 from residuum.core.progress import track
 from residuum.heads.logit_directions import LogitDirections
 from residuum.heads.matches import Matches, find_matches
@@ -100,6 +100,11 @@ def _batch(
     ids = run.ids.to(run["pattern", 0].device)
     find = find_matches(ids)
     size = directions.size(run[last]).to(ids.device)
+    if not bool(torch.isfinite(run[last]).all()):
+        raise ShapeError(
+            f"{last} holds NaN or infinity",
+            mend="look at the weights: training, conversion or loading made them so",
+        )
     tokens = directions.of_tokens(ids).to(ids.device)
     found, patterns = [], []
     for layer in range(model.n_layers):

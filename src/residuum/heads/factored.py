@@ -234,6 +234,6 @@ def _indices(index: Any, size: int, what: str) -> Tensor:
     at = torch.as_tensor(index)
     if at.dtype.is_floating_point or at.dtype == torch.bool or at.ndim != 1:
         raise ShapeError(f"{what} numbers are a list of whole numbers", mend="write [0, 5]")
-    if len(at) and not (-size <= int(at.min()) and int(at.max()) < size):
+    if len(at) and not (int(at.min()) >= 0 and int(at.max()) < size):
         raise ShapeError(f"a {what} is out of range", mend=f"use 0 to {size - 1}")
     return at.long()

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from residuum.core import AddressError, CheckFailed, OptionError
+from residuum.core import AddressError, CheckFailed, OptionError, ShapeError
 from residuum.heads.path_record import LogitPath, PathExpansion
 from residuum.heads.reading import (
     NormMap,
@@ -47,7 +47,9 @@ def path_expansion(
 
     Raises:
         OptionError: no model, an unknown option, several prompts, too many paths.
-        AddressError: a model with MLPs, post-norms, parallel blocks or unknown blocks.
+        AddressError: a model with MLPs, post-norms, parallel blocks, unknown blocks, or an adapter
+            or hook on the weights that are read.
+        ShapeError: NaN or infinity in these weights.
         CheckFailed: the sum differs from the logits by more than 1e-4 of their size.
 
     Shows: an exact decomposition of one prompt's logits. Does not show: what moves the patterns, or
@@ -71,6 +73,11 @@ def path_expansion(
     order = model.n_layers if order is None else min(whole_number(order, "order", 0), len(parts))
     run = _one_prompt(model, prompt)
     assert run.logits is not None
+    if not bool(torch.isfinite(run.logits).all()):
+        raise ShapeError(
+            "the logits of this prompt hold NaN or infinity",
+            mend="look at the weights: training, conversion or loading made them so",
+        )
     layers = [_Layer.of(model, part, run) for part in parts]
     _few_enough(layers, order, len(run.ids[0]) * model.dims.d_model)
     found: dict[LogitPath, Tensor] = {
@@ -98,7 +105,7 @@ def path_expansion(
         words=model.to_str_tokens,
     )
     error = float((result.total() - result.logits).abs().max())
-    if error > _AGREE * max(1.0, float(result.logits.abs().max())):
+    if not error <= _AGREE * max(1.0, float(result.logits.abs().max())):  # NaN is no agreement
         raise CheckFailed(
             f"the paths sum to logits that are off by {error:.2e}",
             mend="report the model's family: its attention does more than patterns times values",
@@ -113,7 +120,7 @@ def _attention_only(model: Model, layer: int) -> Layer:
     Raises:
         AddressError: it does not.
     """
-    part = head_of(model, layer, 0, "path_expansion")[0]
+    part = head_of(model, layer, 0, "path_expansion", "vo")[0]
     writer = part.wiring == "sequential" and part.attn_writer is part.o_proj
     if part.has_mlp or not writer or model.adapted.family.logit_softcap:
         what = "an MLP" if part.has_mlp else "norms after attention, or a soft cap on its logits"

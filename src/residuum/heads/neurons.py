@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Number
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,7 +16,7 @@ from residuum.core import OptionError, Provenance
 from residuum.core.saving import save_result
 from residuum.heads.reading import embedding, index_of, layer_of, unembedding
 from residuum.heads.stream_wiring import neuron_reader, neuron_writer
-from residuum.runs import Model, refuse_unknown, whole_number
+from residuum.runs import Model, refuse_unknown, shown, whole_number
 from residuum.runs.arguments import yes_or_no
 
 if TYPE_CHECKING:
@@ -184,7 +186,9 @@ def neuron(
 
     Raises:
         OptionError: no model, an unknown option, no prompts in the list.
-        AddressError: out of range; a block without neurons of its own.
+        AddressError: out of range; a block without neurons of its own, or with an adapter or hook
+            on their weights.
+        ShapeError: NaN or infinity in these weights.
 
     Shows: see :class:`NeuronReading`, where "Does not show" stands too.
 
@@ -202,7 +206,7 @@ def neuron(
     whole_number(tokens, "tokens", 1)
     whole_number(texts, "texts", 1)
     yes_or_no(fold, "fold")
-    part = layer_of(model, layer, "neuron")
+    part = layer_of(model, layer, "neuron", "m")
     reader, writer = neuron_reader(model, part, fold), neuron_writer(model, part, fold)
     index = index_of(index, writer.shape[0], "neuron")
     read = embedding(model) @ reader[:, index]
@@ -231,20 +235,31 @@ def _tokens(model: Model, weights: Tensor, n: int, sign: int = 1) -> tuple[Token
     )
 
 
+def _prompt_rows(prompts: Any) -> list[Any]:
+    """Texts or lists of ids, one for each prompt."""
+    if not isinstance(prompts, (str, Sequence, Tensor, np.ndarray)):
+        raise OptionError(
+            f"prompts={shown(prompts)} is nothing to search",
+            mend="give texts, rows of ids, a tensor [batch pos], or None",
+        )
+    if not len(prompts):
+        raise OptionError("no prompts to search", mend="give at least one text, or None")
+    rows: Any = prompts.tolist() if isinstance(prompts, (Tensor, np.ndarray)) else prompts
+    found = [rows] if isinstance(rows, str) or isinstance(rows[0], Number) else rows
+    return [each.tolist() if isinstance(each, (Tensor, np.ndarray)) else each for each in found]
+
+
 def _drives(
     model: Model, layer: int, index: int, prompts: Any, n: int
 ) -> tuple[tuple[Drive, ...], float, float]:
     if prompts is None:
         return (), float("nan"), float("nan")
-    rows: list[Any] = [prompts] if isinstance(prompts, str) else list(prompts)
-    if not rows:
-        raise OptionError("no prompts to search", mend="give at least one text, or None")
+    rows = _prompt_rows(prompts)
     found: list[Drive] = []
     total, active, count = 0.0, 0, 0
     for start in range(0, len(rows), _BATCH):
         some = rows[start : start + _BATCH]
-        batch = torch.stack(some) if isinstance(some[0], Tensor) else some
-        run = model.run(batch, capture=[f"L{layer}.mlp_act"], logits=False)
+        run = model.run(some, capture=[f"L{layer}.mlp_act"], logits=False)
         values = run["mlp_act", layer][..., index].double().cpu()
         mask = torch.ones_like(values, dtype=torch.bool)
         if run.batch.mask is not None:

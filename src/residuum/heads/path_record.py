@@ -12,7 +12,7 @@ from torch import Tensor
 
 from residuum.core import Provenance
 from residuum.core.saving import save_result
-from residuum.heads.reading import index_of
+from residuum.heads.reading import index_of, position_of
 from residuum.runs import whole_number
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class PathExpansion:
         Raises:
             AddressError: the prompt has no such position.
         """
-        at = index_of(pos, len(self.tokens), "position")
+        at = position_of(pos, len(self.tokens))
         return torch.cat([self.streams[:, at] @ self.unembed, *_rows(self.constants)])
 
     def total(self) -> Tensor:
@@ -165,7 +165,7 @@ class PathExpansion:
         """The largest paths for one token (the most likely one by default) as bars."""
         from residuum.figures import Bars
 
-        at = index_of(pos, len(self.tokens), "position")
+        at = position_of(pos, len(self.tokens))
         token = int(self.logits[at].argmax()) if token is None else token
         found = self.top(token, pos=at, n=n)
         best = [each for each in found if abs(each[1]) > _ZERO] or found[:1]

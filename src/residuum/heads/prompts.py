@@ -7,6 +7,7 @@ as an induction head by position alone. So each prompt has a period and a start 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -92,14 +93,21 @@ def text_prompts(model: Model, prompts: Any, n: int, length: int | None) -> Prom
     """One's own texts or token ids, cut to one width.
 
     Raises:
-        TokenError: no prompts, or prompts that are too short.
+        TokenError: no prompts, prompts that are too short, or what is no text and no ids in range.
     """
-    rows = _rows(model, prompts)[:n]
+    rows = _rows(model, prompts)
+    if not rows:
+        raise TokenError(
+            "the list of prompts is empty",
+            mend="give at least two prompts, or leave prompts out: random repeats are always used",
+            where="prompts",
+        )
+    rows = rows[:n]
     limit = min(length or 128, model.n_ctx or 2**31)
     width = min(min(map(len, rows), default=0) - 1, limit)
     if len(rows) < 2 or width < LEAST_LENGTH:
         raise TokenError(
-            f"{len(rows)} prompts, the shortest of {width + 1} tokens",
+            f"{len(rows)} prompts, the shortest of {min(map(len, rows))} tokens",
             mend=f"give at least two prompts of {LEAST_LENGTH + 1} tokens or more",
             where="prompts",
         )
@@ -112,21 +120,43 @@ def text_prompts(model: Model, prompts: Any, n: int, length: int | None) -> Prom
 
 def _rows(model: Model, prompts: Any) -> list[list[int]]:
     if isinstance(prompts, Tensor):
-        if prompts.ndim != 2 or prompts.is_floating_point():
+        if prompts.ndim != 2 or prompts.is_floating_point() or prompts.dtype == torch.bool:
             raise TokenError(
                 f"prompts of shape {list(prompts.shape)} are no token ids [prompt pos]",
                 mend="give texts, lists of ids, or an integer tensor of two axes",
             )
-        return prompts.tolist()
-    if isinstance(prompts, str) or not hasattr(prompts, "__iter__"):
+        return [_row(model, row, number) for number, row in enumerate(prompts)]
+    if isinstance(prompts, (str, bytes, dict)) or not hasattr(prompts, "__iter__"):
         raise TokenError(
             f"prompts={shown(prompts)} is one prompt or none",
             mend="give a list of at least two texts; for one text see model.run(capture='pattern')",
         )
-    return [
-        model.to_tokens(each)[0].tolist() if isinstance(each, str) else [int(i) for i in each]
-        for each in prompts
-    ]
+    return [_row(model, each, number) for number, each in enumerate(prompts)]
+
+
+def _row(model: Model, prompt: Any, number: int) -> list[int]:
+    """The ids of one prompt: those of a text, or given ones, checked."""
+    if isinstance(prompt, str):
+        return model.to_tokens(prompt)[0].tolist()
+    try:
+        given = prompt.tolist() if hasattr(prompt, "tolist") else list(prompt)
+        whole = all(isinstance(each, Integral) and not isinstance(each, bool) for each in given)
+    except TypeError:
+        whole, given = False, []
+    if not whole:
+        raise TokenError(
+            f"prompt {number} is no text and no row of token ids: {shown(prompt)}",
+            mend="give a list of texts or of lists of ids, such as [[1, 2, …], [3, 4, …]]",
+            where="prompts",
+        )
+    wrong = next((each for each in given if not 0 <= each < model.d_vocab), None)
+    if wrong is not None:
+        raise TokenError(
+            f"token id {wrong} of prompt {number} is out of range",
+            mend=f"ids go from 0 to {model.d_vocab - 1}; is this the model's own tokenizer?",
+            where="prompts",
+        )
+    return [int(each) for each in given]
 
 
 def _length(model: Model, length: int | None) -> int:

@@ -18,7 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from residuum.core import AddressError, LoadError
+from residuum.core import AddressError, LoadError, ShapeError
+from residuum.heads.weight_proof import prove_unembedding, prove_weights
 from residuum.models import Layer, Parts
 from residuum.models.norms import norm_epsilon
 from residuum.models.parts import text_config
@@ -62,6 +63,9 @@ def norm_map(norm: nn.Module | None, d_model: int) -> NormMap | None:
 
     Three probes of unit size tell gain, bias and centring, whatever the family calls its parameters
     (Gemma's gain is one plus the stored weight, OLMo's norm stores none).
+
+    Raises:
+        ShapeError: it answers NaN or infinity.
     """
     if norm is None or isinstance(norm, nn.Identity):
         return None
@@ -82,7 +86,16 @@ def norm_map(norm: nn.Module | None, d_model: int) -> NormMap | None:
     with torch.no_grad():
         answer = norm(ones)[0, 0].double().cpu() - bias
     centred = bool(answer.abs().max() < 0.5 * gain.abs().max())
+    _need_finite("a norm", gain, bias)
     return NormMap(gain, bias, centred, eps)
+
+
+def _need_finite(what: str, *values: Tensor) -> None:
+    if not all(bool(torch.isfinite(each).all()) for each in values):
+        raise ShapeError(
+            f"{what} gives NaN or infinity",
+            mend="look at the weights: training, conversion or loading made them so",
+        )
 
 
 def _epsilon(norm: nn.Module, d_model: int, like: Tensor) -> float:
@@ -110,46 +123,72 @@ def _answer(norm: nn.Module, probe: Tensor, like: Tensor, eps: float) -> tuple[T
 
 
 def index_of(value: Any, size: int, what: str) -> int:
-    """A layer, head or neuron number, negative ones from the end.
+    """A layer, head, neuron or token number, from 0 as in addresses (which know no ``H-1``).
 
     Raises:
-        AddressError: no whole number, or out of range.
+        AddressError: no whole number, negative, or out of range.
     """
-    if type(value) is not int or not -size <= value < size:
+    if type(value) is not int or not 0 <= value < size:
         raise AddressError(
             f"{what} {shown(value)} is out of range: there are {size}",
             mend=f"use 0 to {size - 1}" if size else f"this model has no {what}s",
         )
-    return value % size
+    return value
 
 
-def layer_of(model: Model, layer: Any, verb: str) -> Layer:
-    """A block whose attention weights are known.
+def position_of(value: Any, length: int) -> int:
+    """A position in a prompt, negative ones from its end as in addresses (``@-1``).
+
+    Raises:
+        AddressError: no whole number, or out of range.
+    """
+    if type(value) is not int or not -length <= value < length:
+        raise AddressError(
+            f"position {shown(value)} is out of range: the prompt has {length} tokens",
+            mend=f"use {-length} to {length - 1}",
+        )
+    return value % length
+
+
+def layer_of(model: Model, layer: Any, verb: str, reads: str = "") -> Layer:
+    """A block whose attention weights are known, and say what it does.
+
+    Args:
+        reads: the weights that are going to be read (``q k v o``, ``m`` for the MLP's); they are
+            proved first.
 
     Raises:
         OptionError: no model.
-        AddressError: out of range, or a block of which only input and output are known.
+        AddressError: out of range, a block of which only input and output are known, or one that
+            does something else than its weights.
+        ShapeError: NaN or infinity in these weights.
     """
     need_model(model, verb)
     part = model.adapted.parts.layers[index_of(layer, model.n_layers, "layer")]
     if part.opaque:
         raise AddressError(
-            f"{verb} needs the attention weights of block {part.index}, and this family has no "
-            "table of them",
-            mend="use a family of `residuum doctor`'s list, or capture streams instead",
+            f"{verb} reads the weights of attention blocks, and block {part.index} has no "
+            "attention, or its family has no table of it",
+            mend="use a model of a family that `residuum doctor` knows, or capture streams instead",
         )
+    if reads:
+        prove_weights(model, part, reads)
     return part
 
 
-def head_of(model: Model, layer: Any, head: Any, verb: str) -> tuple[Layer, int, int]:
+def head_of(
+    model: Model, layer: Any, head: Any, verb: str, reads: str = ""
+) -> tuple[Layer, int, int]:
     """Block, head and its key/value head (the same without grouping).
 
     Raises:
-        OptionError, AddressError: as :func:`layer_of`; a head out of range.
+        OptionError, AddressError, ShapeError: as :func:`layer_of`; a head out of range.
     """
     part = layer_of(model, layer, verb)
     made = part.projections
     head = index_of(head, made.n_heads, "head")
+    if reads:
+        prove_weights(model, part, reads)
     return part, head, head // (made.n_heads // made.n_kv_heads)
 
 
@@ -183,9 +222,12 @@ def embedding(model: Model, ids: Tensor | None = None) -> Tensor:
     positions are not.
 
     Raises:
-        AddressError: a post-norm encoder, whose first norm mixes token and position.
+        AddressError: a post-norm encoder, whose first norm mixes token and position; a family
+            without a table.
+        ShapeError: NaN or infinity in it.
     """
     parts = model.adapted.parts
+    _need_known_ends(parts)
     if parts.layers[0].wiring == "post_norm_encoder":
         raise AddressError(
             "this encoder norms token and position together: no linear embedding",
@@ -196,7 +238,17 @@ def embedding(model: Model, ids: Tensor | None = None) -> Tensor:
     with torch.no_grad():
         rows = parts.embed(ids.to(model.device)[:, None])
         rows = rows if parts.embed_norm is None else parts.embed_norm(rows)
+    _need_finite("the embedding", rows)
     return wide((rows * parts.embed_scale)[:, 0])
+
+
+def _need_known_ends(parts: Parts) -> None:
+    """Refuse a family of which no table says how embedding and unembedding are scaled."""
+    if parts.layers[0].opaque:
+        raise AddressError(
+            "no table says how this family scales and norms its embedding and unembedding",
+            mend="use a model of a family that `residuum doctor` knows, or capture streams instead",
+        )
 
 
 def vocabulary_in(parts: Parts) -> int:
@@ -208,14 +260,18 @@ def unembedding(model: Model, fold: bool) -> tuple[Tensor, dict[str, Tensor]]:
     """``[d_model d_vocab]`` with the family's factor, and its biases ``[d_vocab]``.
 
     Raises:
-        AddressError: no unembedding, or a transform before it that is no norm.
+        AddressError: no unembedding, a transform before it that is no norm, a family without a
+            table, or an unembedding that does something else than its weight.
+        ShapeError: NaN or infinity in it.
     """
     parts = model.adapted.parts
+    _need_known_ends(parts)
     if parts.unembed is None or parts.layers[0].wiring == "post_norm_encoder":
         raise AddressError(
             "this model has no linear unembedding of the stream",
             mend="ask for the circuit of the stream: full=False",
         )
+    prove_unembedding(model)
     config, family = text_config(parts.hf), parts.family
     factor = float(getattr(config, family.logit_scale)) if family.logit_scale else 1.0
     if family.logit_divisor:

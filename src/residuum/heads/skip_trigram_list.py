@@ -273,6 +273,11 @@ def skip_trigrams(
 
 
 def _length(model: Model, length: int | None) -> int:
+    if model.n_ctx is not None and model.n_ctx < 2:
+        raise OptionError(
+            f"in a context of {model.n_ctx} token nothing stands before B",
+            mend="skip-trigrams need a model with a context of 2 tokens or more",
+        )
     most = 8 if model.n_ctx is None else model.n_ctx - 1
     if length is None:
         length = min(8, most)

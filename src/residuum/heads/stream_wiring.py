@@ -167,7 +167,8 @@ def virtual_weights(
     Raises:
         OptionError: no model, an unknown option, a component that writes or reads nothing here.
         AddressError: out of range; a writer that the reader does not come after; a mixture of
-            experts' neurons; no linear embedding or unembedding.
+            experts' neurons; no linear embedding or unembedding; an adapter or hook on the weights.
+        ShapeError: NaN or infinity in the weights.
 
     Shows: how two components are wired. Does not show: that the wire is used.
 
@@ -245,7 +246,9 @@ def _writer(model: Model, at: Address, fold: bool) -> Tensor | FactoredMatrix:
         assert isinstance(table, Tensor)
         return wide(table) * model.adapted.parts.embed_scale
     if at.name in ("z", "head_out") and type(at.part) is int:
-        part, head, kv_head = head_of(model, at.layer, at.part, "virtual_weights")
+        part, head, kv_head = head_of(
+            model, at.layer, at.part, "virtual_weights", "o" if at.name == "z" else "vo"
+        )
         after = write_gain(part, model.dims.d_model) if fold else None
         out = output_of(part, head)
         out = out if after is None else after.apply(out)
@@ -255,7 +258,7 @@ def _writer(model: Model, at: Address, fold: bool) -> Tensor | FactoredMatrix:
         value = projection(part, "v", kv_head)
         return FactoredMatrix(value if norm is None else norm.fold(value), out)
     if at.name == "mlp_act":
-        part = layer_of(model, at.layer, "virtual_weights")
+        part = layer_of(model, at.layer, "virtual_weights", "m")
         return _one(neuron_writer(model, part, fold), at, 0)
     raise OptionError(
         f"{at} writes nothing that can be read off the weights", mend=f"use {WRITERS}"
@@ -266,13 +269,13 @@ def _reader(model: Model, at: Address, fold: bool) -> Tensor:
     if at.name == "logits":
         return unembedding(model, fold)[0]
     if at.name in ("q", "k", "v") and type(at.part) is int:
-        part = layer_of(model, at.layer, "virtual_weights")
+        part = layer_of(model, at.layer, "virtual_weights", at.name)
         head = index_of(at.part, part.projections.heads(at.name), f"{at.name} head")
         norm: NormMap | None = norm_map(part.ln1, model.dims.d_model) if fold else None
         weight = projection(part, at.name, head)
         return weight if norm is None else norm.fold(weight)
     if at.name == "mlp_pre":
-        part = layer_of(model, at.layer, "virtual_weights")
+        part = layer_of(model, at.layer, "virtual_weights", "m")
         return _one(neuron_reader(model, part, fold), at, 1)
     raise OptionError(f"{at} reads nothing that can be read off the weights", mend=f"use {READERS}")
 
