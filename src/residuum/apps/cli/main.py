@@ -16,12 +16,13 @@ from residuum.apps.cli import (
     patch,
     replay,
     run,
+    serve,
     tasks,
 )
 from residuum.apps.cli.parser import Parser, command_parser
 from residuum.core import CheckFailed, OptionError, ResiduumError
 
-COMMANDS = (investigate, replay, run, lens, heads, patch, tasks, models, organisms, doctor)
+COMMANDS = (investigate, replay, run, lens, heads, patch, tasks, models, organisms, doctor, serve)
 """One module each, with ``add(commands)`` and ``run(arguments)``; in the order of the help."""
 
 BAD_INPUT, CHECK_FAILED, INTERRUPTED = 2, 1, 130

@@ -1,0 +1,69 @@
+"""``residuum serve``: the workbench in the browser."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from residuum.apps.cli.console import put_json
+from residuum.apps.cli.parser import Commands, add_command
+from residuum.core import OptionError
+
+_DETAILS = (
+    "Prints one line, the link to open: it holds a token that this start of the server asks for. "
+    "The server listens on this machine only, and opens only the models named here and those "
+    "inside the package. Ctrl-C stops it; runs stay in the history."
+)
+_PORT = 8642
+_MOST = 65535
+
+
+def add(commands: Commands) -> None:
+    """Declare the command."""
+    parser = add_command(
+        commands, "serve", run, "open the workbench in the browser", details=_DETAILS
+    )
+    parser.add_argument(
+        "models", nargs="*", metavar="MODEL", help="names or folders (default: microworld)"
+    )
+    parser.add_argument(
+        "--port", type=_port, default=_PORT, help=f"port, 0 for a free one (default: {_PORT})"
+    )
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="loopback address: 127.0.0.1, localhost or ::1"
+    )
+    parser.add_argument("--no-browser", action="store_true", help="only print the link")
+    parser.add_argument("--store", metavar="DIR", help="folder of the history and of tensors")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until Ctrl-C."""
+    from residuum.apps.workbench.serving import bind, default_store, new_token, serve
+
+    models = [_named(each) for each in arguments.models]
+    store = Path(arguments.store) if arguments.store else default_store()
+    if store.exists() and not store.is_dir():
+        raise OptionError(f"--store {store} is no folder", mend="name a folder")
+    place = bind(arguments.host, arguments.port)
+    token = new_token()
+    if arguments.json:
+        put_json({"link": place.link(token), "token": token, "port": place.port})
+    else:
+        print(place.link(token), flush=True)
+    serve(place, token, models, store, browser=not arguments.no_browser)
+    return 0
+
+
+def _named(name: str) -> str:
+    """A folder by its full path, so that code copied from the page finds it from anywhere."""
+    return str(Path(name).resolve()) if Path(name).is_dir() else name
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= _MOST:
+        raise ValueError(text)
+    return number
+
+
+_port.__name__ = "port from 0 to 65535"

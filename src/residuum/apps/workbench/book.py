@@ -1,0 +1,201 @@
+"""The book of runs: records on disk, captured tensors in memory as long as there is room.
+
+A run is immutable, and its id is the first 16 digits of the library's own ``Run.hash``. What is
+captured of it can be made again at any time, so it lives in a cache bounded in bytes; the record
+and the tensors of its edits live in the store's folder.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from residuum.apps.workbench.refusals import Conflict, NotFound
+from residuum.apps.workbench.sizes import captured_bytes
+from residuum.core import Address, Edit, OptionError
+from residuum.models import Batch
+from residuum.runs import Model, Run
+from residuum.stores import RunHistory, TensorStore
+
+ROOM = 1 << 30
+"""Bytes of captured tensors and logits kept in memory."""
+ID_DIGITS = 16
+
+
+@dataclass(frozen=True)
+class Made:
+    """A run, and what it took to have it.
+
+    Attributes:
+        run: with everything that was asked for captured.
+        passes: forward passes made now; 0 when all of it was in memory.
+        took_ms: for them.
+    """
+
+    run: Run
+    passes: float
+    took_ms: float
+
+    @property
+    def id(self) -> str:
+        """First digits of the run's hash."""
+        return self.run.hash[:ID_DIGITS]
+
+
+class Book:
+    """Runs by id.
+
+    Args:
+        folder: of the store; made if missing, readable by its owner only.
+        room: bytes of captured tensors to keep in memory; the newest run is kept in any case.
+
+    Raises:
+        StoreError: the history in the folder is damaged.
+    """
+
+    def __init__(self, folder: str | Path, room: int = ROOM) -> None:
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.tensors = TensorStore(self.folder / "tensors")
+        self.room = room
+        self._history = RunHistory(self.folder / "runs.jsonl")
+        self._keys: dict[str, str] = {}
+        self._seen: set[str] = set()
+        self._runs: OrderedDict[str, Run] = OrderedDict()
+        self._lock = threading.Lock()
+        self._read_on()
+
+    # -- records -----------------------------------------------------------------------------
+
+    def records(self, limit: int) -> list[dict[str, Any]]:
+        """The newest records, newest first."""
+        with self._lock:
+            self._read_on()
+            newest = list(self._keys.values())[::-1][:limit]
+            return [self._history[key] for key in newest]
+
+    def record(self, ident: str) -> dict[str, Any]:
+        """One record.
+
+        Raises:
+            NotFound: no run of this id.
+        """
+        with self._lock:
+            self._read_on()
+            if ident not in self._keys:
+                raise NotFound(f"there is no run {ident!r}", mend="GET /api/runs lists the history")
+            return self._history[self._keys[ident]]
+
+    def write(self, record: dict[str, Any]) -> dict[str, Any]:
+        """Add a record, unless its run is there; the one that is there then."""
+        with self._lock:
+            self._read_on()
+            if record["id"] not in self._keys:
+                self._history.append(record)
+                self._read_on()
+            return self._history[self._keys[record["id"]]]
+
+    def _read_on(self) -> None:
+        """Take up what was added since, by this server or another on the same folder."""
+        for key in self._history:
+            if key not in self._seen:
+                self._seen.add(key)
+                self._keys.setdefault(self._history[key]["id"], key)
+
+    # -- runs --------------------------------------------------------------------------------
+
+    def make(
+        self, model: Model, ids: Sequence[int], edits: Sequence[Edit], needs: Iterable[str] = ()
+    ) -> Made:
+        """A run with these sites captured, from memory where they are there; on the desk's thread.
+
+        Raises:
+            ResiduumError: what the library refuses; more captured bytes than there is room for.
+        """
+        for edit in edits:
+            for ref in edit.tensors().values():
+                self.tensors.put(ref)
+        batch = Batch(torch.tensor([list(ids)]))
+        wanted = self._wanted(model, needs, len(ids))
+        key = Run(batch, None, tuple(edits), {}, {}, model.provenance).hash
+        with self._lock:
+            known = self._runs.get(key)
+        missing = [each for each in wanted if known is None or not _has(known, each)]
+        if known is not None and not missing:
+            self._keep(key, known)
+            return Made(known, 0.0, 0.0)
+        start = perf_counter()
+        new = model.run(batch.ids, edits=edits, capture=missing, logits=known is None)
+        took = 1000 * (perf_counter() - start)
+        if known is not None:
+            new = replace(known, captured={**known.captured, **new.captured})
+        self._keep(key, new)
+        return Made(new, 1.0, took)
+
+    def again(self, model: Model, record: dict[str, Any], needs: Iterable[str] = ()) -> Made:
+        """The run of a record, made again if it is no longer in memory; on the desk's thread.
+
+        Raises:
+            Conflict: with today's weights it is another run.
+        """
+        made = self.make(model, record["ids"], self.edits(record["edits"]), needs)
+        if made.run.hash != record["hash"]:
+            raise Conflict(
+                f"run {record['id']} cannot be made again: {model.name} has other weights now",
+                mend="open the model that it was made with, or run the prompt again",
+            )
+        return made
+
+    def edits(self, rows: Sequence[dict[str, Any]]) -> tuple[Edit, ...]:
+        """Edits of a record or a request, with the numbers they refer to.
+
+        Raises:
+            EditError, AddressError, ShapeError, StoreError: which edit cannot be read, and why.
+        """
+        from residuum.apps.workbench.edit_rows import read_edits
+
+        return read_edits(rows, self.tensors)
+
+    def _wanted(self, model: Model, needs: Iterable[str], length: int) -> list[Address]:
+        found: dict[Address, None] = {}
+        for query in needs:
+            found |= dict.fromkeys(Address.parse(query).expand(model.sites, model.n_layers))
+        asked = sum(captured_bytes(model, each, length) for each in found)
+        if asked > self.room:
+            raise OptionError(
+                f"this view of {length} tokens needs {asked / 1e9:.1f} GB of memory, "
+                f"{self.room / 1e9:.1f} GB are set aside",
+                mend="shorten the prompt, or look at fewer layers",
+            )
+        return list(found)
+
+    def _keep(self, key: str, run: Run) -> None:
+        with self._lock:
+            self._runs[key] = run
+            self._runs.move_to_end(key)
+            used = sum(_bytes(each) for each in self._runs.values())
+            while used > self.room and len(self._runs) > 1:
+                used -= _bytes(self._runs.popitem(last=False)[1])
+
+
+def now() -> str:
+    """This moment, UTC, in ISO format."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _has(run: Run, address: Address) -> bool:
+    return address in run.captured or address.base in run.captured
+
+
+def _bytes(run: Run) -> int:
+    held = [run.logits, *run.captured.values()]
+    return sum(each.nbytes for each in held if isinstance(each, Tensor))
