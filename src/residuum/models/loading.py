@@ -19,6 +19,7 @@ import torch
 from safetensors import SafetensorError
 
 from residuum.core import Address, LoadError, OptionError, TokenError
+from residuum.models import hub
 from residuum.models.embedded import COMPUTED, INSIDE, embedded_path
 from residuum.models.family import FAMILIES, Family, family_of
 from residuum.models.parts import Parts, find_parts
@@ -209,14 +210,14 @@ def _quietly() -> Iterator[None]:
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
-    hub = getLogger("huggingface_hub")
-    level = hub.level
+    client = getLogger("huggingface_hub")
+    level = client.level
     logging.disable_progress_bar()
-    hub.setLevel(ERROR)
+    client.setLevel(ERROR)
     try:
         yield
     finally:
-        hub.setLevel(level)
+        client.setLevel(level)
         if shown:
             logging.enable_progress_bar()
 
@@ -236,8 +237,10 @@ def _load(name: str, dtype: Any, device_map: Any, revision: str | None, pickles:
             raise OptionError(
                 "revision goes with a name on the hub, not with a folder", mend="leave it out"
             )
+        asked: dict[str, Any] = {}
     else:
         _refuse_no_folder(name, path)
+        asked = hub.options(name, revision)
     options = {"dtype": dtype, "device_map": device_map, "revision": revision}
     options = {key: value for key, value in options.items() if value is not None}
     place = str(path) if path.is_dir() else name
@@ -245,7 +248,7 @@ def _load(name: str, dtype: Any, device_map: Any, revision: str | None, pickles:
     try:
         with _quietly():
             config = transformers.AutoConfig.from_pretrained(
-                place, **({"revision": revision} if revision else {})
+                place, **asked, **({"revision": revision} if revision else {})
             )
             masked = config.model_type in _MASKED
             auto: Any = (
@@ -254,6 +257,7 @@ def _load(name: str, dtype: Any, device_map: Any, revision: str | None, pickles:
             hf, info = auto.from_pretrained(
                 place,
                 **options,
+                **asked,
                 use_safetensors=None if pickles and not any(path.glob(_SAFE)) else True,
                 ignore_mismatched_sizes=True,  # they are refused by name below
                 output_loading_info=True,
@@ -264,7 +268,9 @@ def _load(name: str, dtype: Any, device_map: Any, revision: str | None, pickles:
             mend="convert it to safetensors where you trust it; such pickles are never run here",
         ) from error
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        raise _reason(name, error) from error
+        raise (
+            hub.absent(name) if hub.is_absence(error, asked) else _reason(name, error)
+        ) from error
     _refuse_gaps(name, info)
     return hf
 
@@ -367,8 +373,12 @@ def _own_tokenizer(name: str, revision: str | None) -> Any:
 def _tokenizer(name: str, revision: str | None) -> Any:
     from transformers import AutoTokenizer
 
+    asked = {} if Path(name).is_dir() else hub.options(name, revision, needs=None)
     try:
-        return AutoTokenizer.from_pretrained(name, **({"revision": revision} if revision else {}))
+        with _quietly():
+            return AutoTokenizer.from_pretrained(
+                name, **asked, **({"revision": revision} if revision else {})
+            )
     except (OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise LoadError(
