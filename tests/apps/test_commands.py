@@ -82,6 +82,11 @@ def test_a_task_from_a_file(cli: Cli, tmp_path: Path) -> None:
 def test_models(cli: Cli) -> None:
     listed = cli("models", "--json").json
     assert listed["inside"][0]["name"] == "microworld" and "llama" in listed["families"]
+    assert {"mistral", "qwen2", "gemma"} <= set(listed["model_types"]["llama"])
+    assert {"induction_2l", "handmade_induction"} <= set(listed["organisms"])
+    text = " ".join(cli("models").out.split())
+    assert "llama (also mistral, ministral, qwen2, gemma)" in text
+    assert "induction_2l" in text and "residuum organisms" in text
     shown = cli("models", "show", "microworld")
     assert "put in front" in shown.out and "every site proven" in shown.out
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from residuum.apps.cli.console import put_facts, put_json, put_table, put_text
 from residuum.apps.cli.loading import bos_line, headline, open_model
+from residuum.apps.cli.organisms import LOADABLE
 from residuum.apps.cli.parser import Commands, add_command, add_loading, add_seed, counted
 from residuum.core import CheckFailed, LoadError, OptionError
 
@@ -55,9 +57,10 @@ def _list(arguments: argparse.Namespace) -> int:
     from residuum.models import EMBEDDED, FAMILIES
 
     inside = [_inside(name) for name in EMBEDDED]
-    families = sorted(family.name for family in FAMILIES)
+    rows_of = {family.name: family.model_types for family in sorted(FAMILIES, key=_name)}
     if arguments.json:
-        put_json({"inside": inside, "families": families})
+        put_json({"inside": inside, "organisms": list(LOADABLE), "families": list(rows_of),
+                  "model_types": rows_of})  # fmt: skip
         return 0
     from residuum.figures import Column, Table
 
@@ -67,13 +70,27 @@ def _list(arguments: argparse.Namespace) -> int:
                Column("size", "MB", digits=1), "about"]  # fmt: skip
     put_table(Table(columns, rows, title="Inside the package"))
     print()
-    put_facts([("Families with a table", ", ".join(families))])
+    put_facts([
+        ("Organisms", f"{', '.join(LOADABLE)}: small models with known mechanisms, loaded by name "
+         "too (residuum organisms)"),
+        ("Families with a table", ", ".join(_covered(*each) for each in rows_of.items())),
+    ])  # fmt: skip
     print()
     put_text(
         "Any folder or hub name of these families loads with every site proven at load; a family "
         "without a table still runs, with the sites that could be proven (residuum doctor MODEL)."
     )
     return 0
+
+
+def _name(family: Any) -> str:
+    return family.name
+
+
+def _covered(name: str, model_types: Sequence[str]) -> str:
+    """A row's name, with the model types that go by it under another name."""
+    also = [each for each in model_types if each != name]
+    return f"{name} (also {', '.join(also)})" if also else name
 
 
 _ABOUT = {

@@ -22,7 +22,7 @@ ABOUT = {
     "superposition_pairs": "three features in a plane, of varying value",
     "superposition_triangle": "three features in a plane, each 0 or 1",
 }
-_LOADABLE = ("induction_2l", "induction_2l_nopos", "skip_trigram_1l", "handmade_induction")
+LOADABLE = ("induction_2l", "induction_2l_nopos", "skip_trigram_1l", "handmade_induction")
 _CURVES = ("induction_2l", "induction_2l_nopos")
 
 
@@ -85,7 +85,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _how(name: str) -> str:
-    if name in _LOADABLE:
+    if name in LOADABLE:
         return f'rz.load("{name}")'
     if name.startswith("superposition"):
         return f'residuum.organisms.shipped_superposition("{name}")'
@@ -128,7 +128,7 @@ def _facts(name: str) -> dict[str, Any]:
     """Measured scores where a trained model is in the package."""
     from residuum.models import embedded_path
 
-    if name not in _LOADABLE or name == "handmade_induction":
+    if name not in LOADABLE or name == "handmade_induction":
         return {"about": ABOUT[name], "python": _how(name)}
     folder = Path(embedded_path(name))
     scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
