@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -256,14 +257,114 @@ def test_a_stream_that_is_not_the_sum_of_its_parts_is_found_out() -> None:
     extra = torch.randn(32, generator=torch.Generator().manual_seed(1)) * 0.1
     hook = held.hf.transformer.h[1].register_forward_hook(lambda *given: given[2] + extra)
     try:
-        with pytest.raises(rz.CheckFailed, match="is not the sum of its parts"):
+        with pytest.raises(rz.CheckFailed, match="L1 adds something that neither"):
             direct_logit_attribution(held, task)
     finally:
         hook.remove()
     direct_logit_attribution(held, task)
 
 
+@pytest.mark.parametrize("name", ["llama", "gpt2", "gemma2"])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_sums_up_to_its_own_rounding(dtype: torch.dtype) -> None:
-    found = direct_logit_attribution(rz.load(build("llama", dtype), check=False), id_task())
-    assert 1e-6 < found.gap < 0.02 and f"{found.gap:.1e}" in found.summary()
+def test_half_precision_says_how_far_its_sum_is_from_the_logits(
+    name: str, dtype: torch.dtype
+) -> None:
+    held, task = rz.load(build(name, dtype), check=False), id_task()
+    found = direct_logit_attribution(held, task)
+    last = held.run(task.clean).last.double()
+    own = (last.gather(1, task.answers) - last.gather(1, task.wrong))[:, 0]
+    aim = found.pre_cap if found.cap else own.numpy()
+    assert found.gap == pytest.approx(np.abs(found.total - aim).max())
+    assert found.largest_logit == pytest.approx(float(last.abs().max()))
+    assert 1e-6 < found.gap < 0.02
+    share = found.gap / found.largest_logit
+    assert share > 1e-4 and not found.exact
+    for text in (found.summary(), repr(found), found.figure("bars").caption):
+        assert f"(gap {found.gap:.1e})" in text
+        assert f"not exact: the gap is {share:.1e} of the largest logit" in text
+        assert str(dtype).removeprefix("torch.") in text
+    assert found.to_json()["exact"] is False
+
+
+def test_an_exact_sum_shows_its_gap_and_says_no_more() -> None:
+    found = direct_logit_attribution(model("gpt2"), id_task())
+    assert found.exact and found.gap <= 1e-4 * found.largest_logit
+    assert f"(gap {found.gap:.1e})" in found.summary() and "not exact" not in found.summary()
+
+
+def test_a_gap_past_the_bound_is_said_in_any_precision() -> None:
+    """The bound is on the gap as it is, not on the dtype."""
+    found = direct_logit_attribution(model("gpt2"), id_task())
+    for share, said in ((0.9e-4, False), (1.1e-4, True)):
+        moved = replace(found, gap=share * found.largest_logit)
+        assert ("not exact" in moved.summary()) is said
+        assert moved.exact is not said
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+def test_every_term_is_what_its_part_does_at_a_frozen_norm(name: str) -> None:
+    """Every family, every term: heads, MLPs, embeddings and biases, by hand from the run."""
+    held, task = model(name, torch.float64), id_task()
+    found = direct_logit_attribution(held, task)
+    pull, bias = _by_hand(held, task)
+    names = [t for t in found.terms if not t.endswith("b_O") and t not in bias]
+    run = held.run(task.clean, capture=[*names, "attn_out"])
+    done = {}
+    for term in names:
+        done[term] = (run[term][:, -1] * pull).sum(-1)
+    for layer in range(held.n_layers):
+        whole = (run["attn_out", layer][:, -1] * pull).sum(-1)
+        heads = sum(done[f"L{layer}.head_out[H{h}]"] for h in range(held.n_heads))
+        if f"L{layer}.b_O" in found.terms:
+            done[f"L{layer}.b_O"] = whole - heads
+        else:
+            assert (whole - heads).abs().max() < 1e-6
+    done |= bias
+    assert set(done) == set(found.terms)
+    assert {"embed", "L0.head_out[H0]", "L0.mlp_out"} <= set(done)
+    for term, by_hand in done.items():
+        np.testing.assert_allclose(found.per_example.sel(term=term), by_hand, atol=2e-6)
+    assert max(float(value.abs().max()) for value in done.values()) > 1e-2
+
+
+def _by_hand(held: rz.Model, task: rz.Task) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """What a vector added to the last stream moves the difference by, ``[batch d_model]``; biases.
+
+    From the definition of each norm and the family's own configuration: none of it from the room.
+    """
+    hf, norm, last = held.hf, held.adapted.parts.final_norm, f"L{held.n_layers - 1}.resid_post"
+    kind = type(norm).__name__
+    stream = held.run(task.clean, capture=[last])[last][:, -1]
+    centred = "LayerNorm" in kind
+    spread = stream - stream.mean(-1, keepdim=True) if centred else stream
+    eps = next((getattr(norm, n) for n in ("eps", "variance_epsilon") if hasattr(norm, n)), 1e-5)
+    weight = getattr(norm, "weight", None)
+    gain = torch.ones(stream.shape[-1]).double() if weight is None else weight.detach()
+    gain = gain + 1 if kind.startswith(("Gemma", "Nemotron")) else gain
+    scale = (spread.square().mean(-1, keepdim=True) + eps).rsqrt()
+    head, config = hf.get_output_embeddings(), hf.config
+    factor = getattr(config, "logit_scale", 1.0) / getattr(config, "logits_scaling", 1.0)
+    right, wrong = task.answers[:, 0], task.wrong[:, 0]
+    direction = (head.weight[right] - head.weight[wrong]).detach() * factor
+    pull = direction * gain * scale
+    pull = pull - pull.mean(-1, keepdim=True) if centred else pull
+    offset, bias = getattr(norm, "bias", None), {}
+    if isinstance(offset, torch.Tensor):
+        bias["b_ln_final"] = direction @ offset.detach()
+    if head.bias is not None:
+        bias["b_U"] = (head.bias[right] - head.bias[wrong]).detach() * factor
+    return pull, bias
+
+
+def test_every_family_with_a_soft_cap_says_so_and_no_other_does() -> None:
+    """By the configuration: a family of the table that caps its logits is never taken as exact."""
+    capped = set()
+    for name in CAUSAL:
+        found = direct_logit_attribution(model(name), id_task())
+        cap = getattr(model(name).hf.config, "final_logit_softcapping", None)
+        assert found.cap == cap
+        assert ("before the soft cap" in found.summary()) is (cap is not None)
+        capped |= {name} if cap else set()
+    assert capped == set(CAPPED)
+    other = rz.load(build("gemma3_text", final_logit_softcapping=20.0), check=False)
+    assert "before the soft cap at ±20" in direct_logit_attribution(other, id_task()).summary()

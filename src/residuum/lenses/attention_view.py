@@ -11,6 +11,9 @@ from torch import Tensor
 
 from residuum.core import AddressError, OptionError, Provenance
 from residuum.core.saving import save_result
+from residuum.lenses.broken_numbers import need_finite
+from residuum.lenses.plain_weights import need_plain_outputs
+from residuum.lenses.prompts import one_prompt
 from residuum.models.weights import output_heads
 from residuum.runs import Model, need_model, shown
 
@@ -29,7 +32,7 @@ VIEWS = {
 }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class AttentionView:
     """Attention of one prompt, plain and weighted by what it carries.
 
@@ -107,6 +110,19 @@ class AttentionView:
             does_not_show="what is moved, or that anything later reads it.",
         )
 
+    def __repr__(self) -> str:
+        layers, heads, tokens, _ = self.pattern.shape
+        at = int(self.output[:, :, -1].amax(-1).argmax())
+        layer, head = divmod(at, heads)
+        k_pos = int(self.output[layer, head, -1].argmax())
+        return (
+            f"AttentionView({layers} layers × {heads} heads × {tokens} tokens; most is moved to "
+            f"the last token by L{layer}H{head}, from {k_pos} {self.tokens[k_pos]!r})"
+        )
+
+    def _repr_html_(self) -> str:
+        return self.figure().html()
+
     def to_dataframe(self) -> pd.DataFrame:
         """One row for each layer, head, query and key: the three numbers."""
         import pandas as pd
@@ -161,7 +177,10 @@ def attention_view(model: Model, prompt: Any) -> AttentionView:
 
     Raises:
         OptionError: no model, or several prompts.
+        TokenError: no prompt, or one that cannot be read.
         AddressError: a model without attention.
+        CheckFailed: an adapter or a hook on an output projection.
+        ShapeError: NaN or infinity in the model; the message names where they begin.
 
     Shows: how much each head moves from where to where. Does not show: what is moved, nor that it
     is read by anything later.
@@ -177,9 +196,9 @@ def attention_view(model: Model, prompt: Any) -> AttentionView:
     """
     need_model(model, "attention_view")
     need_attention(model)
-    run = model.run(prompt, capture=["pattern", "v"], logits=False)
-    if run.ids.shape[0] != 1:
-        raise OptionError("attention is shown of one prompt", mend="give a single prompt")
+    need_plain_outputs(model)
+    batch = one_prompt(model, prompt, "attention_view")
+    run = model.run(batch, capture=["pattern", "v"], logits=False)
     rows: list[tuple[Tensor, Tensor, Tensor]] = []
     for layer in model.adapted.parts.layers:
         pattern, v = run["pattern", layer.index][0].float().cpu(), run["v", layer.index][0]
@@ -189,6 +208,7 @@ def attention_view(model: Model, prompt: Any) -> AttentionView:
         sizes = (v.float().norm(dim=-1).T.cpu(), moved.float().norm(dim=-1).cpu())
         rows.append((pattern, pattern * sizes[0][:, None], pattern * sizes[1][:, None]))
     pattern, value, output = (torch.stack(each) for each in zip(*rows, strict=True))
+    need_finite(model, batch, "attention", (pattern, value, output))
     tokens = run.tokens[0] if run.tokens else tuple(model.to_str_tokens(run.ids[0]))
     return AttentionView(
         pattern, value, output, tokens, model.provenance(strategy="attention_view")

@@ -41,6 +41,7 @@ class Terms:
         pre_cap: ``[batch]``, the difference from what the final norm handed on.
         logits: ``[batch]``, the difference of the model's own logits.
         scale: ``[batch]``, the final norm's frozen scale.
+        largest: largest logit of any token there, by size.
     """
 
     named: dict[str, Tensor] = field(default_factory=dict)
@@ -50,6 +51,7 @@ class Terms:
     pre_cap: Tensor = field(default_factory=lambda: torch.zeros(0))
     logits: Tensor = field(default_factory=lambda: torch.zeros(0))
     scale: Tensor = field(default_factory=lambda: torch.zeros(0))
+    largest: float = 0.0
 
 
 def reading_of(model: Model, answers: Tensor, wrong: Tensor) -> Reading:
@@ -97,7 +99,9 @@ def terms_of(
         if layer.has_mlp:
             _mlp(layer, run, pos, back, found, neurons)
     _back(model, run, pos, norm, reading, found)
-    found.logits = _read_off(run[f"logits@{pos}"].cpu().double(), answers.cpu(), wrong.cpu())
+    logits = run[f"logits@{pos}"].cpu().double()
+    found.logits = _read_off(logits, answers.cpu(), wrong.cpu())
+    found.largest = float(logits.abs().nan_to_num(0.0, posinf=0.0).max())
     return found
 
 

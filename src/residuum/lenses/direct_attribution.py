@@ -2,43 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
-from torch import Tensor
 
-from residuum.core import SILENT, CheckFailed, OptionError, Progress, TokenError
+from residuum.core import SILENT, OptionError, Progress
 from residuum.core.progress import track
+from residuum.lenses.attribution_check import check_sum
+from residuum.lenses.attribution_questions import (
+    Questions,
+    position_in,
+    questions_of,
+    refuse_same,
+)
 from residuum.lenses.attribution_terms import Terms, has_neurons, terms_of
+from residuum.lenses.broken_numbers import need_finite
 from residuum.lenses.final_norm import CONVENTION, need_sum, soft_cap
 from residuum.lenses.logit_attribution import LogitAttribution
+from residuum.lenses.plain_weights import (
+    need_plain_outputs,
+    need_plain_unembedding,
+)
 from residuum.models import Batch
-from residuum.runs import Model, Task, need_model, refuse_unknown, shown, whole_number
+from residuum.runs import Model, need_model, refuse_unknown, whole_number
 from residuum.runs.arguments import yes_or_no
-
-_FAILS = {torch.float64: 1e-5, torch.float32: 1e-4}
-_FAILS_HALF = 0.1
-
-
-@dataclass(frozen=True)
-class Questions:
-    """Prompts, and the tokens whose logits are asked for.
-
-    Attributes:
-        answers, wrong: ``[batch n]`` ids padded with -1; ``wrong`` may have no column.
-        clusters: template of each prompt, or none.
-        task_hash: of the task, or empty.
-    """
-
-    batch: Batch
-    answers: Tensor
-    wrong: Tensor
-    clusters: tuple[str, ...] = ()
-    task_hash: str = ""
 
 
 def direct_logit_attribution(
@@ -84,11 +73,15 @@ def direct_logit_attribution(
         (Gemma 2) they sum to the difference before the cap, and the record says so.
 
     Raises:
-        OptionError: no model, an unknown option, answers missing or given twice, no neurons.
-        TokenError: an answer that is no single token, or out of range; a position out of range.
+        OptionError: no model, an unknown option, answers missing or given twice, an answer that is
+            also wrong, no neurons.
+        TokenError: no prompt; an answer that is no single token, or out of range; a position out
+            of range.
         AddressError: a model whose stream is no sum (BERT), of unknown make, or without an
             unembedding.
-        CheckFailed: the terms do not sum to the difference on this model.
+        CheckFailed: an adapter or a hook on what writes into the stream or the logits; terms that
+            do not sum to the difference on this model.
+        ShapeError: NaN or infinity in the model; the message names where they begin.
 
     Shows: direct effects. Does not show: effects through later parts (a head that others read
     from, an MLP that undoes it), what a part changes of the norm's scale, nor what happens without
@@ -117,8 +110,13 @@ def direct_logit_attribution(
             "this model has no neurons to split by: it has no MLPs, or mixtures of experts",
             mend="leave neurons out",
         )
+    need_plain_unembedding(model)
+    need_plain_outputs(model)
+    if neurons:
+        need_plain_outputs(model, mlp=True)
     asked = questions_of(model, task_or_prompts, answers, wrong, side)
-    pos = _position(pos, asked.batch)
+    refuse_same(model, asked)
+    pos = position_in(pos, asked.batch)
     rows = range(0, len(asked.batch.ids), batch_size)
     found = [
         terms_of(
@@ -132,76 +130,11 @@ def direct_logit_attribution(
         )
         for start in track(rows, progress, "direct logit attribution", len(rows))
     ]
+    numbers = [value for each in found for value in (*each.named.values(), each.logits)]
+    need_finite(model, asked.batch, "the attribution", numbers)
     record = _record(model, asked, found, neurons, sources, (level, resamples, seed), (side, pos))
-    _check_sum(record, model.dtype)
+    check_sum(model, record, asked.batch)
     return record
-
-
-def questions_of(model: Model, given: Any, answers: Any, wrong: Any, side: str) -> Questions:
-    """Prompts and answers, from a task or from what stands beside prompts."""
-    if isinstance(given, Task):
-        if answers is not None or wrong is not None:
-            raise OptionError(
-                "a task brings its own answers", mend="leave answers= and wrong= out, or give ids"
-            )
-        if side not in ("clean", "corrupt"):
-            raise OptionError(f"side={shown(side)}", mend="use 'clean' or 'corrupt'")
-        given.check_fits(model)
-        batch = Batch(getattr(given, side), given.attention_mask)
-        has_wrong = bool((given.wrong >= 0).any())
-        none = given.wrong[:, :0]
-        return Questions(
-            batch, given.answers, given.wrong if has_wrong else none, given.templates,
-            given.task_hash,
-        )  # fmt: skip
-    if answers is None:
-        raise OptionError(
-            "prompts need the token whose logit is split",
-            mend="give answers=, and wrong= for a difference; or give a task",
-        )
-    if side != "clean":
-        raise OptionError("side= goes with a task", mend="leave it out for prompts")
-    batch = model.adapted.tokens.batch(given)
-    rows = len(batch.ids)
-    right = _ids(model, answers, rows, "answers")
-    none = torch.zeros(rows, 0, dtype=torch.long)
-    return Questions(batch, right, none if wrong is None else _ids(model, wrong, rows, "wrong"))
-
-
-def _ids(model: Model, given: Any, rows: int, name: str) -> Tensor:
-    """One id for each prompt, ``[batch 1]``."""
-    values = given.tolist() if isinstance(given, (Tensor, np.ndarray)) else given
-    if isinstance(values, (str, int)):
-        values = [values] * rows
-    if not isinstance(values, Sequence) or len(values) != rows:
-        raise OptionError(
-            f"{name} for {rows} prompts: {shown(given)}", mend="give one token, or one a prompt"
-        )
-    return torch.tensor([[token_id(model, each)] for each in values])
-
-
-def token_id(model: Model, word: Any) -> int:
-    """The id of a word that is one token, or an id in range.
-
-    Raises:
-        TokenError: it is neither.
-    """
-    if isinstance(word, str):
-        return model.to_single_token(word)
-    if isinstance(word, bool) or not isinstance(word, int) or not 0 <= word < model.d_vocab:
-        raise TokenError(
-            f"token id {shown(word)} is out of range", mend=f"ids go from 0 to {model.d_vocab - 1}"
-        )
-    return word
-
-
-def _position(pos: Any, batch: Batch) -> int:
-    shortest = int(batch.lengths.min())
-    if type(pos) is not int or not -shortest <= pos < shortest:
-        raise TokenError(
-            f"pos={shown(pos)} is out of range", mend=f"use {-shortest} to {shortest - 1}"
-        )
-    return pos
 
 
 def _record(
@@ -222,6 +155,7 @@ def _record(
     logits, pre_cap = (
         torch.cat([getattr(each, name) for each in found]).numpy() for name in ("logits", "pre_cap")
     )
+    cap = soft_cap(model.adapted.parts)
     level, resamples, seed = sure
     metric = "logit_diff" if asked.wrong.shape[1] else "logit"
     side, pos = where
@@ -231,10 +165,11 @@ def _record(
         per_example=xr.DataArray(values, dims=("term", "example"), coords={"term": names}),
         logits=logits,
         pre_cap=pre_cap,
-        cap=soft_cap(model.adapted.parts),
+        cap=cap,
         metric=metric,
         convention=CONVENTION,
-        gap=float(np.abs(values.sum(0) - pre_cap).max()),
+        gap=float(np.abs(values.sum(0) - (logits if cap is None else pre_cap)).max()),
+        largest_logit=max(float(each.largest) for each in found),
         provenance=model.provenance(strategy=strategy, task_hash=asked.task_hash, seed=seed),
         neurons=_neurons(found, model.n_layers) if neurons else None,
         neuron_bias=_neuron_bias(found, model.n_layers) if neurons else None,
@@ -280,13 +215,3 @@ def _sources(found: list[Terms], layers: int, batch: Batch) -> xr.DataArray:
         for i, (start, length) in enumerate(zip(starts, lengths, strict=True)):
             values[layer, :, :length, i] = rows[i, :, start : start + length]
     return xr.DataArray(values, dims=("layer", "head", "k_pos", "example"))
-
-
-def _check_sum(found: LogitAttribution, dtype: torch.dtype) -> None:
-    largest = max(1.0, float(np.abs(found.per_example.values).max()))
-    if found.gap > _FAILS.get(dtype, _FAILS_HALF) * largest or not np.isfinite(found.gap):
-        raise CheckFailed(
-            f"the terms miss the logits by {found.gap:.1e}: this model's stream is not the sum of "
-            "its parts",
-            mend="residuum doctor MODEL shows which identity fails; report the family",
-        )

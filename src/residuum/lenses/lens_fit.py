@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from residuum.figures import Lines
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LensFit:
     """KL(output || lens) by layer, for the tuned lens and the logit lens.
 
@@ -76,6 +76,18 @@ class LensFit:
             f"{100 * self.level:g} % bootstrap intervals over them.",
             does_not_show="that the model itself reads the stream so.",
         )
+
+    def __repr__(self) -> str:
+        rows = ", ".join(
+            f"{layer} {tuned:.2f} ({logit:.2f})"
+            for layer, tuned, logit in zip(
+                self.layers, self.tuned.mean(-1), self.logit.mean(-1), strict=True
+            )
+        )
+        return f"LensFit(KL in bits, tuned lens (logit lens): {rows})"
+
+    def _repr_html_(self) -> str:
+        return self.figure().html()
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""

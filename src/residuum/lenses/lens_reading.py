@@ -21,7 +21,7 @@ OWN_SCALE = "final norm at the stream's own scale"
 FROZEN_SCALE = "final norm at the scale of the whole last stream (frozen), without its bias"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LensReading:
     """What each layer would answer if the model stopped there.
 
@@ -81,6 +81,18 @@ class LensReading:
             caption=self._caption(),
             does_not_show="that later layers read the stream this way, or that the model uses it.",
         )
+
+    def __repr__(self) -> str:
+        rows, tokens = self.kl_bits.shape
+        kind = f"{self.lens} lens" + ("" if self.site == "resid_post" else f" of {self.site}")
+        words = ", ".join(
+            f"{layer} {self.top_words[i][-1][0]!r} {float(self.top_probs[i, -1, 0]):.0%}"
+            for i, layer in list(enumerate(self.layers))[-4:]
+        )
+        return f"LensReading({kind}, {rows} rows × {tokens} tokens; at the last token {words})"
+
+    def _repr_html_(self) -> str:
+        return self.figure().html()
 
     def _title(self) -> str:
         where = "" if self.site == "resid_post" else f" of {self.site}"

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from residuum.core import CheckFailed, Progress
+from residuum.lenses.broken_numbers import refuse_broken
 from residuum.lenses.corpus import Corpus
 from residuum.lenses.lens_state import TrainingState, keep_state
 from residuum.models import Batch, final_logits, logits_of
@@ -95,6 +96,7 @@ def train_to(
             with model.adapted.passing():
                 loss = one_step(model, state, corpus.batch(rows.tolist()))
             if not math.isfinite(loss):
+                refuse_broken(model, corpus.batch(rows.tolist()))
                 raise _diverged(state.step, lr)
             state.losses.append(loss)
             state.step += 1

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _HEAD = re.compile(r"L(\d+)\.head_out\[H(\d+)\]")
 _LAYER = re.compile(r"L(\d+)\.(b_O|mlp_out)")
+SUM_TO = 1e-4
+"""Largest gap of an exact sum, relative to the largest logit."""
 FIGURES = ("parts", "bars", "neurons", "sources")
 _SHOWS_NOT = "effects through later parts: what a head does by being read by others is not in it."
 
@@ -61,7 +63,9 @@ class LogitAttribution:
         cap: the soft cap, or None.
         metric: ``"logit_diff"``, or ``"logit"`` of one token (or a mean over several).
         convention: how the final norm was taken.
-        gap: largest difference, over prompts, between the sum of terms and ``pre_cap``.
+        gap: largest difference, over prompts, between the sum of terms and the model's own
+            ``logits`` (behind a soft cap: ``pre_cap``).
+        largest_logit: largest logit of any token there, by size; :attr:`exact` compares with it.
         neurons: ``(layer, neuron, example)`` where asked for; NaN where a block has no neurons.
         neuron_bias: ``(layer, example)``: what the MLPs' output biases add beside the neurons.
         sources: ``(layer, head, k_pos, example)`` where asked for: each head's contribution by the
@@ -85,6 +89,7 @@ class LogitAttribution:
     metric: str
     convention: str
     gap: float
+    largest_logit: float
     provenance: Provenance
     neurons: xr.DataArray | None = None
     neuron_bias: xr.DataArray | None = None
@@ -119,6 +124,11 @@ class LogitAttribution:
         return self.per_example.sum("term").values
 
     @property
+    def exact(self) -> bool:
+        """Whether the sum of terms meets the logits to 1e-4 of the largest one."""
+        return self.gap <= SUM_TO * self.largest_logit
+
+    @property
     def heads(self) -> xr.DataArray:
         """Mean contribution of each head, dims ``(layer, head)``."""
         found = {tuple(map(int, m.groups())): i for i, t in enumerate(self.terms)
@@ -128,6 +138,10 @@ class LogitAttribution:
         for place, index in found.items():
             values[place] = means[index]
         return xr.DataArray(values, dims=("layer", "head"), name="logits")
+
+    def term(self, name: str) -> np.ndarray | None:
+        """One term's values, ``[example]``; None where the model has no such term."""
+        return self.per_example.values[self.terms.index(name)] if name in self.terms else None
 
     def __getitem__(self, term: str) -> Contribution:
         """One term by its name, such as ``"L2.head_out[H3]"``, ``"L1.mlp_out"`` or ``"b_U"``.
@@ -219,18 +233,27 @@ class LogitAttribution:
         return draw(self, kind, n, title)
 
     def summary(self) -> str:
-        """One line: what the terms sum to, and what that is."""
+        """One line: what the terms sum to, and how far that is from the logits."""
         mean = float(self.total.mean())
         name = "logit difference" if self.metric == "logit_diff" else "logit"
-        text = f"{len(self.terms)} terms sum to a {name} of {mean:.3f} (gap {self.gap:.1e})"
-        if self.cap is None:
-            return text
         own = float(self.logits.mean())
-        return f"{text} before the soft cap at ±{self.cap:g}; behind it the model has {own:.3f}"
+        text = f"{len(self.terms)} terms sum to a {name} of {mean:.3f} (gap {self.gap:.1e})"
+        if self.cap is not None:
+            text += f" before the soft cap at ±{self.cap:g}; behind it the model has {own:.3f}"
+        if self.exact:
+            return text
+        share = self.gap / self.largest_logit if self.largest_logit else float("inf")
+        return (
+            f"{text}; not exact: the gap is {share:.1e} of the largest logit, more than "
+            f"{SUM_TO:.0e}, in {self.provenance.dtype}; the model's own {name} is {own:.3f}"
+        )
 
     def __repr__(self) -> str:
         tops = ", ".join(f"{each.at} {each.logits:+.2f}" for each in self.top(3))
         return f"LogitAttribution({self.summary()}; largest {tops})"
+
+    def _repr_html_(self) -> str:
+        return self.figure().html()
 
     @property
     def does_not_show(self) -> str:
@@ -270,6 +293,8 @@ class LogitAttribution:
             "unit": "logits",
             "convention": self.convention,
             "gap": self.gap,
+            "largest_logit": self.largest_logit,
+            "exact": self.exact,
             **more,
             "tokens": list(self.tokens),
             "clusters": list(self.clusters),

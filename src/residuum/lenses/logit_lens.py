@@ -9,9 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from residuum.core import Address, AddressError, OptionError, TokenError
+from residuum.core import Address, AddressError, OptionError
+from residuum.lenses.broken_numbers import need_finite
 from residuum.lenses.final_norm import freeze_norm, logit_factor, need_sum
 from residuum.lenses.lens_reading import FROZEN_SCALE, OWN_SCALE, LensReading
+from residuum.lenses.plain_weights import need_plain_outputs, need_plain_unembedding
+from residuum.lenses.prompts import one_prompt, token_id
 from residuum.lenses.vocabulary_chunks import Unembed, distributions
 from residuum.models import final_logits, logits_of
 from residuum.runs import Capture, Model, Run, need_model, refuse_unknown
@@ -71,7 +74,10 @@ def logit_lens(
         OptionError: no model; an unknown option; several prompts; ``top`` out of range; a site that
             is neither the stream nor a part of it.
         AddressError: a layer or head out of range; a part in a model whose stream is no sum.
-        TokenError: a tracked word that is not a single token.
+        TokenError: no prompt; a tracked word that is not a single token.
+        CheckFailed: a part of a model with an adapter or a hook on its unembedding or (heads) on an
+            output projection.
+        ShapeError: NaN or infinity in the model; the message names where they begin.
 
     Shows: what the unembedding reads off the stream, or what a part writes straight into the
     logits. Does not show: that later layers read it so, nor that the model uses it; for that, patch
@@ -114,12 +120,11 @@ def run_one(model: Model, prompt: Any, capture: Sequence[str]) -> Run:
     """Run one prompt as far as its last stream.
 
     Raises:
+        TokenError: no prompt, or one that cannot be read.
         OptionError: several prompts.
     """
-    run = model.run(prompt, capture=[Capture(each) for each in capture], logits=False)
-    if run.ids.shape[0] != 1:
-        raise OptionError("the lens reads one prompt at a time", mend="give a single prompt")
-    return run
+    batch = one_prompt(model, prompt, "the lens")
+    return model.run(batch, capture=[Capture(each) for each in capture], logits=False)
 
 
 def _places(model: Model, site: Any) -> dict[str, str]:
@@ -133,6 +138,9 @@ def _places(model: Model, site: Any) -> dict[str, str]:
         )
     if at.name in PARTS:
         need_sum(model.adapted.parts, f"reading {at.name}")
+        need_plain_unembedding(model)
+    if at.name == "head_out":
+        need_plain_outputs(model)
     layers = range(model.n_layers) if at.layer in (None, "*") else [at.layer]
     there = [i for i in layers if _is_there(model, Address(at.name, i), at.layer in (None, "*"))]
     if not there:
@@ -195,6 +203,11 @@ def read_rows(
     mass = torch.stack([each.log_mass for each in made]).cpu()
     mean = torch.stack([each.total for each in made]).cpu() / model.d_vocab
     best = torch.stack([each.values for each in made]).cpu()
+    entropy = torch.stack([each.entropy_bits() for each in made]).cpu()
+    kl = torch.stack([each.kl_bits(base) for each in made]).cpu()
+    need_finite(
+        model, run.batch, "the lens's reading", (entropy, kl, logits, *run.captured.values())
+    )
     return {
         "layers": tuple(row.label for row in rows),
         "tokens": run.tokens[0] if run.tokens else tuple(model.to_str_tokens(run.ids[0])),
@@ -206,8 +219,8 @@ def read_rows(
         "tracked": tuple(ids),
         "tracked_logits": logits - mean[..., None],
         "tracked_probs": (logits - mass[..., None]).exp(),
-        "entropy_bits": torch.stack([each.entropy_bits() for each in made]).cpu(),
-        "kl_bits": torch.stack([each.kl_bits(base) for each in made]).cpu(),
+        "entropy_bits": entropy,
+        "kl_bits": kl,
     }
 
 
@@ -217,14 +230,4 @@ def tracked_ids(model: Model, track: Any) -> list[int]:
         return []
     one = isinstance(track, str) or not isinstance(track, Iterable)
     words: list[Any] = [track] if one else [*track]  # pyright: ignore[reportGeneralTypeIssues]
-    return [_token_id(model, each) for each in words]
-
-
-def _token_id(model: Model, word: str | int) -> int:
-    if isinstance(word, str):
-        return model.to_single_token(word)
-    if isinstance(word, bool) or not isinstance(word, int) or not 0 <= word < model.d_vocab:
-        raise TokenError(
-            f"token id {word!r} cannot be tracked", mend=f"ids go from 0 to {model.d_vocab - 1}"
-        )
-    return word
+    return [token_id(model, each, "cannot be tracked") for each in words]

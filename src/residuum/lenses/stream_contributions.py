@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from residuum.core import SILENT, OptionError, Progress, Provenance
+from residuum.core import SILENT, CheckFailed, OptionError, Progress, Provenance
 from residuum.core.progress import track
 from residuum.core.saving import save_result
+from residuum.lenses.broken_numbers import need_finite
 from residuum.lenses.final_norm import need_sum
+from residuum.lenses.plain_weights import MEND, need_plain_outputs
+from residuum.lenses.prompts import prompts_of
 from residuum.lenses.result_file import plain
 from residuum.models import Batch, Layer
 from residuum.runs import Model, Run, Task, need_model, refuse_unknown, shown, whole_number
@@ -34,7 +37,11 @@ MEASURES = {
 }
 
 
-@dataclass(frozen=True, eq=False)
+_FAILS = {torch.float64: 1e-5, torch.float32: 1e-3}
+_FAILS_HALF = 0.1
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class StreamContributions:
     """What each block's parts add to the stream, over all tokens of some prompts.
 
@@ -89,6 +96,18 @@ class StreamContributions:
             f"Squared lengths, the stream before included, sum to 1 plus: {overlaps}.",
             does_not_show="that a part matters: what is large may be read by nothing.",
         )
+
+    def __repr__(self) -> str:
+        own = self.table[self.table.part != "before"]
+        largest = own.loc[own.groupby("layer").share.idxmax()]
+        parts = ", ".join(
+            f"L{layer} {part} {share:.2f}"
+            for layer, part, share in zip(largest.layer, largest.part, largest.share, strict=True)
+        )
+        return f"StreamContributions({self.tokens} tokens; largest share {parts})"
+
+    def _repr_html_(self) -> str:
+        return self.figure().html()
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -180,7 +199,10 @@ def stream_contributions(
 
     Raises:
         OptionError: no model, an unknown option, or no token left after ``skip``.
+        TokenError: no prompts, or ids that cannot be read.
         AddressError: a model whose stream is no sum, or of unknown make.
+        CheckFailed: an adapter or a hook on a block: it adds more than its parts.
+        ShapeError: NaN or infinity in the model; the message names where they begin.
 
     Shows: sizes and directions. Does not show: that a part matters.
 
@@ -197,6 +219,7 @@ def stream_contributions(
     need_sum(model.adapted.parts, "measuring what parts add")
     whole_number(skip, "skip", 0)
     whole_number(batch_size, "batch_size", 1)
+    need_plain_outputs(model)
     batch = _batch(model, prompts)
     if int(batch.lengths.max()) <= skip:
         raise OptionError(f"skip={skip} leaves no token", mend="skip fewer")
@@ -208,10 +231,13 @@ def stream_contributions(
         real = _real(chunk, skip)
         for layer in model.adapted.parts.layers:
             _take(layer, run, real, sums)
+    sizes = [number for each in sums.values() for number in each.numbers.values()]
+    need_finite(model, batch, "a part of the stream", (sizes,))
     rows: list[dict[str, Any]] = [
         {"layer": at, "part": part, **each.measures()} for (at, part), each in sums.items()
     ]
     table = pd.DataFrame(rows)
+    _check_sum(model, table)
     overlap = [0.0] * model.n_layers
     for row in rows:
         overlap[row["layer"]] += row["size"]
@@ -223,11 +249,22 @@ def stream_contributions(
     )
 
 
+def _check_sum(model: Model, table: pd.DataFrame) -> None:
+    off = (table.groupby("layer").share.sum() - 1).abs()
+    if float(off.max()) > _FAILS.get(model.dtype, _FAILS_HALF):
+        raise CheckFailed(
+            f"the parts of L{off.idxmax()} miss its stream by {off.max():.1e} of it: there is a "
+            "hook or an adapter on it",
+            mend=MEND,
+            where=f"L{off.idxmax()}.resid_post",
+        )
+
+
 def _batch(model: Model, prompts: Any) -> Batch:
     if isinstance(prompts, Task):
         prompts.check_fits(model)
         return Batch(prompts.clean, prompts.attention_mask)
-    return model.adapted.tokens.batch(prompts)
+    return prompts_of(model, prompts)
 
 
 def _real(batch: Batch, skip: int) -> Tensor:
@@ -262,7 +299,10 @@ def _parts(layer: Layer, at: Any, before: Tensor) -> Iterator[tuple[str, Tensor]
     yield "before", before
     for head in range(heads.shape[1]):
         yield f"H{head}", heads[:, head]
-    if isinstance(getattr(layer.o_proj, "bias", None), Tensor):
-        yield "bias", attention - heads.sum(1)
+    bias = getattr(layer.o_proj, "bias", None)
+    if isinstance(bias, Tensor):
+        plain = layer.attn_writer is layer.o_proj
+        own = (bias.detach().cpu().double() * layer.scale).expand_as(attention)
+        yield "bias", own if plain else attention - heads.sum(1)
     if layer.has_mlp:
         yield "MLP", at("mlp_out")

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from residuum.core import SILENT, OptionError, Progress, Set
 from residuum.core.progress import track
+from residuum.lenses.broken_numbers import need_finite
 from residuum.lenses.token_record import TokenAttribution
 from residuum.models import Batch
 from residuum.runs import (
@@ -69,7 +70,8 @@ def token_attribution(
 
     Raises:
         OptionError: no model, an unknown option, method or baseline; a metric without gradient.
-        TaskError: no task, or ids that do not belong to this model.
+        TaskError: no task, ids that do not belong to this model, or an answer that is also wrong.
+        ShapeError: NaN or infinity in the model; the message names where they begin.
 
     Shows: tokens whose embedding moves the metric. Does not show: through which parts; and the two
     differ where tokens act together (each alone may be replaced without loss) or the metric is
@@ -135,6 +137,7 @@ class _Asked:
         self.baseline = baseline
         width = task.clean.shape[1]
         self.real = torch.arange(width)[None] < task.lengths[:, None]
+        self._refuse_broken()
         clean = self._embedded(task.clean)
         if baseline == "corrupt":
             self.base = self._embedded(task.corrupt)
@@ -150,6 +153,17 @@ class _Asked:
         batch = Batch(ids, self.task.attention_mask)
         run = self.model.run(batch, capture="embed", logits=False, batch_size=self.size)
         return run["embed"].cpu()
+
+    def _refuse_broken(self) -> None:
+        """Whether the unedited model answers in numbers."""
+        mask = self.task.attention_mask
+        whole = Batch(self.task.clean, mask)
+        for start in range(0, len(self.task), self.size):
+            batch = whole.rows(start, start + self.size)
+            logits = self.model.run(batch).logits
+            assert logits is not None
+            real = logits if batch.mask is None else logits[batch.mask.to(logits.device)]
+            need_finite(self.model, batch, "the logits", (real,))
 
     def _run(self, rows: Tensor, put: Tensor, *, grad: bool) -> tuple[Tensor, Tensor | None]:
         """Metric of some rows with other embeddings, and its gradient there."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _SHORT = {"integrated_gradients": "IG", "grad_input": "grad × input"}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TokenAttribution:
     """Scores of tokens beside the effect of replacing each.
 
@@ -68,6 +68,12 @@ class TokenAttribution:
             f"{self.method} against replacing by {self.baseline}: {rank}; scores miss "
             f"the difference to the baseline by at most {self.completeness_gap:.2g} {self.unit}"
         )
+
+    def __repr__(self) -> str:
+        return f"TokenAttribution({len(self.tokens)} prompts; {self.summary()})"
+
+    def _repr_html_(self) -> str:
+        return self.figure().html()
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row for each prompt and token: ``example, pos, token, score, effect``."""

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 from residuum.core import SILENT, OptionError, Progress, Provenance, StoreError
 from residuum.core.paths import as_path
 from residuum.core.progress import track as tracked
+from residuum.lenses.broken_numbers import need_finite
 from residuum.lenses.corpus import corpus_of
 from residuum.lenses.lens_fit import LensFit
 from residuum.lenses.lens_identity import need_same_model, unembedding_hash
@@ -32,6 +33,11 @@ from residuum.lenses.lens_training import (
 from residuum.lenses.logit_lens import check_top, read_rows, run_one, stream_row, tracked_ids
 from residuum.runs import Model, need_model, refuse_unknown, shown, whole_number
 from residuum.stores.atomic import write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from residuum.figures import Lines
 
 _FORMAT = 1
 _TENSORS, _RECORD = "translators.safetensors", "tuned_lens.json"
@@ -252,6 +258,7 @@ class TunedLens:
         """``[lens layer sequence]`` mean KL of each sequence, nats."""
         streams, last = streams_of(model, batch)
         final = final_log_probs(model, last)
+        need_finite(model, batch, "the model's prediction", (final,))
         lengths = batch.lengths.tolist()
         rows: list[list[np.ndarray]] = [[], []]
         with torch.no_grad(), model.adapted.passing():
@@ -260,12 +267,38 @@ class TunedLens:
                 for lens, each in enumerate((moved, stream)):
                     values = kl_nats(model, each, final).cpu().double().split(lengths)
                     rows[lens].append(np.array([float(part.mean()) for part in values]))
-        return np.stack([np.stack(each) for each in rows])
+        found = np.stack([np.stack(each) for each in rows])
+        need_finite(model, batch, "the lens's fit", (found,))
+        return found
 
     def __repr__(self) -> str:
         layers, width = self.biases.shape
         ends = f", KL {self.losses[0]:.3f} to {self.losses[-1]:.3f} nats" if self.losses else ""
         return f"TunedLens({self.provenance.model_id}, {layers} translators × {width}{ends})"
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row a step of the training: ``step, loss_nats``, the mean KL over the rows."""
+        import pandas as pd
+
+        return pd.DataFrame({"step": range(len(self.losses)), "loss_nats": self.losses})
+
+    def figure(self, title: str = "Training of the tuned lens") -> Lines:
+        """The loss over the steps; how good the lens is on other text says :meth:`evaluate`."""
+        from residuum.figures import Lines, Series
+
+        return Lines(
+            list(range(len(self.losses))),
+            [Series("mean over the layers", list(self.losses))],
+            x="step",
+            y="KL(output || lens)",
+            unit="nats",
+            title=title,
+            caption=f"On the sequences of each step. {self.provenance.strategy}.",
+            does_not_show="how the lens does on text that it was not trained on.",
+        )
+
+    def _repr_html_(self) -> str:
+        return self.figure().html()
 
     # -- on disk -----------------------------------------------------------------------------
 
@@ -303,9 +336,15 @@ class TunedLens:
             tensors = load((source / _TENSORS).read_bytes())
             if data["format"] != _FORMAT:
                 raise ValueError("another format")
+            matrices, biases = tensors["matrices"], tensors["biases"]
+            width = biases.shape[-1]
+            if matrices.ndim != 3 or matrices.shape != (len(biases), width, width):
+                raise ValueError(f"shapes {list(matrices.shape)} and {list(biases.shape)}")
+            if not bool(matrices.isfinite().all() and biases.isfinite().all()):
+                raise ValueError("it holds NaN or infinity")
             return TunedLens(
-                tensors["matrices"],
-                tensors["biases"],
+                matrices,
+                biases,
                 data["unembedding"],
                 tuple(data["losses_nats"]),
                 Provenance.from_json(data["provenance"]),
