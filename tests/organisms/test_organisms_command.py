@@ -9,7 +9,7 @@ import pytest
 
 import residuum as rz
 from residuum.apps.cli import main
-from residuum.apps.cli.organisms import _LOADABLE, ABOUT
+from residuum.apps.cli.organisms import ABOUT, LOADABLE
 from residuum.models.embedded import COMPUTED, ORGANISMS
 from residuum.organisms import ATTENTION_RECIPES, TOY_RECIPES, series_steps
 from residuum.organisms.attention_only import Teacher
@@ -20,7 +20,7 @@ def test_every_organism_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     listed = [row["name"] for row in json.loads(capsys.readouterr().out)]
     assert listed == list(ABOUT)
     assert set(listed) == {*ATTENTION_RECIPES, *TOY_RECIPES, *COMPUTED}
-    assert set(_LOADABLE) == {*ORGANISMS, *COMPUTED}
+    assert set(LOADABLE) == {*ORGANISMS, *COMPUTED}
     assert main(["organisms"]) == 0
     assert "induction_2l_nopos" in capsys.readouterr().out
 
