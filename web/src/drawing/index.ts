@@ -1,0 +1,21 @@
+// The drawing core: plain TypeScript, no framework, no network. The pages' views, the HTML reports
+// and notebooks draw through it.
+//
+// Each kind is a class on an element: `new HeatMap(host, {label, onHover, onPick, …})`, then
+// `.show(data)` as often as there is data, `.mark(…)` for what is selected, `.destroy()`.
+// `.chart` is what export and table take: `saveAs(map.chart!, "svg", {title})`, `tableOf(map.chart!)`.
+
+export { HeatMap, HeatMapChart, type CellAt, type GridMarks, type HeatMapData, type HeatMapOptions } from "./heatmap";
+export { Matrix, MatrixChart, type MatrixData, type MatrixOptions, type Sight } from "./matrix";
+export { ThumbChart, ThumbGrid, type HeadAt, type HeadMarks, type ThumbData, type ThumbOptions } from "./thumbs";
+export { exportCsv, exportJson, exportPng, exportSvg, fileName, saveAs, saveBlob, type FileKind, type SheetOptions } from "./export";
+export { tableElement, tableOf, type TableOptions } from "./table";
+export { Stage, type StageOptions } from "./stage";
+export type { Chart, Plan, TableData } from "./chart";
+export { exact, number, shownLabel, visible } from "./numerals";
+export { colourRange, rampCss, type Colouring, type Scale } from "./palette";
+export { asFloats, fromHalf } from "./half";
+export { onTheme, themeChanged, themeName, themed, type Theme, type ThemeName } from "./theme";
+export { announce, hideTip, showTip } from "./tip";
+export { ArcChart, Arcs, type ArcData, type ArcMarks, type ArcOptions } from "./arcs";
+export { TokenStrip, type TokenData, type TokenOptions } from "./tokens";
