@@ -141,7 +141,7 @@ def test_only_what_the_weights_hold_is_listed():
 
 
 @pytest.mark.parametrize("normalization", [None, "layernorm"])
-def test_a_random_model_obeys_its_strongest_more_often_than_chance(normalization):
+def test_a_random_model_raises_its_strongest_more_often_than_chance(normalization):
     config = NativeConfig(
         n_layers=1, n_heads=3, d_model=24, d_vocab=40, n_ctx=12, normalization=normalization
     )
@@ -152,9 +152,41 @@ def test_a_random_model_obeys_its_strongest_more_often_than_chance(normalization
             parameter.add_(0.4 * torch.randn_like(parameter))
     found = heads.skip_trigrams(rz.load(model.eval()), 20, checks=64)
     assert len({each.head for each in found.found}) > 1
-    assert found.obeyed_frac > 0.7 > 0.55 > found.chance_frac
+    assert found.risen_frac > 0.7 > 0.55 > found.chance_frac
+    assert found.obeyed_frac == 0 == found.beyond_frac  # and yet it learned nothing
     again = heads.skip_trigrams(rz.load(model), 20, checks=64)
     assert again.found == found.found
+
+
+def noise(seed, **sizes):
+    torch.manual_seed(seed)
+    made = {"n_heads": 2, "d_model": 16, "d_vocab": 20, "n_ctx": 12} | sizes
+    return rz.load(NativeForCausalLM(NativeConfig(n_layers=1, **made)).eval(), check=False)
+
+
+@pytest.mark.parametrize("size", [0.02, 0.3])
+def test_noise_does_not_look_obeyed(size):
+    """Nearly all of its strongest triples rise; in at most 1 of 21 models is one beyond chance."""
+    found = [heads.skip_trigrams(noise(s, initializer_range=size), 5, checks=16) for s in range(20)]
+    assert np.mean([each.risen_frac for each in found]) > 0.8
+    assert sum(each.obeyed_frac > 0 for each in found) <= 4  # 1 expected; 5 or more in .3 % of runs
+    assert np.mean([each.obeyed_frac for each in found]) < 0.05
+
+
+def test_what_was_learned_is_obeyed():
+    """The trained one-layer organism holds its trigrams far more strongly than noise would."""
+    found = heads.skip_trigrams(rz.load("skip_trigram_1l", check=False), 20, checks=16)
+    assert found.obeyed_frac == 1.0
+    assert min(each.strength for each in found.found) > 2 * found.null_strength
+
+
+def test_the_null_is_of_the_heads_asked_for():
+    """The idle head of the hand-set model writes nothing, however it is turned."""
+    assert heads.skip_trigrams(one_layer(), 3, head=0, checks=0).null_strength == 0
+    found = heads.skip_trigrams(one_layer(), 3, checks=0, draws=3)
+    assert found.draws == 3 and 0 < found.null_strength < found.found[-1].strength
+    assert found.beyond_frac == 1.0 and found.obeyed_frac != found.obeyed_frac
+    assert "1 of 4 draws" in " ".join(found.notes) and "stronger than noise" in repr(found)
 
 
 def test_one_head_cannot_tell_which_of_two_answers_goes_with_which_cue():
@@ -181,10 +213,10 @@ def test_a_norm_is_taken_into_account():
 
 
 def test_bands_do_not_change_the_list(monkeypatch):
-    from residuum.heads import skip_trigram_list
+    from residuum.heads import skip_trigram_search
 
     whole = heads.skip_trigrams(one_layer(), 3, checks=0)
-    monkeypatch.setattr(skip_trigram_list, "_BAND", 20)
+    monkeypatch.setattr(skip_trigram_search, "BAND", 20)
     parts = heads.skip_trigrams(one_layer(), 3, checks=0)
     assert [str(e) for e in whole.found] == [str(e) for e in parts.found]
     assert whole.obeyed_frac != whole.obeyed_frac and whole.checks == 0
@@ -195,7 +227,10 @@ def test_skip_trigrams_as_files(tmp_path):
     for suffix in ("json", "csv", "html", "png"):
         found.save(tmp_path / f"x.{suffix}")
     assert list(found.to_dataframe()["A"]) == ["<2>", "<4>", "<1>"]
-    assert found.to_json()["provenance"]["seed"] == 0
+    data = found.to_json()
+    assert data["provenance"]["seed"] == 0 and data["null_strength"] == found.null_strength
+    assert [each["obeyed"] for each in data["found"]] == list(found.to_dataframe()["obeyed"])
+    assert [row[-1] for row in found.figure().rows] == ["yes"] * 3
 
 
 @pytest.mark.parametrize(
@@ -205,6 +240,7 @@ def test_skip_trigrams_as_files(tmp_path):
         (lambda m: heads.skip_trigrams(one_layer(), head=2), AddressError, "head 2"),
         (lambda m: heads.skip_trigrams(one_layer(), length=16), OptionError, "does not fit"),
         (lambda m: heads.skip_trigrams(one_layer(), 0), OptionError, "n=0"),
+        (lambda m: heads.skip_trigrams(one_layer(), draws=0), OptionError, "draws=0"),
         (lambda m: heads.skip_trigrams(one_layer(), top=3), OptionError, "unknown option top"),
         (lambda m: heads.bigram_table(m, ["Mary"], prepend_bos=False), TokenError, "too short"),
         (lambda m: heads.bigram_table(m, ["Mary went ."]), TokenError, "20 times"),

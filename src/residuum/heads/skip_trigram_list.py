@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from residuum.core import AddressError, OptionError, Provenance
 from residuum.core.saving import save_result
-from residuum.heads.circuits import ov, qk
-from residuum.heads.factored import FactoredMatrix
-from residuum.heads.reading import embedding, head_of, index_of, norm_map, unembedding
+from residuum.heads.reading import embedding, head_of, index_of
+from residuum.heads.skip_trigram_search import Search, Triple, default_draws
+from residuum.heads.weight_proof import prove_weights
 from residuum.runs import (
     Model,
     bootstrap_mean_intervals,
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from residuum.figures import Table
 
-_BAND = 2**24
 _CONTROLS = 64
 _MEASURED = ("moved", "interval", "rank", "chance")
 
@@ -51,6 +50,7 @@ class SkipTrigram:
         interval: 95 % bootstrap interval of ``moved``.
         rank: share of the vocabulary that A moved less than C, 0 to 1.
         chance: share of other tokens (64 at random) whose interval lies above zero as well.
+        beyond: whether ``strength`` is above that of every triple in circuits turned at random.
     """
 
     head: str
@@ -66,58 +66,85 @@ class SkipTrigram:
     interval: tuple[float, float] = (float("nan"), float("nan"))
     rank: float = float("nan")
     chance: float = float("nan")
+    beyond: bool = False
 
     def __str__(self) -> str:
         source, here, predicted = self.words
         return f"{source} … {here} → {predicted}"
 
     @property
-    def obeyed(self) -> bool:
+    def risen(self) -> bool:
         """Whether C's logit rose, its interval above zero."""
         return self.interval[0] > 0
+
+    @property
+    def obeyed(self) -> bool:
+        """Whether it rose, and the weights hold the triple more strongly than noise would."""
+        return self.risen and self.beyond
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SkipTrigrams:
     """The strongest skip-trigrams of a one-layer model, largest first.
 
-    Shows: which triples the weights favour, and whether putting A before B raises C in the model.
+    Shows: which triples the weights favour, more than noise would, and whether putting A before B
+    raises C in the model. A model of random weights raises its own largest products too (weights
+    say what they do); only their size tells that nothing was learned. So a triple is *obeyed* where
+    it rises and is stronger than the strongest that chance makes of the same circuits.
     Does not show: that the model owes them to this head alone (``moved`` is of the whole model, all
     heads together), or that they ever occur in text.
 
     Attributes:
         found: the triples.
-        obeyed_frac: share of them whose logit rose (interval above zero); NaN when unchecked.
-        chance_frac: the same share of random tokens in C's place: what ``obeyed_frac`` must beat.
         checks: contexts for each triple.
+        null_strength: the largest strength in ``draws`` of the same circuits turned at random
+            against the embedding: what the strongest triple of noise of this size would have.
+        draws: of the null.
         notes: what was left out of the weights.
     """
 
     found: tuple[SkipTrigram, ...]
     checks: int
+    null_strength: float
+    draws: int
     notes: tuple[str, ...]
     provenance: Provenance
 
     def __repr__(self) -> str:
         lines = [f"  {each.head} {each}  {each.strength:.3g}" for each in self.found[:5]]
-        head = f"SkipTrigrams({len(self.found)} triples, {self.obeyed_frac:.0%} obeyed, chance "
-        head += f"{self.chance_frac:.0%}"
-        return "\n".join([head if self.checks else f"SkipTrigrams({len(self.found)} triples",
-                          *lines]) + ")"  # fmt: skip
+        head = f"SkipTrigrams({len(self.found)} triples, {self._said()}"
+        return "\n".join([head, *lines]) + ")"
+
+    def _said(self) -> str:
+        beyond = f"{self.beyond_frac:.0%} stronger than noise ({self.null_strength:.3g})"
+        if not self.checks:
+            return beyond
+        risen = f"{self.risen_frac:.0%} rise (random tokens {self.chance_frac:.0%})"
+        return f"{self.obeyed_frac:.0%} obeyed: {risen}, {beyond}"
 
     @property
     def obeyed_frac(self) -> float:
-        """Share of the triples that the model obeys."""
-        if not self.checks or not self.found:
-            return float("nan")
-        return sum(each.obeyed for each in self.found) / len(self.found)
+        """Share of the triples that rise and are stronger than noise; NaN when unchecked."""
+        return self._mean([each.obeyed for each in self.found]) if self.checks else float("nan")
+
+    @property
+    def risen_frac(self) -> float:
+        """Share of the triples whose logit rose (interval above zero); NaN when unchecked."""
+        return self._mean([each.risen for each in self.found]) if self.checks else float("nan")
 
     @property
     def chance_frac(self) -> float:
-        """Share of random tokens in C's place that rise as well."""
-        if not self.checks or not self.found:
-            return float("nan")
-        return sum(each.chance for each in self.found) / len(self.found)
+        """Share of random tokens in C's place that rise as well: what ``risen_frac`` must beat."""
+        return self._mean([each.chance for each in self.found]) if self.checks else float("nan")
+
+    @property
+    def beyond_frac(self) -> float:
+        """Share of the triples that are stronger than the strongest of turned circuits."""
+        return self._mean([each.beyond for each in self.found])
+
+    @staticmethod
+    def _mean(values: Sequence[float]) -> float:
+        return float(np.mean(values)) if values else float("nan")
 
     def figure(self) -> Table:
         """The triples with their strength and how far the model's logit moved."""
@@ -134,9 +161,21 @@ class SkipTrigrams:
             Column("to", digits=2),
             Column("rank of C", digits=2),
             Column("chance", digits=2),
+            "obeyed",
         ]
         rows = [
-            [e.head, str(e), e.score, e.raised, e.direct, e.moved, *e.interval, e.rank, e.chance]
+            [
+                e.head,
+                str(e),
+                e.score,
+                e.raised,
+                e.direct,
+                e.moved,
+                *e.interval,
+                e.rank,
+                e.chance,
+                "yes" if e.obeyed else "no" if e.beyond else "no stronger than noise",
+            ]
             for e in self.found[:40]
         ]
         return Table(
@@ -145,8 +184,8 @@ class SkipTrigrams:
             title="Skip-trigrams",
             caption=(
                 f"By the weights, and the change of C's logit when A stands before B in "
-                f"{self.checks} random contexts (95 % interval): {self.obeyed_frac:.0%} rise, of "
-                f"random tokens in C's place {self.chance_frac:.0%}. {' '.join(self.notes)}"
+                f"{self.checks} random contexts (95 % interval). {self._said()}. "
+                f"{' '.join(self.notes)}"
             ),
             does_not_show="That one head alone does it, or that the triple occurs in text.",
         )
@@ -162,6 +201,7 @@ class SkipTrigrams:
                     **dict(zip(("A", "B", "C"), e.words, strict=True)),
                     "low": e.interval[0],
                     "high": e.interval[1],
+                    "obeyed": e.obeyed,
                 }
                 for e in self.found
             ]
@@ -176,10 +216,16 @@ class SkipTrigrams:
             return None if isinstance(value, float) and np.isnan(value) else value
 
         return {
-            "found": [{k: plain(v) for k, v in vars(e).items()} for e in self.found],
+            "found": [
+                {k: plain(v) for k, v in vars(e).items()} | {"obeyed": e.obeyed} for e in self.found
+            ],
             "checks": self.checks,
             "obeyed_frac": plain(self.obeyed_frac),
+            "risen_frac": plain(self.risen_frac),
             "chance_frac": plain(self.chance_frac),
+            "beyond_frac": plain(self.beyond_frac),
+            "null_strength": self.null_strength,
+            "draws": self.draws,
             "notes": list(self.notes),
             "provenance": self.provenance.to_json(),
         }
@@ -202,6 +248,7 @@ def skip_trigrams(
     width: int = 8,
     checks: int = 32,
     length: int | None = None,
+    draws: int | None = None,
     seed: int = 0,
     **unknown: Any,
 ) -> SkipTrigrams:
@@ -219,7 +266,10 @@ def skip_trigrams(
         width: B and C kept for each A.
         checks: random contexts for each triple; 0 skips the check.
         length: tokens before B in a context; by default at most 8 and what fits the context.
-        seed: of the contexts.
+        draws: of the null: in each, the same search with the heads' circuits turned at random
+            against the embedding; one search each. By default 20, in vocabularies above 4,096
+            fewer, so that it costs no more.
+        seed: of the contexts and the null.
 
     Returns:
         The triples of positive strength with ``moved``: put A, or another random token, at a
@@ -228,7 +278,9 @@ def skip_trigrams(
 
     Raises:
         OptionError: no model, an unknown option, a number out of range, a length that does not fit.
-        AddressError: more than one layer, MLPs, no such head, no linear embedding.
+        AddressError: more than one layer, MLPs, no such head, no linear embedding, an adapter or a
+            hook on the weights.
+        ShapeError: NaN or infinity in them.
 
     Shows and does not show: see :class:`SkipTrigrams`. Listed triples are the largest of very many,
     by selection. One head cannot hold ``A … B → C`` and ``A … B' → C'`` without ``A … B → C'``:
@@ -236,7 +288,7 @@ def skip_trigrams(
     alone decides between C and C'.
 
     Source: Elhage et al. (2021), "One-Layer Attention-Only Transformers", skip-trigrams; the check
-    against behaviour is added here.
+    against behaviour and the null are added here.
 
     >>> import residuum as rz
     >>> from residuum import heads
@@ -245,11 +297,13 @@ def skip_trigrams(
     >>> len(heads.skip_trigrams(one, 3, checks=4).found)
     3
     """
-    refuse_unknown(unknown, "skip_trigrams", "n, head, width, checks, length, seed")
+    refuse_unknown(unknown, "skip_trigrams", "n, head, width, checks, length, draws, seed")
     need_model(model, "skip_trigrams")
     for value, name, least in ((n, "n", 1), (width, "width", 1), (checks, "checks", 0)):
         whole_number(value, name, least)
     whole_number(seed, "seed", 0)
+    if draws is not None:
+        whole_number(draws, "draws", 1)
     part = head_of(model, 0, 0 if head is None else head, "skip_trigrams")[0]
     if model.n_layers != 1 or part.has_mlp:
         raise AddressError(
@@ -260,16 +314,24 @@ def skip_trigrams(
         )
     length = _length(model, length)
     some = range(model.n_heads) if head is None else [index_of(head, model.n_heads, "head")]
-    raw: list[tuple[float, int, int, int, int, float, float]] = []
-    for each in some:
-        raw = sorted([*raw, *_strongest(model, each, n, width)], reverse=True)[:n]
-    triples = tuple(_named(model, each) for each in raw)
+    prove_weights(model, part, "qkvo")
+    search = Search.of(model)
+    draws = default_draws(len(search.tokens)) if draws is None else draws
+    null = search.by_chance(some, draws, seed)
+    triples = tuple(_named(search, each, null) for each in search.strongest(some, n, width))
     if checks:
         triples = tuple(_checked(model, each, checks, length, seed + i)
                         for i, each in enumerate(triples))  # fmt: skip
-    notes = ("Positions and biases are left out of the weights.",)
-    strategy = f"skip_trigrams(n={n}, width={width}, checks={checks}, length={length})"
-    return SkipTrigrams(triples, checks, notes, model.provenance(strategy=strategy, seed=seed))
+    notes = (
+        "Positions and biases are left out of the weights.",
+        f"Were the weights noise, the strongest triple would be beyond it in 1 of {draws + 1} "
+        "draws.",
+    )
+    strategy = (
+        f"skip_trigrams(n={n}, width={width}, checks={checks}, length={length}, draws={draws})"
+    )
+    made = model.provenance(strategy=strategy, seed=seed)
+    return SkipTrigrams(triples, checks, null, draws, notes, made)
 
 
 def _length(model: Model, length: int | None) -> int:
@@ -289,62 +351,21 @@ def _length(model: Model, length: int | None) -> int:
     return length
 
 
-def _sizes(model: Model) -> Tensor:
-    """What each token's embedding is divided by in the norm, ``[d_vocab 1]``."""
-    tokens = embedding(model)
-    norm = norm_map(model.adapted.parts.layers[0].ln1, model.dims.d_model)
-    return torch.ones_like(tokens[:, :1]) if norm is None else norm.size(tokens)
-
-
-def _strongest(
-    model: Model, head: int, n: int, width: int
-) -> list[tuple[float, int, int, int, int, float, float]]:
-    size = _sizes(model)
-    attn = model.adapted.parts.layers[0].attn
-    scale = float(getattr(attn, "scaling", model.dims.d_head**-0.5))
-    asked = _over(qk(model, 0, head, full=True).matrix, size, size).T  # [A B]
-    asked = FactoredMatrix(_centred(asked.left * scale), asked.right)  # over A
-    raised = _over(ov(model, 0, head, full=True).matrix, size, None)
-    raised = FactoredMatrix(raised.left, _centred(raised.right.T).T)  # over C
-    found: list[tuple[float, int, int, int, int, float, float]] = []
-    for start in range(0, asked.shape[0], step := max(1, _BAND // max(asked.shape[1], 1))):
-        rows = torch.arange(start, min(start + step, asked.shape[0]))
-        scores, here = asked.rows(rows).topk(min(width, asked.shape[1]))
-        logits, predicted = raised.rows(rows).topk(min(width, raised.shape[1]))
-        product = scores.clamp_min(0)[:, :, None] * logits.clamp_min(0)[:, None, :]
-        best = product.flatten().topk(min(n, product.numel()))
-        for value, at in zip(best.values.tolist(), best.indices.tolist(), strict=True):
-            a, b, c = np.unravel_index(at, product.shape)
-            found.append(
-                (value, head, start + int(a), int(here[a, b]), int(predicted[a, c]),
-                 float(scores[a, b]), float(logits[a, c]))
-            )  # fmt: skip
-    return sorted((each for each in found if each[0] > 0), reverse=True)[:n]
-
-
-def _over(matrix: FactoredMatrix, rows: Tensor, columns: Tensor | None) -> FactoredMatrix:
-    right = matrix.right if columns is None else matrix.right / columns.T
-    return FactoredMatrix(matrix.left / rows, right)
-
-
-def _centred(rows: Tensor) -> Tensor:
-    return rows - rows.mean(0, keepdim=True)
-
-
-def _named(model: Model, raw: tuple[float, int, int, int, int, float, float]) -> SkipTrigram:
-    value, head, a, b, c, score, raised = raw
-    words = model.to_str_tokens(torch.tensor([a, b, c]))
-    row = (embedding(model, torch.tensor([b])) @ unembedding(model, fold=True)[0])[0]
+def _named(search: Search, found: Triple, null: float) -> SkipTrigram:
+    model, c = search.model, found.predicted
+    words = model.to_str_tokens(torch.tensor([found.source, found.here, c]))
+    row = (embedding(model, torch.tensor([found.here])) @ search.unembed)[0]
     return SkipTrigram(
-        head=f"L0H{head}",
-        source=a,
-        here=b,
+        head=f"L0H{found.head}",
+        source=found.source,
+        here=found.here,
         predicted=c,
         words=(words[0], words[1], words[2]),
-        strength=value,
-        score=score,
-        raised=raised,
+        strength=found.strength,
+        score=found.score,
+        raised=found.raised,
         direct=float(row[c] - row.mean()),
+        beyond=found.strength > null,
     )
 
 
