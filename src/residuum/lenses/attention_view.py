@@ -160,7 +160,8 @@ def need_attention(model: Model) -> None:
         )
         raise AddressError(
             "no attention was found in this model" + (f": {reason}" if reason else ""),
-            mend="load a model with attention; residuum doctor MODEL lists what was found",
+            mend="load a model with attention; rz.logit_lens(model, prompt) reads the stream of "
+            "any model; residuum doctor MODEL lists what was found",
             where="pattern",
         )
 

@@ -114,7 +114,8 @@ def need_sum(parts: Parts, verb: str) -> None:
     if any(layer.opaque for layer in parts.layers):
         raise AddressError(
             f"{verb} needs the parts of every block, and this family has no table",
-            mend="residuum doctor MODEL lists the sites that were found",
+            mend="rz.logit_lens(model, prompt) reads the stream of any model; "
+            "residuum doctor MODEL lists the sites that were found",
         )
     if parts.unembed is None:
         raise AddressError("this model has no unembedding", mend="load a language model")
