@@ -15,7 +15,8 @@ from residuum.heads.logit_paths import path_expansion
 from residuum.heads.neurons import Drive, NeuronReading, TokenWeight, neuron
 from residuum.heads.path_record import LogitPath, PathExpansion
 from residuum.heads.prompts import Prompts, random_repeats
-from residuum.heads.skip_trigram_list import SkipTrigram, SkipTrigrams, skip_trigrams
+from residuum.heads.skip_trigram_list import skip_trigrams
+from residuum.heads.skip_trigram_table import SkipTrigram, SkipTrigrams
 from residuum.heads.stream_wiring import VirtualWeights, virtual_weights
 
 __all__ = [

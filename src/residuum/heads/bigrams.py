@@ -13,6 +13,7 @@ from torch import Tensor
 
 from residuum.core import Provenance, TokenError
 from residuum.core.saving import save_result
+from residuum.heads.notebook import html_of
 from residuum.heads.reading import embedding, index_of
 from residuum.models import final_logits
 from residuum.runs import Model, need_model, refuse_unknown, shown, whole_number
@@ -79,6 +80,9 @@ class BigramTable:
             f"{self.kl_bits:.2f} bits, unigram {self.unigram_kl_bits:.2f}, uniform "
             f"{self.uniform_kl_bits:.2f}, correlation {self.correlation:.2f})"
         )
+
+    def _repr_html_(self) -> str | None:
+        return html_of(self)
 
     def figure(self, n: int = 20) -> Table:
         """The most frequent tokens with what follows them in the corpus and by the direct path."""

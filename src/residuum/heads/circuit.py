@@ -13,6 +13,7 @@ from torch import Tensor
 from residuum.core import OptionError, Provenance
 from residuum.core.saving import save_result
 from residuum.heads.factored import FactoredMatrix
+from residuum.heads.notebook import html_of
 from residuum.runs import whole_number
 
 if TYPE_CHECKING:
@@ -177,6 +178,9 @@ class Circuit:
         n = min(n, len(weights))
         high, low = weights.topk(n).indices, (-weights).topk(n).indices
         return self.words(high.tolist()), self.words(low.tolist())
+
+    def _repr_html_(self) -> str | None:
+        return html_of(self, self.shape[0] * self.shape[1] if self.full else 0)
 
     def figure(self) -> Bars:
         """Top token pairs of a full circuit, or the singular directions of one of the stream.

@@ -11,6 +11,7 @@ import xarray as xr
 
 from residuum.core import OptionError, Provenance
 from residuum.core.saving import save_result
+from residuum.heads.notebook import html_of
 from residuum.runs import shown, whole_number
 
 if TYPE_CHECKING:
@@ -114,6 +115,9 @@ class Composition:
         return tuple(
             self._pair((int(i), int(j))) for i, j in places if not np.isnan(excess[int(i), int(j)])
         )
+
+    def _repr_html_(self) -> str | None:
+        return html_of(self)
 
     def figure(self, title: str = "") -> HeatMap:
         """Score minus baseline as a heat map, writers down, readers across."""

@@ -15,6 +15,7 @@ from residuum.core.paths import file_to_write
 from residuum.heads.head_rows import HeadRow
 from residuum.heads.head_scores import HeadScore, RemovalCost, plain
 from residuum.heads.head_types import TYPES, HeadType
+from residuum.heads.notebook import html_of
 from residuum.runs import whole_number
 
 if TYPE_CHECKING:
@@ -149,6 +150,9 @@ class HeadTable:
                 more = f" and {len(rows) - 6} more" if len(rows) > 6 else ""
                 lines.append(f"  {name}: {said}{more}")
         return "\n".join([*lines, "  (?: not confirmed by removal)"]) + ")"
+
+    def _repr_html_(self) -> str | None:
+        return html_of(self)
 
     def figure(self, view: View = "types", title: str = "") -> HeatMap | Panel:
         """Layers by heads.

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from residuum.core import OptionError, Provenance
 from residuum.core.saving import save_result
+from residuum.heads.notebook import html_of
 from residuum.heads.reading import embedding, index_of, layer_of, unembedding
 from residuum.heads.stream_wiring import neuron_reader, neuron_writer
 from residuum.runs import Model, refuse_unknown, shown, whole_number
@@ -90,6 +91,9 @@ class NeuronReading:
         ]
         lines += [f"{each.activation:+.2f} {each.text!r}" for each in self.drives[:3]]
         return "\n  ".join([f"NeuronReading({self.address}", *lines]) + ")"
+
+    def _repr_html_(self) -> str | None:
+        return html_of(self)
 
     def figure(self) -> Panel:
         """Bars of the tokens that it reads and moves; the driving texts as a table."""

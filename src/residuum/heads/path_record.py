@@ -12,6 +12,7 @@ from torch import Tensor
 
 from residuum.core import Provenance
 from residuum.core.saving import save_result
+from residuum.heads.notebook import html_of
 from residuum.heads.reading import index_of, position_of
 from residuum.runs import whole_number
 
@@ -160,6 +161,9 @@ class PathExpansion:
             return "constants"
         count = path.order
         return "direct" if count == 0 else f"{count} head{'s' if count > 1 else ''}"
+
+    def _repr_html_(self) -> str | None:
+        return html_of(self)
 
     def figure(self, token: int | None = None, pos: int = -1, n: int = 16) -> Bars:
         """The largest paths for one token (the most likely one by default) as bars."""

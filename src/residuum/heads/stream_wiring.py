@@ -13,6 +13,7 @@ from torch import Tensor
 from residuum.core import Address, AddressError, OptionError, Provenance
 from residuum.core.saving import save_result
 from residuum.heads.factored import FactoredMatrix
+from residuum.heads.notebook import html_of
 from residuum.heads.reading import (
     NormMap,
     embedding,
@@ -78,6 +79,9 @@ class VirtualWeights:
     def shape(self) -> tuple[int, int]:
         """Units of the writer, units of the reader."""
         return self.matrix.shape
+
+    def _repr_html_(self) -> str | None:
+        return html_of(self, self.shape[0] * self.shape[1])
 
     def figure(self) -> HeatMap | Bars:
         """The map as a heat map where it is small, else its largest entries as bars."""
