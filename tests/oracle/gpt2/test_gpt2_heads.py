@@ -1,8 +1,13 @@
 """GPT-2 small's heads as they were published.
 
-Induction heads and the heads of the IOI circuit: Wang et al. 2022, "Interpretability in the Wild",
-§3. What is tested is what detectors see: attention and direct effects. Effects of removal are not
-asserted, since backups hide them.
+The heads of the IOI circuit (movers, negative movers, previous-token and duplicate-token heads):
+Wang et al. 2022, "Interpretability in the Wild", §3. Induction heads: those with the highest
+prefix-matching scores on repeats of random tokens (Olsson et al. 2022); the IOI circuit's own list,
+5.5, 5.8, 5.9 and 6.9, is of heads that act in that task. What is tested is what detectors see:
+attention and direct effects. Effects of removal are not asserted, since backups hide them.
+
+Not run where the project is made, for want of the weights: ``tests/oracle/test_gpt2_machinery.py``
+shows that these tests run, and fail, on a random model of that shape.
 """
 
 from __future__ import annotations
@@ -26,6 +31,13 @@ NEGATIVE = {(10, 7), (11, 10)}
 @pytest.fixture(scope="module")
 def table(gpt2: Any) -> Any:
     return detect_heads(gpt2, task=rz.task("ioi", gpt2, n=50), removal=None)
+
+
+def test_it_does_the_task(gpt2: Any) -> None:
+    """Published, on like templates: right name above wrong in 99.3 %, by 3.56 logits on average."""
+    leads = rz.task("ioi", gpt2, n=50).evaluate(gpt2).clean.logit_diff_values
+    assert sum(lead > 0 for lead in leads) >= 47
+    assert 2 < sum(leads) / len(leads) < 5
 
 
 def claimed(table: Any, name: str) -> set[tuple[int, int]]:
