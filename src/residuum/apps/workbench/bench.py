@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from residuum.apps.workbench.book import ROOM, Book
@@ -25,6 +25,7 @@ class Bench:
         store: folder of the history, of tensors and of unfinished sweeps.
         loader: opens a model by name.
         room: bytes of captured tensors kept in memory.
+        options: what the loader was told, ``dtype`` and ``device``, for scripts to do the same.
 
     Attributes:
         current: name of the model that was opened last.
@@ -37,9 +38,11 @@ class Bench:
         *,
         loader: Loader = load,
         room: int = ROOM,
+        options: Mapping[str, str] | None = None,
     ) -> None:
         self.book = Book(store, room)
         self.jobs = Jobs()
+        self.options = dict(options or {})
         self.named = tuple(dict.fromkeys(models)) or ("microworld",)
         self.allowed = tuple(dict.fromkeys((*self.named, *INSIDE)))
         self.current = self.named[0]

@@ -180,3 +180,156 @@ class Views(BaseModel):
     """The views in their order."""
 
     views: list[ViewInfo]
+
+
+class TensorReference(BaseModel):
+    """A tensor by content; its numbers are in the server's store."""
+
+    hash: str
+    shape: list[int]
+    dtype: str
+
+
+class StoredValue(BaseModel):
+    """A tensor for an edit, and what it is in one line."""
+
+    value: TensorReference
+    note: str
+
+
+class RunValue(Closed):
+    """What a site held in a run."""
+
+    source: Literal["run"] = Field(alias="from")
+    run: RunId
+    at: SiteText
+
+
+class TaskValue(Closed):
+    """A site's mean over a task's clean prompts, or its rows there (``resample``)."""
+
+    source: Literal["mean", "resample"] = Field(alias="from")
+    model: ModelName
+    task: Annotated[str, Field(min_length=1, max_length=100)]
+    n: Count = 64
+    seed: Seed = 0
+    at: SiteText
+
+
+class UnembedValue(Closed):
+    """The unembedding of a token, or of the first less the second, times ``scale``."""
+
+    source: Literal["unembed"] = Field(alias="from")
+    model: ModelName
+    tokens: Annotated[list[TokenId], Field(min_length=1, max_length=2)]
+    scale: Annotated[float, Field(ge=-1e6, le=1e6)] = 1.0
+
+
+class NumbersValue(Closed):
+    """Numbers, or equal lists of them to any depth."""
+
+    source: Literal["numbers"] = Field(alias="from")
+    values: float | list[Any]
+
+
+ValueRequest = RunValue | TaskValue | UnembedValue | NumbersValue
+
+
+class CheckRequest(Closed):
+    """Edits to check on a prompt, each alone."""
+
+    model: ModelName
+    ids: Ids
+    edits: Edits
+
+
+class EditVerdict(BaseModel):
+    """Whether an edit can be applied; ``failure`` says why not."""
+
+    ok: bool
+    failure: Failure | None = None
+
+
+class EditVerdicts(BaseModel):
+    """One verdict for each edit, in order."""
+
+    edits: list[EditVerdict]
+
+
+class TaskInfo(BaseModel):
+    """A task that fits the model."""
+
+    name: str
+    metric: str
+
+
+class TaskList(BaseModel):
+    """Tasks that fit the model; ``refused`` says why others do not."""
+
+    tasks: list[TaskInfo]
+    refused: dict[str, str]
+
+
+class PairsRequest(Closed):
+    """Contrast pairs to make."""
+
+    model: ModelName
+    task: Annotated[str, Field(min_length=1, max_length=100)]
+    n: Count = 8
+    seed: Seed = 0
+
+
+class Pair(BaseModel):
+    """A clean and a corrupt prompt, without padding; positions count from the first token."""
+
+    clean: list[int]
+    corrupt: list[int]
+    clean_tokens: list[str]
+    corrupt_tokens: list[str]
+    answers: list[int]
+    wrong: list[int]
+    answer_tokens: list[str]
+    wrong_tokens: list[str]
+    positions: dict[str, int]
+
+
+class Pairs(BaseModel):
+    """Contrast pairs of a task."""
+
+    task: str
+    metric: str
+    pairs: list[Pair]
+
+
+class Example(BaseModel):
+    """A worked example: what to open, and what to look at step by step."""
+
+    name: str
+    title: str
+    about: str
+    text: str
+    edits: list[EditJson]
+    view: str
+    sel: dict[str, int | str]
+    steps: list[str]
+
+
+class Examples(BaseModel):
+    """The worked examples of a model."""
+
+    examples: list[Example]
+
+
+class PythonRequest(Closed):
+    """What a script is to reproduce: a run, what is subtracted, a view of it."""
+
+    run: RunId
+    a: RunId | None = None
+    view: ViewName | None = None
+    params: dict[str, Any] = {}
+
+
+class Code(BaseModel):
+    """A script."""
+
+    code: str

@@ -33,7 +33,7 @@ async def search_tokens(
     model: Annotated[str, Query(min_length=1, max_length=1000)],
     query: Annotated[str, Query(min_length=1, max_length=100)],
 ) -> Found:
-    """Up to 50 vocabulary entries: the id itself, then equal, then beginning so, then containing it."""
+    """Up to 50 entries: the id or the same text first, then those that begin so or contain it."""
     desk = bench.desk(model)
     return await ask(request, desk, lambda loaded: Found(entries=_search(desk, loaded, query)))
 

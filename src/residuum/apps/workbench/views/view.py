@@ -1,4 +1,4 @@
-"""What a view is: what it needs of a run, which arrays it makes of it, and the code that makes them.
+"""What a view is: what it needs of a run, the arrays it makes of it, and the code for them.
 
 A file in this folder takes part by having a module-level ``VIEW``, an object that fits
 :class:`View`. Everything of a view runs on the worker thread of its model.
