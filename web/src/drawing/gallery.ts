@@ -81,6 +81,16 @@ const strip = new d.TokenStrip(place("Tokens"), { label: "Prompt" });
 strip.show({ tokens: ["<|endoftext|>", ...WORDS], ids: Array.from({ length: 15 }, (_, i) => i * 37), values: Float32Array.from({ length: 15 }, () => random() - 0.5), special: new Set([0]) });
 strip.mark(4);
 
+const bars = new d.Bars(place("Bars"), { label: "Bars." });
+bars.show({ names: ["L2.H3", "L1.H0", "<b>x</b>", "none"], values: Float32Array.of(2.4, -0.7, 0.2, NaN), lo: Float32Array.of(2, -1, 0, NaN), hi: Float32Array.of(2.9, -0.3, 0.5, NaN), unit: "logits", x: "effect" });
+bars.mark({ at: 1 });
+const lines = new d.Lines(place("Lines"), { label: "Lines." });
+lines.show({
+  xs: Float32Array.from({ length: 12 }, (_, i) => i), labels: labels("L", 12), y: "probability", x: "layer", guides: [{ y: 0.5, label: "chance" }],
+  series: ["Mary", "John", "store"].map((name, k) => ({ name, y: Float32Array.from({ length: 12 }, (_, i) => (i === 4 && k === 1 ? NaN : 1 / (1 + Math.exp(k * 2 - i / 2)))) })),
+});
+lines.mark({ at: 5 });
+
 const table = place("Table", "max-width:900px");
 table.append(d.tableOf(map.chart!, { caption: "Effects" }));
 Object.assign(window, { drawings: d, matrix, grid, map, thumbs, pattern, place });

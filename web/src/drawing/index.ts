@@ -19,3 +19,5 @@ export { onTheme, themeChanged, themeName, themed, type Theme, type ThemeName } 
 export { announce, hideTip, showTip } from "./tip";
 export { ArcChart, Arcs, type ArcData, type ArcMarks, type ArcOptions } from "./arcs";
 export { TokenStrip, type TokenData, type TokenOptions } from "./tokens";
+export { Bars, BarsChart, type BarsData, type BarsMarks } from "./bars";
+export { legendOf, Lines, LinesChart, type LinesData, type LinesMarks, type SeriesData } from "./lines";
