@@ -282,3 +282,28 @@ def test_other_offsets(on_handmade: Any) -> None:
     model = rz.load(by_position())
     table = detect_heads(model, n=12, removal=None)
     assert table.other_offset[0, 0].tolist()[0] == PERIOD - 1
+
+
+def test_types_and_scores_are_told_apart(on_handmade: Any) -> None:
+    with pytest.raises(OptionError, match="no type 'previous_token'") as refused:
+        on_handmade.of_type("previous_token")
+    assert "table.top('previous_token')" in refused.value.mend
+    with pytest.raises(OptionError, match="no score 'previous-token'") as refused:
+        on_handmade.score("previous-token")
+    assert "rests on the score previous_token" in refused.value.mend
+    assert on_handmade.top("previous_token", 1)[0].type == "previous-token"
+
+
+@pytest.mark.parametrize("seed", [0, 2, 4, 7])
+def test_a_head_of_random_weights_is_called_nothing(handmade: Any, seed: int) -> None:
+    """L1H2 reads everything by random weights: as much at the first token as by content."""
+    table = detect_heads(handmade, seed=seed, n=50, removal_n=8)
+    skip, first = table.scores["skip_trigram"], table.scores["first_token"]
+    assert skip.values[1, 2] > first.values[1, 2] and skip.low[1, 2] > 0.2 > skip.null[1, 2]
+    assert skip.low[1, 2] < first.high[1, 2]
+    assert table.head(1, 2).types == ()
+
+
+def test_skip_trigram_heads_are_found_where_there_are_some() -> None:
+    table = detect_heads(rz.load("skip_trigram_1l", check=False), n=30)
+    assert table.of_type("skip-trigram") and not table.of_type("induction", confirmed=False)

@@ -13,8 +13,8 @@ import numpy as np
 from residuum.core import OptionError, Provenance
 from residuum.core.paths import file_to_write
 from residuum.heads.head_rows import HeadRow
-from residuum.heads.head_scores import HeadScore, RemovalCost, plain
-from residuum.heads.head_types import TYPES, HeadType
+from residuum.heads.head_scores import ABOUT, HeadScore, RemovalCost, plain
+from residuum.heads.head_types import BY_SCORE, TYPES, HeadType
 from residuum.heads.notebook import html_of
 from residuum.runs import whole_number
 
@@ -108,8 +108,11 @@ class HeadTable:
 
     def _score(self, name: str) -> HeadScore:
         if name not in self.scores:
+            one = BY_SCORE.get(name)
+            hint = f"the type {name} rests on the score {one}; " if one else ""
             raise OptionError(
-                f"there is no score {name!r:.40}", mend=f"use one of: {', '.join(self.scores)}"
+                f"there is no score {name!r:.40}",
+                mend=f"{hint}use one of: {', '.join(self.scores)}",
             )
         return self.scores[name]
 
@@ -131,8 +134,9 @@ class HeadTable:
             OptionError: no such type.
         """
         if name not in TYPES:
+            hint = f"{name} is a score: rank with table.top({name!r}); " if name in ABOUT else ""
             raise OptionError(
-                f"there is no type {name!r:.40}", mend=f"use one of: {', '.join(TYPES)}"
+                f"there is no type {name!r:.40}", mend=f"{hint}use one of: {', '.join(TYPES)}"
             )
         return [
             row

@@ -33,14 +33,16 @@ SHORT: dict[str, str] = dict(
     zip(TYPES, ("mover", "S-inh", "supp", "ind", "prev", "dup", "skip", "first"), strict=True)
 )
 
-_BY_SCORE = {
+BY_SCORE = {
     "induction": "induction",
     "previous-token": "previous_token",
     "duplicate-token": "duplicate_token",
     "skip-trigram": "skip_trigram",
     "first-token": "first_token",
 }
-_LEAST_LOGITS = 0.1
+"""Type -> the score it rests on, on repeats and texts. Types are written with hyphens, scores with
+underscores: several types may rest on one score, and some scores name no type."""
+LEAST_LOGITS = 0.1
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def score_of_type(head: HeadType) -> str:
     if head.on not in ("repeats", "text"):
         return on_task.get(head.name, "name_mover")
     prefix = "text." if head.on == "text" else ""
-    return prefix + _BY_SCORE.get(head.name, "copying")
+    return prefix + BY_SCORE.get(head.name, "copying")
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +118,7 @@ def types_on(
     """Types seen on repeats or texts, one grid ``[layer head]`` for each."""
     found = []
     direct = scores[f"{prefix}direct"]
-    for name, key in _BY_SCORE.items():
+    for name, key in BY_SCORE.items():
         score = scores[f"{prefix}{key}"]
         writes = direct.low > direct.null_high if name == "induction" else True
         attends = above(score, least)
@@ -128,7 +130,7 @@ def types_on(
         )  # fmt: skip
         found.append(claims.types(cost, on))
     copying = scores[f"{prefix}copying"]
-    against = (copying.high < copying.null_low) & (copying.values <= -_LEAST_LOGITS)
+    against = (copying.high < copying.null_low) & (copying.values <= -LEAST_LOGITS)
     suppresses = Claims("copy suppression", against & (ov_copying < 0), against)
     return [suppresses.types(cost, on), *found]
 
@@ -153,9 +155,9 @@ def types_on_task(
 
 
 def _most_of_all(scores: Scores, prefix: str) -> np.ndarray:
-    """``[layer head]`` where no other share of attention is as large as that of skip-trigrams."""
-    others = [scores[f"{prefix}{key}"].values for key in set(_BY_SCORE.values())]
-    return scores[f"{prefix}skip_trigram"].values >= np.nanmax(np.stack(others), axis=0)
+    """``[layer head]`` where the interval of skip-trigrams' share lies above all other shares'."""
+    others = [scores[f"{prefix}{key}"].high for key in BY_SCORE.values() if key != "skip_trigram"]
+    return scores[f"{prefix}skip_trigram"].low > np.nanmax(np.stack(others), axis=0)
 
 
 def above(score: HeadScore, least: float) -> np.ndarray:
