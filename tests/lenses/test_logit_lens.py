@@ -97,7 +97,7 @@ def test_the_table_has_a_row_for_each_rank() -> None:
     assert row.probability == pytest.approx(float(reading.top_probs[2, 2, 1]))
 
 
-@pytest.mark.parametrize("suffix", [".json", ".html", ".svg", ".png"])
+@pytest.mark.parametrize("suffix", [".json", ".csv", ".html", ".svg", ".png"])
 def test_it_is_saved_under_every_suffix(suffix: str, tmp_path: Path) -> None:
     reading = rz.logit_lens(talker(), "the cat sat on", top=2, track=["mat"])
     path = tmp_path / f"lens{suffix}"
@@ -112,7 +112,7 @@ def test_it_is_saved_under_every_suffix(suffix: str, tmp_path: Path) -> None:
         assert path.read_bytes().startswith(b"\x89PNG")
     else:
         assert "sat" in path.read_text()
-    with pytest.raises(rz.OptionError, match="cannot save a figure as"):
+    with pytest.raises(rz.OptionError, match="cannot save a reading as"):
         reading.save(tmp_path / "lens.xlsx")
 
 

@@ -22,7 +22,7 @@ from residuum.lenses import (
 )
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "laws"))
-from law_worlds import talker
+from law_worlds import id_task, talker
 
 ONE: dict[str, Callable[[Any], Any]] = {
     "logit_lens": lambda p: rz.logit_lens(talker(), p),
@@ -133,3 +133,63 @@ def test_answers_may_be_numpys_integers() -> None:
         found = direct_logit_attribution(talker(), "the cat", answers=answers)
         np.testing.assert_array_equal(found.total, plain.total)
     assert rz.logit_lens(talker(), "the cat", track=np.int64(11)).tracked == (11,)
+
+
+OPTIONS: dict[str, tuple[Callable[[dict[str, Any]], Any], tuple[str, ...]]] = {
+    "direct_logit_attribution": (
+        lambda o: direct_logit_attribution(talker(), "the cat", answers=11, **o),
+        ("level", "resamples", "seed", "progress"),
+    ),
+    "token_attribution": (
+        lambda o: token_attribution(talker(), id_task(), steps=1, **o),
+        ("level", "resamples", "seed", "progress"),
+    ),
+    "TunedLens.evaluate": (
+        lambda o: lens().evaluate(talker(), ["the cat"], **o),
+        ("level", "resamples", "seed", "progress"),
+    ),
+    "TunedLens.train": (
+        lambda o: TunedLens.train(talker(), ["the cat"], steps=1, **o), ("seed", "progress")
+    ),
+    "stream_contributions": (
+        lambda o: stream_contributions(talker(), "the cat", **o), ("progress",)
+    ),
+}  # fmt: skip
+OUT_OF_RANGE = {"level": (0, 2, True, "0.9"), "resamples": (0, 2.5), "seed": (-1, None),
+                "progress": (3, None)}  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", OPTIONS)
+def test_options_out_of_range_are_refused_before_any_work(
+    verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call, names = OPTIONS[verb]
+    call({})
+    trained = lens()
+    monkeypatch.setattr(sys.modules[__name__], "lens", lambda: trained)
+    monkeypatch.setattr(rz.Model, "run", lambda *_, **__: pytest.fail("the model was run"))
+    for name in names:
+        for value in OUT_OF_RANGE[name]:
+            with pytest.raises(rz.OptionError, match=f"{name}=") as caught:
+                call({name: value})
+            assert caught.value.mend
+
+
+def test_kinds_and_measures_that_are_no_text_are_refused() -> None:
+    view, found = attention_view(talker(), "the cat"), stream_contributions(talker(), "the cat")
+    with pytest.raises(rz.OptionError, match=r"no view \['value'\]"):
+        view.of(0, 0, ["value"])
+    with pytest.raises(rz.OptionError, match=r"no measure \['share'\]"):
+        found.figure(["share"])
+    with pytest.raises(rz.OptionError, match=r"does not read 'L0:2\.resid_post'"):
+        rz.logit_lens(talker(), "the cat", site="L0:2.resid_post")
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_the_training() -> None:
+    for call in (
+        lambda: TunedLens.train(talker(), ["the cat"], steps=10**9, keep="/proc/no/folder"),
+        lambda: lens().save("/proc/no/folder"),
+    ):
+        with pytest.raises(rz.StoreError, match="cannot write to /proc/no/folder") as caught:
+            call()
+        assert "can be written to" in caught.value.mend

@@ -60,7 +60,7 @@ class AttentionView:
             AddressError: no such layer or head.
             OptionError: no such view.
         """
-        if view not in VIEWS:
+        if not isinstance(view, str) or view not in VIEWS:
             raise OptionError(f"no view {shown(view)}", mend=f"one of: {', '.join(VIEWS)}")
         layers, heads = self.pattern.shape[:2]
         for name, index, size in (("layer", layer, layers), ("head", head, heads)):

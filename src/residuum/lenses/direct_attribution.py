@@ -25,6 +25,7 @@ from residuum.lenses.plain_weights import (
     need_plain_outputs,
     need_plain_unembedding,
 )
+from residuum.lenses.verb_options import need_intervals
 from residuum.models import Batch
 from residuum.runs import Model, need_model, refuse_unknown, whole_number
 from residuum.runs.arguments import yes_or_no
@@ -104,7 +105,7 @@ def direct_logit_attribution(
     yes_or_no(neurons, "neurons")
     yes_or_no(sources, "sources")
     whole_number(batch_size, "batch_size", 1)
-    whole_number(seed, "seed", 0)
+    need_intervals(level, resamples, seed, progress)
     if neurons and not any(has_neurons(layer) for layer in model.adapted.parts.layers):
         raise OptionError(
             "this model has no neurons to split by: it has no MLPs, or mixtures of experts",

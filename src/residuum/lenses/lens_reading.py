@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from residuum.core import Provenance
-from residuum.core.paths import file_to_write
+from residuum.core.saving import save_result
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,7 +88,8 @@ class LensReading:
             f"{layer} {self.top_words[i][-1][0]!r} {float(self.top_probs[i, -1, 0]):.0%}"
             for i, layer in list(enumerate(self.layers))[-4:]
         )
-        return f"LensReading({kind}, {rows} rows × {tokens} tokens; at the last token {words})"
+        size = f"{rows} {'row' if rows == 1 else 'rows'} × {tokens} tokens"
+        return f"LensReading({kind}, {size}; at the last token {words})"
 
     def _repr_html_(self) -> str:
         return self.figure().html()
@@ -143,14 +143,10 @@ class LensReading:
         }
 
     def save(self, path: str | Path) -> None:
-        """Write the reading as JSON, or its figure as HTML, SVG or PNG, by suffix.
+        """Write ``.json``, the table as ``.csv``, or the figure as HTML, SVG or PNG.
 
         Raises:
             OptionError: another suffix.
             StoreError: no path, a folder, or a file in a folder that does not exist.
         """
-        path = file_to_write(path)
-        if path.suffix == ".json":
-            path.write_text(json.dumps(self.to_json(), ensure_ascii=False, indent=1))
-        else:
-            self.figure().save(path)
+        save_result(self, path, "a reading")

@@ -6,7 +6,8 @@ Tensors as safetensors, the rest as JSON in its header, written so that half a f
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,9 +63,9 @@ def keep_state(folder: Path, state: TrainingState, spec: dict[str, Any]) -> None
     tensors["generator"] = state.generator.get_state()
     tensors["losses"] = torch.tensor(state.losses, dtype=torch.float64)
     header = {"spec": json.dumps(spec, sort_keys=True), "step": str(state.step)}
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: value.clone().contiguous() for name, value in tensors.items()}
-    write_atomically(folder / _FILE, save(tensors, metadata=header))
+    with storing(folder):
+        write_atomically(folder / _FILE, save(tensors, metadata=header))
 
 
 def read_state(folder: Path, state: TrainingState, spec: dict[str, Any]) -> None:
@@ -118,12 +119,31 @@ def _refuse_other(before: dict[str, Any], now: dict[str, Any], path: Path) -> No
 
 
 def state_folder(keep: Any) -> Path:
-    """The folder to keep the state in.
+    """The folder to keep a lens or its state in; it is made.
 
     Raises:
-        StoreError: no path, or a file.
+        StoreError: no path, a file, or a folder that cannot be made.
     """
     folder = as_path(keep)
     if folder.exists() and not folder.is_dir():
         raise StoreError("this is a file, not a folder", mend="give a folder", where=str(folder))
+    with storing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@contextmanager
+def storing(folder: Path) -> Iterator[None]:
+    """Say what the system does not let be written.
+
+    Raises:
+        StoreError: it does not.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"cannot write to {folder}: {error.strerror or error}",
+            mend="give a folder that can be written to and has room",
+            where=str(folder),
+        ) from error

@@ -238,14 +238,16 @@ class LogitAttribution:
         name = "logit difference" if self.metric == "logit_diff" else "logit"
         own = float(self.logits.mean())
         text = f"{len(self.terms)} terms sum to a {name} of {mean:.3f} (gap {self.gap:.1e})"
+        ends = f"the model's own {name} is {own:.3f}"
         if self.cap is not None:
-            text += f" before the soft cap at ±{self.cap:g}; behind it the model has {own:.3f}"
+            text += f" before the soft cap at ±{self.cap:g}"
+            ends = f"behind it the model has {own:.3f}"
         if self.exact:
-            return text
+            return f"{text}; {ends}" if self.cap is not None else text
         share = self.gap / self.largest_logit if self.largest_logit else float("inf")
         return (
             f"{text}; not exact: the gap is {share:.1e} of the largest logit, more than "
-            f"{SUM_TO:.0e}, in {self.provenance.dtype}; the model's own {name} is {own:.3f}"
+            f"{SUM_TO:.0e}, in {self.provenance.dtype}; {ends}"
         )
 
     def __repr__(self) -> str:

@@ -130,7 +130,8 @@ def run_one(model: Model, prompt: Any, capture: Sequence[str]) -> Run:
 def _places(model: Model, site: Any) -> dict[str, str]:
     """Label of each row -> address of its tensor."""
     at = Address.parse(site)
-    if at.name not in STREAM + PARTS or at.pos is not None or at.dictionary is not None:
+    whole = isinstance(at.layer, (int, str, type(None))) and at.pos is None
+    if at.name not in STREAM + PARTS or not whole or at.dictionary is not None:
         raise OptionError(
             f"the lens does not read {site!r}",
             mend=f"use {', '.join(STREAM + PARTS)}, or one layer's or head's, such as "

@@ -20,6 +20,7 @@ from residuum.lenses.prompts import prompts_of
 from residuum.lenses.result_file import plain
 from residuum.models import Batch, Layer
 from residuum.runs import Model, Run, Task, need_model, refuse_unknown, shown, whole_number
+from residuum.runs.arguments import need_progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,7 +77,7 @@ class StreamContributions:
         """
         from residuum.figures import HeatMap
 
-        if measure not in MEASURES:
+        if not isinstance(measure, str) or measure not in MEASURES:
             raise OptionError(f"no measure {shown(measure)}", mend=f"one of: {', '.join(MEASURES)}")
         own = self.table[self.table.part != "before"]
         grid = own.pivot(index="layer", columns="part", values=measure)
@@ -219,6 +220,7 @@ def stream_contributions(
     need_sum(model.adapted.parts, "measuring what parts add")
     whole_number(skip, "skip", 0)
     whole_number(batch_size, "batch_size", 1)
+    need_progress(progress)
     need_plain_outputs(model)
     batch = _batch(model, prompts)
     if int(batch.lengths.max()) <= skip:

@@ -13,6 +13,7 @@ from residuum.core import SILENT, OptionError, Progress, Set
 from residuum.core.progress import track
 from residuum.lenses.broken_numbers import need_finite
 from residuum.lenses.token_record import TokenAttribution
+from residuum.lenses.verb_options import need_intervals
 from residuum.models import Batch
 from residuum.runs import (
     Metric,
@@ -91,12 +92,9 @@ def token_attribution(
     refuse_unknown(unknown, "token_attribution", options)
     need_model(model, "token_attribution")
     need_task(task, "token_attribution")
-    for name, value, least in (
-        ("steps", steps, 1),
-        ("batch_size", batch_size, 1),
-        ("seed", seed, 0),
-    ):
-        whole_number(value, name, least)
+    whole_number(steps, "steps", 1)
+    whole_number(batch_size, "batch_size", 1)
+    need_intervals(level, resamples, seed, progress)
     _one_of("method", method, METHODS)
     _one_of("baseline", baseline, BASELINES)
     measure = metric_named(task.metric)

@@ -22,7 +22,7 @@ from residuum.lenses.corpus import corpus_of
 from residuum.lenses.lens_fit import LensFit
 from residuum.lenses.lens_identity import need_same_model, unembedding_hash
 from residuum.lenses.lens_reading import LensReading
-from residuum.lenses.lens_state import new_state, read_state, state_folder
+from residuum.lenses.lens_state import new_state, read_state, state_folder, storing
 from residuum.lenses.lens_training import (
     final_log_probs,
     kl_nats,
@@ -31,7 +31,9 @@ from residuum.lenses.lens_training import (
     translated,
 )
 from residuum.lenses.logit_lens import check_top, read_rows, run_one, stream_row, tracked_ids
+from residuum.lenses.verb_options import need_intervals
 from residuum.runs import Model, need_model, refuse_unknown, shown, whole_number
+from residuum.runs.arguments import need_progress
 from residuum.stores.atomic import write_atomically
 
 if TYPE_CHECKING:
@@ -124,6 +126,7 @@ class TunedLens:
         for name, value in counts.items():
             whole_number(value, name, 1)
         whole_number(seed, "seed", 0)
+        need_progress(progress)
         if not isinstance(lr, (int, float)) or isinstance(lr, bool) or not 0 < lr < 10:
             raise OptionError(f"lr={shown(lr)} is out of range", mend="use 1e-4 to 1e-2")
         corpus = corpus_of(model, texts_or_ids, context)
@@ -236,6 +239,7 @@ class TunedLens:
         """
         self.check_fits(model)
         whole_number(batch_size, "batch_size", 1)
+        need_intervals(level, resamples, seed, progress)
         corpus = corpus_of(model, texts_or_ids, context)
         found: list[np.ndarray] = []
         starts = range(0, len(corpus), batch_size)
@@ -315,13 +319,14 @@ class TunedLens:
         """Write ``translators.safetensors`` and ``tuned_lens.json`` into a folder.
 
         Raises:
-            StoreError: no path, or a file.
+            StoreError: no path, a file, or a folder that cannot be written to.
         """
         target = state_folder(folder)
         tensors = {"matrices": self.matrices.contiguous(), "biases": self.biases.contiguous()}
-        write_atomically(target / _TENSORS, save(tensors))
         text = json.dumps(self.to_json(), indent=1)
-        write_atomically(target / _RECORD, text.encode())
+        with storing(target):
+            write_atomically(target / _TENSORS, save(tensors))
+            write_atomically(target / _RECORD, text.encode())
 
     @staticmethod
     def load(folder: str | Path) -> TunedLens:
