@@ -12,6 +12,7 @@ from torch import Tensor
 from residuum.apps.workbench.views.attention_lines import lines
 from residuum.apps.workbench.views.gazes import ABOUT, NAMES, gazes
 from residuum.apps.workbench.views.site_layers import (
+    layers_with,
     missing,
     need_layer,
     need_layers,
@@ -88,9 +89,11 @@ class Attention:
     Meta = Meta
 
     def needs(self, model: Model, params: Params) -> Sequence[str]:
-        """The patterns of the layers shown, and the values that weigh them."""
-        layers = need_layers(model, "the attention view", "pattern")
+        """The patterns of the layers shown, and the values that weigh them; none without any."""
+        layers = layers_with(model, "pattern")
         _need_both(params)
+        if not layers:
+            return []  # reading says why
         if params.layer is not None and params.head is not None:
             need_layer(model, params.layer, params.head, layers)
             return [f"L{params.layer}.pattern", f"L{params.layer}.v"]

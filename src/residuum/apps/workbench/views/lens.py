@@ -12,6 +12,7 @@ from torch import Tensor
 from residuum.apps.workbench.views.lens_lines import lines
 from residuum.apps.workbench.views.lens_translators import translators
 from residuum.apps.workbench.views.site_layers import (
+    layers_with,
     missing,
     need_layers,
     need_same_length,
@@ -100,15 +101,17 @@ class Lens:
     Meta = Meta
 
     def needs(self, model: Model, params: Params) -> Sequence[str]:
-        """The streams that are rows, and the last one."""
-        if model.adapted.parts.unembed is None:
-            raise AddressError("this model has no unembedding", mend="load a language model")
+        """The streams that are rows, and the last one; none where there are none."""
+        if not layers_with(model, params.site):
+            return []  # reading says why
         places = _places(model, params)
         return list(dict.fromkeys([*places.values(), _last(model)]))
 
     def read(self, look: Look, params: Params) -> Arrays:
         """A quantity and likely tokens, layers × positions; or trajectories of some tokens."""
         need_same_length(look.run, look.minus)
+        if look.model.adapted.parts.unembed is None:
+            raise AddressError("this model has no unembedding", mend="load a language model")
         if params.top > look.model.d_vocab:
             raise OptionError(
                 f"top={params.top}: the vocabulary has {look.model.d_vocab}",

@@ -9,7 +9,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from residuum.apps.workbench.views.site_layers import missing, need_layers, need_same_length
+from residuum.apps.workbench.views.site_layers import (
+    layers_with,
+    missing,
+    need_layers,
+    need_same_length,
+)
 from residuum.apps.workbench.views.view import Arrays, Look
 from residuum.apps.workbench.views.view import Meta as BaseMeta
 from residuum.apps.workbench.views.view import Params as BaseParams
@@ -67,8 +72,9 @@ class Patching:
     Meta = Meta
 
     def needs(self, model: Model, params: Params) -> Sequence[str]:
-        """The sites that are compared."""
-        return list(_places(model, _site(params)).values())
+        """The sites that are compared; none where there are none."""
+        site = _site(params)
+        return list(_places(model, site).values()) if layers_with(model, site) else []
 
     def read(self, look: Look, params: Params) -> Arrays:
         """Length of the difference of the two runs at each cell."""

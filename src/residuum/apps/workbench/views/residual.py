@@ -98,7 +98,9 @@ class Residual:
     Meta = Meta
 
     def needs(self, model: Model, params: Params) -> Sequence[str]:
-        """Streams, what attention and MLPs add, and each head's share at the position."""
+        """Streams, what is added to them, and each head's share at the position."""
+        if not layers_with(model, "resid_post"):
+            return []  # reading says why
         wanted = [*_rows(model).values()]
         for name in WRITERS:
             wanted += [f"L{i}.{name}" for i in layers_with(model, name)]
