@@ -6,7 +6,7 @@ export function number(value: number, digits = 4): string {
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
   const size = Math.abs(value);
   const text = size !== 0 && (size >= 1e6 || size < 1e-4)
-    ? value.toExponential(digits - 2).replace(/\.?0+e/, "e") : String(Number(value.toPrecision(digits)));
+    ? Number(value.toPrecision(digits - 1)).toExponential().replace("+", "") : String(Number(value.toPrecision(digits)));
   return text.replaceAll("-", "−");
 }
 
