@@ -36,7 +36,7 @@ def need_plain_outputs(model: Model, *, mlp: bool = False) -> None:
         if module is None or (mlp and layer.mlp_kind == "moe"):
             continue
         _need_weight(module, f"L{layer.index}.{'mlp_out' if mlp else 'attn_out'}")
-        _need_plain(module, linear_weight(module), f"L{layer.index}", "mlp" if mlp else "attention")
+        _need_plain(module, linear_weight(module), f"L{layer.index}", "MLP" if mlp else "attention")
 
 
 def need_plain_unembedding(model: Model) -> None:
@@ -77,7 +77,7 @@ def _need_plain(module: nn.Module, weight: Tensor, block: str, what: str) -> Non
             f"{place} is not what its weight says, by {gap:.1e}: there is an adapter or a hook on "
             f"{type(module).__name__}",
             mend=MEND,
-            where=f"{block}.{'mlp_out' if what == 'mlp' else 'attn_out'}" if block else "logits",
+            where=f"{block}.{'mlp_out' if what == 'MLP' else 'attn_out'}" if block else "logits",
         )
 
 
