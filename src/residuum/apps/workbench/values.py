@@ -9,19 +9,19 @@ import torch
 from torch import Tensor
 
 from residuum.core import Address, AddressError, ShapeError, TokenError
-from residuum.runs import Capture, Model, Run, make_task
+from residuum.runs import Capture, Model, Run, make_task, resolve
 
 Value = tuple[Any, str]
 """A tensor, and one line that says what it is."""
 
 
-def from_run(run: Run, ident: str, at: str) -> Value:
+def from_run(model: Model, run: Run, ident: str, at: str) -> Value:
     """What patching from a run writes at ``at``.
 
     Raises:
-        AddressError: ``at`` means several sites, or a position that the run does not have.
+        AddressError: ``at`` means several sites, or a head or position that is not there.
     """
-    address = Address.parse(at)
+    (address,) = resolve(model.adapted, one_site(at), run.batch)
     return run.site_value(address), f"{address} of run {ident}"
 
 

@@ -51,7 +51,7 @@ def _value(bench: Bench, model: Model, body: RunValue | TaskValue | UnembedValue
     if isinstance(body, RunValue):
         record = bench.book.record(body.run)
         run = bench.book.again(model, record, [needed(body.at)]).run
-        return from_run(run, body.run, body.at)
+        return from_run(model, run, body.run, body.at)
     if isinstance(body, TaskValue):
         return from_task(model, body.source, body.task, body.n, body.seed, body.at)
     return from_unembedding(model, body.tokens, body.scale)
