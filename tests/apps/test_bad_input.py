@@ -76,3 +76,53 @@ def test_a_folder_that_cannot_be_written(cli: Cli, tmp_path: Path) -> None:
         "investigate", "--model", "microworld", "--task", "ioi", "--out", str(tmp_path / "file")
     )
     assert done.code == 2 and "mend" in done.err
+
+
+@pytest.mark.parametrize("command", ["heads", "lens"])
+@pytest.mark.parametrize(
+    ("content", "what"), [(b"\xff\xfe\x00", "is no UTF-8 text"), (None, "no file")]
+)
+def test_text_files_that_are_none(
+    cli: Cli, tmp_path: Path, command: str, content: bytes | None, what: str
+) -> None:
+    texts = tmp_path / "texts.txt"
+    if content is not None:
+        texts.write_bytes(content)
+    options = {
+        "heads": ("--text", str(texts)),
+        "lens": ("--kind", "tuned", "--lens", str(tmp_path / "lens"), "--train", str(texts)),
+    }
+    cli(command, "microworld", *options[command]).refused(what, "give a text file")
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs /proc")
+def test_a_file_that_cannot_be_read_is_not_called_unwritable(cli: Cli) -> None:
+    cli("heads", "microworld", "--text", "/proc/self/mem").refused("cannot read '/proc/self/mem'")
+
+
+def test_more_than_memory(cli: Cli) -> None:
+    done = cli("heads", "microworld", "--n", "10000000000000", "--removal", "none")
+    done.refused("does not fit into memory", "fewer")
+
+
+@pytest.mark.parametrize("command", ["heads", "lens"])
+@pytest.mark.parametrize("name", ["superposition", "induction_1l"])
+def test_organisms_that_are_no_models_say_what_they_are(cli: Cli, command: str, name: str) -> None:
+    prompt = ("Mary",) if command == "lens" else ()
+    done = cli(command, name, *prompt)
+    done.refused(f"{name} is no model to load", f"residuum organisms show {name}")
+
+
+def test_a_tuned_lens_of_another_model(cli: Cli, tmp_path: Path) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text("Mary and John went to the store .\n" * 4)
+    lens = ("--kind", "tuned", "--lens", str(tmp_path / "lens"))
+    trained = cli("lens", "microworld", *lens, "--train", str(texts), "--steps", "2")
+    assert trained.code == 0, trained.err
+    other = cli("lens", "microworld-trigger", "Mary went", *lens)
+    other.refused("trained on another model (microworld)", "train one for this model")
+
+
+def test_microworld_is_shown_where_models_are(cli: Cli) -> None:
+    cli("organisms", "show", "microworld").refused("'microworld'", "residuum models show")
+    cli("organisms", "train", "microworld").refused("'microworld'", "residuum.apps.train")

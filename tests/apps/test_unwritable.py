@@ -46,6 +46,19 @@ def test_whatever_the_system_refuses_is_two_lines(
     done.refused("cannot write x.html: Permission denied", "folder")
 
 
+@pytest.mark.parametrize("name", ["skip_trigram_1l", "superposition"])
+def test_a_file_is_no_folder_to_train_into(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Said before the training, not after it."""
+    monkeypatch.setattr("residuum.organisms.train_toys", None)
+    monkeypatch.setattr("residuum.organisms.train_attention_only", None)
+    out = tmp_path / "taken"
+    out.write_text("x")
+    cli("organisms", "train", name, "--out", str(out)).refused("a file of that name", "--out")
+    assert out.read_text() == "x"
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_standard_output_is_full() -> None:
     command = [sys.executable, "-m", "residuum", "tasks"]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from residuum.apps.cli.console import progress_for, put_json, put_table, put_text
 from residuum.apps.cli.lens import check_suffix
 from residuum.apps.cli.loading import headline, open_model, open_task
 from residuum.apps.cli.parser import Commands, add_command, add_loading, add_seed, counted
-from residuum.core import OptionError
+from residuum.apps.cli.texts import read_texts
 
 if TYPE_CHECKING:
     from residuum.heads import HeadTable
@@ -50,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Detect and show."""
     if arguments.out:
         check_suffix(arguments.out, SUFFIXES)
-    texts = None if arguments.text is None else _texts(arguments.text)
+    texts = None if arguments.text is None else read_texts(arguments.text)
     from residuum.heads import detect_heads
 
     model = open_model(arguments)
@@ -73,17 +72,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out:
         print(f"\nwritten: {arguments.out}")
     return 0
-
-
-def _texts(name: str) -> list[str]:
-    path = Path(name)
-    if not path.is_file():
-        raise OptionError(f"no file {name!r}", mend="give a text file, one prompt in each line")
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise OptionError(f"{name!r} is no UTF-8 text", mend="give a text file") from error
-    return [line for line in lines if line.strip()]
 
 
 def _show(table: HeadTable, *, everything: bool) -> None:

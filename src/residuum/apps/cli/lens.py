@@ -11,6 +11,7 @@ from residuum.apps.cli.console import progress_for, put_json, put_table, put_tex
 from residuum.apps.cli.lens_view import attribution_tables, reading_tables, tracked_table
 from residuum.apps.cli.loading import bos_line, headline, open_model, open_task
 from residuum.apps.cli.parser import Commands, add_command, add_loading, counted, seeded
+from residuum.apps.cli.texts import read_texts
 from residuum.core import OptionError
 
 if TYPE_CHECKING:
@@ -173,12 +174,8 @@ def _tuned(model: Model, arguments: argparse.Namespace) -> TunedLens:
 
     if arguments.train is None:
         return TunedLens.load(arguments.lens)
-    path = Path(arguments.train)
-    if not path.is_file():
-        raise OptionError(f"no file {arguments.train!r}", mend="give a text file, a text a line")
-    texts = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     lens = TunedLens.train(
-        model, texts, steps=arguments.steps or 250,
+        model, read_texts(arguments.train), steps=arguments.steps or 250,
         lr=1e-3 if arguments.lr is None else arguments.lr, context=arguments.context,
         seed=arguments.seed or 0, progress=progress_for(arguments),
     )  # fmt: skip

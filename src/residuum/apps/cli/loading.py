@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from residuum.apps.cli.organisms import ABOUT, LOADABLE
 from residuum.core import OptionError, TaskError
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ def open_model(arguments: argparse.Namespace, *, check: bool = True) -> Model:
 
     from residuum.runs import load
 
+    _refuse_toys(arguments.model)
     device = _device(arguments.device)
     options: dict[str, Any] = {}
     if arguments.dtype:
@@ -30,6 +33,14 @@ def open_model(arguments: argparse.Namespace, *, check: bool = True) -> Model:
     if device is not None:
         model.hf.to(device)
     return model
+
+
+def _refuse_toys(name: str) -> None:
+    """Organisms that are known by name and are no language models to be loaded."""
+    if name in ABOUT and name not in LOADABLE and not Path(name).is_dir():
+        raise OptionError(
+            f"{name} is no model to load: {ABOUT[name]}", mend=f"residuum organisms show {name}"
+        )
 
 
 def _device(name: str | None) -> Any:
@@ -52,8 +63,6 @@ def open_task(
     name: str, model: Model, *, n: int, seed: int, metric: str = "", split: str = "test"
 ) -> Task:
     """A named task, or the pairs in a CSV, JSONL or JSON file."""
-    from pathlib import Path
-
     from residuum.runs import Task, make_task
 
     if Path(name).suffix in (".csv", ".jsonl", ".json"):

@@ -58,6 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ResiduumError as error:
         _complain(error)
         return CHECK_FAILED if isinstance(error, CheckFailed) else BAD_INPUT
+    except MemoryError as error:
+        _complain(_too_large(error))
+        return BAD_INPUT
     except BrokenPipeError:
         _close_output()
         return 0
@@ -81,6 +84,13 @@ def _dispatch(argv: list[str]) -> int:
         parser.print_help()
         return 0
     return arguments.run(arguments)
+
+
+def _too_large(error: MemoryError) -> ResiduumError:
+    return OptionError(
+        f"this does not fit into memory: {error or 'the machine has no more'}",
+        mend="ask for fewer or shorter prompts, or for a part of the sites",
+    )
 
 
 def _unwritten(error: OSError) -> ResiduumError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,10 @@ ABOUT = {
     "superposition_triangle": "three features in a plane, each 0 or 1",
 }
 LOADABLE = ("induction_2l", "induction_2l_nopos", "skip_trigram_1l", "handmade_induction")
+_MICROWORLD = {
+    "show": "residuum models show {}",
+    "train": "python -m residuum.apps.train microworld trains microworld",
+}
 _CURVES = ("induction_2l", "induction_2l_nopos")
 
 
@@ -52,8 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
         if words[1] not in ABOUT:
             raise OptionError(
                 f"no organism {words[1]!r}",
-                mend="python -m residuum.apps.train microworld trains microworld"
-                if words[1].startswith("microworld")
+                mend=_MICROWORLD[words[0]].format(words[1])
+                if words[1] in ("microworld", "microworld-trigger")
                 else f"one of: {', '.join(ABOUT)}",
             )
         return (_show if words[0] == "show" else _train)(arguments, words[1])
@@ -163,9 +168,30 @@ def _train(arguments: argparse.Namespace, name: str) -> int:
     return 0
 
 
+def _make(out: Path) -> None:
+    """The folder to write to, made before minutes of training.
+
+    Raises:
+        OptionError: it cannot be made, or not be written to.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        reason = "" if os.access(out, os.W_OK) else "it is read-only"
+    except FileExistsError:
+        reason = "there is a file of that name"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    if reason:
+        raise OptionError(
+            f"cannot make the folder {out}: {reason}", mend="--out another, one that can be made"
+        )
+
+
 def _train_attention(arguments: argparse.Namespace, name: str, out: Path) -> dict[str, Any]:
     from residuum.organisms import ATTENTION_RECIPES, train_attention_only
 
+    if not arguments.resume:
+        _make(out)
     recipe = ATTENTION_RECIPES[name].with_seed(arguments.seed or 0)
     if arguments.steps:
         recipe = recipe.with_steps(arguments.steps)
@@ -182,11 +208,11 @@ def _train_toys(arguments: argparse.Namespace, name: str, out: Path) -> dict[str
         raise OptionError(
             "toy models are not resumed: they take a minute or two", mend="leave --resume out"
         )
+    _make(out)
     recipe = replace(TOY_RECIPES[name], seed=arguments.seed or 0)
     if arguments.steps:
         recipe = replace(recipe, steps=arguments.steps)
     found = train_toys(recipe, progress_for(arguments, lines=True))
-    out.mkdir(parents=True, exist_ok=True)
     found.save(out / f"{name}.json")
     found.figure().save(out / "dimensionality.svg")
     found.geometry_figure().save(out / "geometry.svg")
