@@ -71,35 +71,47 @@ export function fraction(value: number, { scale, low, high }: Colouring): number
   return Math.min(Math.max(part, 0), 1);
 }
 
-function mixed(stops: number[][], part: number): number {
-  const last = stops.length - 1, at = part * last, lower = Math.min(Math.floor(at), last - 1), rest = at - lower;
-  const a = stops[lower], b = stops[lower + 1];
-  const mix = (k: number) => Math.round(a[k] * (1 - rest) + b[k] * rest);
-  return pixelOf(mix(0), mix(1), mix(2));
+/** Colours between the stops of a palette, by place from 0 to 1. */
+class Ramp {
+  readonly #parts: Float64Array;
+  readonly #last: number;
+
+  constructor(scale: Scale, theme: ThemeName) {
+    const stops = STOPS[scale][theme];
+    this.#parts = Float64Array.from(stops.flatMap(bytesOf));
+    this.#last = stops.length - 1;
+  }
+
+  at(place: number): number {
+    const at = place * this.#last, lower = Math.min(Math.floor(at), this.#last - 1), part = at - lower;
+    const parts = this.#parts, i = 3 * lower, rest = 1 - part;
+    const red = (parts[i] * rest + parts[i + 3] * part + 0.5) | 0, green = (parts[i + 1] * rest + parts[i + 4] * part + 0.5) | 0;
+    return ((255 << 24) | (((parts[i + 2] * rest + parts[i + 5] * part + 0.5) | 0) << 16) | (green << 8) | red) >>> 0;
+  }
 }
 
 /** The pixel of one value; what is not finite is grey. */
 export function colourOf(value: number, colouring: Colouring, theme: ThemeName): number {
   if (!Number.isFinite(value)) return pixelOf(...bytesOf(NAN_COLOUR[theme]));
-  return mixed(STOPS[colouring.scale][theme].map(bytesOf), fraction(value, colouring));
+  return new Ramp(colouring.scale, theme).at(fraction(value, colouring));
 }
 
 /** The pixels of many values. */
 export function paint(values: ArrayLike<number>, colouring: Colouring, theme: ThemeName): Uint32Array<ArrayBuffer> {
-  const stops = STOPS[colouring.scale][theme].map(bytesOf), grey = pixelOf(...bytesOf(NAN_COLOUR[theme]));
+  const ramp = new Ramp(colouring.scale, theme), grey = pixelOf(...bytesOf(NAN_COLOUR[theme]));
   const pixels = new Uint32Array(values.length);
   for (let i = 0; i < pixels.length; i++) {
     const value = values[i];
-    pixels[i] = Number.isFinite(value) ? mixed(stops, fraction(value, colouring)) : grey;
+    pixels[i] = Number.isFinite(value) ? ramp.at(fraction(value, colouring)) : grey;
   }
   return pixels;
 }
 
 /** A table of pixels for bytes: 0 to 255 along the palette; for signed bytes 128 is zero. */
 export function byteTable(scale: Scale, theme: ThemeName): Uint32Array {
-  const stops = STOPS[scale][theme].map(bytesOf);
+  const ramp = new Ramp(scale, theme);
   const place = (byte: number) => (scale === "diverging" ? Math.max(0, (byte - 128) / 254 + 0.5) : byte / 255);
-  return Uint32Array.from({ length: 256 }, (_, byte) => mixed(stops, place(byte)));
+  return Uint32Array.from({ length: 256 }, (_, byte) => ramp.at(place(byte)));
 }
 
 /** A palette as a CSS gradient, low end first. */
