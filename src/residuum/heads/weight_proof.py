@@ -105,7 +105,7 @@ def _prove_linear(model: Model, module: nn.Module, name: str) -> None:
         )
     gap = _linear_gap(model, module)
     if not gap <= _bound(stored.dtype):
-        raise _changed(f"{name} has an adapter or a hook, off by {gap:.1e}")
+        raise _changed(f"{name} has an adapter or a hook{_off(gap)}")
 
 
 def _linear_gap(model: Model, module: nn.Module) -> float:
@@ -124,6 +124,11 @@ def _linear_gap(model: Model, module: nn.Module) -> float:
         except (RuntimeError, TypeError, ValueError):  # no map of these sizes
             return float("inf")
     return min(_relative(found, each) for each in expected)
+
+
+def _off(gap: float) -> str:
+    """How far off; nothing where the two could not even be compared."""
+    return f", off by {gap:.1e}" if gap < float("inf") else ""
 
 
 def _relative(found: object, expected: Tensor) -> float:
@@ -160,7 +165,7 @@ def _prove_block(model: Model, part: Layer, slots: str) -> None:
             gap = _hook_gap(model, name, module, calls[part.index])
             if not gap <= outer_bound(model.dtype):
                 raise _changed(
-                    f"the {name} of block {part.index} has an adapter or a hook, off by {gap:.1e}"
+                    f"the {name} of block {part.index} has an adapter or a hook{_off(gap)}"
                 )
 
 
