@@ -1,0 +1,56 @@
+// Keeps the address bar and the state alike: written when the state changes, read when it is opened.
+
+import { failure } from "../api/failure";
+import { readLink, writeLink } from "../state/link";
+import type { Bench } from "./bench.svelte";
+
+const WAIT_MS = 150;
+
+export class AddressBar {
+  readonly #bench: Bench;
+  #written = "";
+  #run = "";
+  #opening = false;
+
+  /** Made while a component is set up. */
+  constructor(bench: Bench) {
+    this.#bench = bench;
+    $effect(() => {
+      const { session } = bench;
+      if (!session.b || session.promptChanged) return;
+      const run = session.b.id;
+      const state = session.linkState;
+      const timer = setTimeout(() => void this.#write(run, state), WAIT_MS);
+      return () => clearTimeout(timer);
+    });
+  }
+
+  /** Open what the address bar says, if it says anything new. */
+  async open(): Promise<void> {
+    if (location.hash === this.#written || !location.hash) return;
+    const { session, layout } = this.#bench;
+    this.#opening = true;
+    try {
+      const link = await readLink(location.hash);
+      if (!link) return;
+      await session.openLink(link);
+      layout.activate(session.active);
+      this.#run = session.b?.id ?? "";
+    } catch (thrown) {
+      const told = failure(thrown);
+      session.notices.note("this link could not be opened", told.what);
+    } finally {
+      this.#opening = false;
+    }
+  }
+
+  async #write(run: string, state: Parameters<typeof writeLink>[1]): Promise<void> {
+    const hash = await writeLink(run, state);
+    if (hash === this.#written || this.#opening) return;
+    // A new run is a step that the browser's back button takes back; the rest is not.
+    const step = this.#run && this.#run !== run;
+    this.#written = hash;
+    this.#run = run;
+    history[step ? "pushState" : "replaceState"](null, "", hash);
+  }
+}

@@ -1,0 +1,82 @@
+// What the parts of the frame share, and what a person can do from several places.
+
+import { getContext, setContext } from "svelte";
+
+import { failure } from "../api/failure";
+import type { RunRecord } from "../api/types";
+import { Dialogs } from "../state/dialogs.svelte";
+import { Layout } from "../state/layout.svelte";
+import { writeLink } from "../state/link";
+import { Session } from "../state/session.svelte";
+import { ThemeChoice } from "../state/theme.svelte";
+
+const KEY = Symbol("bench");
+
+export class Bench {
+  readonly session = new Session();
+  readonly layout = new Layout();
+  readonly theme = new ThemeChoice();
+  readonly dialogs = new Dialogs();
+
+  /** Show a view: its tab comes to the front. */
+  showView(name: string): void {
+    this.session.active = name;
+    this.layout.activate(name);
+    this.layout.page = "views";
+  }
+
+  async copyLink(): Promise<void> {
+    const { session } = this;
+    if (!session.b) return;
+    const link = await writeLink(session.b.id, session.linkState);
+    await this.copy(new URL(link, location.href).href, "Link copied: it reopens exactly this state");
+  }
+
+  /** A link that opens a run of the history as B. */
+  async copyRunLink(record: RunRecord): Promise<void> {
+    const edits = record.edits.map((edit) => ({ edit, on: true }));
+    const view = this.session.active;
+    const state = { v: 1, model: record.model, ids: record.ids, edits, show: "B", sel: {}, view, params: {} } as const;
+    const link = await writeLink(record.id, { ...state, ids: [...record.ids] });
+    await this.copy(new URL(link, location.href).href, `Link to run ${record.id} copied`);
+  }
+
+  async showPython(): Promise<void> {
+    const { session } = this;
+    if (!session.b) return;
+    const { a, b, show, active } = session;
+    const run = show === "A" && a ? a.id : b.id;
+    const other = show === "B-A" && a ? { a: a.id } : {};
+    const body = { run, ...other, view: active, params: $state.snapshot(session.paramsOf(active)) };
+    try {
+      const { code } = await session.client.post<{ code: string }>("/api/python", body);
+      this.dialogs.show({ name: "code", title: "Copy as Python", text: code, note: "Reproduces what is on screen with the library alone." });
+    } catch (thrown) {
+      session.notices.error(thrown);
+    }
+  }
+
+  showJson(): void {
+    const text = JSON.stringify(this.session.edits.active, null, 2);
+    this.dialogs.show({ name: "code", title: "Copy edits as JSON", text, note: "The edits that are on, as the library reads them." });
+  }
+
+  async copy(text: string, said: string): Promise<boolean> {
+    try {
+      await navigator.clipboard.writeText(text);
+      this.session.notices.note(said);
+      return true;
+    } catch (thrown) {
+      this.session.notices.error(failure(new Error(`the browser did not let the page copy (${String(thrown)})`)));
+      return false;
+    }
+  }
+}
+
+export function provideBench(): Bench {
+  return setContext(KEY, new Bench());
+}
+
+export function useBench(): Bench {
+  return getContext<Bench>(KEY);
+}

@@ -1,0 +1,46 @@
+// What the page tells: toasts with what and mend, and short words for the live region.
+
+import { type Told, aborted, failure } from "../api/failure";
+
+export interface Notice {
+  readonly key: number;
+  readonly kind: "error" | "note";
+  readonly told: Told;
+  readonly action?: { label: string; act: () => void };
+}
+
+const NOTE_MS = 6000;
+
+export class Notices {
+  list = $state.raw<readonly Notice[]>([]);
+  /** Read aloud, politely; never shown. */
+  said = $state("");
+  #next = 1;
+
+  /** Show an error until it is closed. Aborted requests are none. */
+  error(thrown: unknown): void {
+    if (!aborted(thrown)) this.#show("error", failure(thrown));
+  }
+
+  note(what: string, mend = "", action?: Notice["action"]): void {
+    const key = this.#show("note", { what, mend }, action);
+    if (!action) setTimeout(() => this.close(key), NOTE_MS);
+  }
+
+  close(key: number): void {
+    this.list = this.list.filter((each) => each.key !== key);
+  }
+
+  /** Say it to a screen reader; said again even when the words are the same. */
+  say(words: string): void {
+    this.said = words === this.said ? `${words} ` : words;
+  }
+
+  #show(kind: Notice["kind"], told: Told, action?: Notice["action"]): number {
+    const same = this.list.find((each) => each.told.what === told.what && each.told.mend === told.mend);
+    if (same) return same.key;
+    const key = this.#next++;
+    this.list = [...this.list, { key, kind, told, action }].slice(-4);
+    return key;
+  }
+}
