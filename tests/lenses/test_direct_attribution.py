@@ -15,6 +15,8 @@ from handmade import INDUCTION, LETTERS, handmade_induction
 import residuum as rz
 from residuum.lenses import direct_logit_attribution
 from residuum.lenses.final_norm import freeze_norm
+from residuum.models.family import FAMILIES
+from residuum.models.native import NativeConfig, NativeForCausalLM
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "laws"))
 from law_worlds import id_task, model, talker
@@ -368,3 +370,24 @@ def test_every_family_with_a_soft_cap_says_so_and_no_other_does() -> None:
     assert capped == set(CAPPED)
     other = rz.load(build("gemma3_text", final_logit_softcapping=20.0), check=False)
     assert "before the soft cap at ±20" in direct_logit_attribution(other, id_task()).summary()
+
+
+def test_every_family_of_the_table_is_among_them() -> None:
+    tried = {CONFIGS[name][0] for name in CAUSAL}
+    table = {each for row in FAMILIES for each in row.model_types}
+    assert table - tried == {"bert", "residuum_native"}  # refused; and below
+
+
+@pytest.mark.parametrize("normalization", [None, "layernorm"])
+def test_residuums_own_models_sum_too(normalization: str | None) -> None:
+    config = NativeConfig(n_layers=2, n_heads=2, d_model=16, d_head=8, d_vocab=101, n_ctx=16,
+                          d_mlp=24, normalization=normalization)  # fmt: skip
+    torch.manual_seed(3)
+    made = NativeForCausalLM(config).eval()
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    found = direct_logit_attribution(rz.load(made, check=False), id_task(), neurons=True)
+    np.testing.assert_allclose(found.total, found.logits, atol=1e-5)
+    assert found.exact and found.top_neurons(1)[0].logits != 0
+    assert {"embed", "L1.mlp_out", "L0.head_out[H1]"} <= set(found.terms)
