@@ -39,7 +39,10 @@ def random_gpt2(folder: Path, width: int) -> None:
         tokenizer_object=bpe, bos_token="<|endoftext|>", eos_token="<|endoftext|>"
     ).save_pretrained(folder)
     torch.manual_seed(0)
-    config = GPT2Config(n_embd=width, vocab_size=bpe.get_vocab_size(), n_positions=128)
+    size = bpe.get_vocab_size()
+    config = GPT2Config(
+        n_embd=width, vocab_size=size, n_positions=128, bos_token_id=0, eos_token_id=0
+    )
     GPT2LMHeadModel(config).save_pretrained(folder)
 
 
