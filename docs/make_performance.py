@@ -20,6 +20,8 @@ END = "<!-- measured table: end -->"
 def tables() -> str:
     """All measured tables, as Markdown."""
     parts = [_overhead(_read("run_overhead.json"))]
+    if (RESULTS / "run_after.json").is_file():
+        parts.append(_after(_read("run_after.json")))
     patching = RESULTS / "patching_vs_transformerlens.json"
     if patching.is_file():
         parts.append(_patching(json.loads(patching.read_text())))
@@ -65,6 +67,30 @@ def _overhead(found: dict[str, Any]) -> str:
         f"{full['captured_bytes'] / 1e6:.0f} MB and takes",
         f"{bound:.2f} times its lower bound: one bare pass and one copy of every captured byte.",
     ]
+    return "\n".join(lines)
+
+
+def _after(found: dict[str, Any]) -> str:
+    lines = [
+        f"`benchmarks/run_after.py` on {_where(found['machine'])}, threads: "
+        f"{found['machine']['threads']};",
+        f"the same shape, {found['prompts'][0]} prompt of {found['prompts'][1]} tokens; one edit,",
+        "and `after=base` against a whole run in the same",
+        "rounds. The bound is counted: the multiplications of the blocks that run and of the",
+        "unembedding, which every run with logits makes at every token. A base with",
+        f'`capture=["resid_pre"]` takes {found["base"]["ratio"]:.2f} times a plain run and keeps '
+        f"{found['base']['kept_bytes'] / 1e6:.1f} MB.",
+        "",
+        "| asked; edit at block | share of a whole run's time | counted bound | `run.passes` |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row['asked']}; {row['layer']} | {row['ratio']:.2f} | {row['counted']:.2f} "
+        f"| {row['passes']:.2f} |"
+        for row in found["rows"]
+    ]
+    same = all(row["bit_identical"] for row in found["rows"])
+    lines += ["", f"Logits and streams are {'the same bits' if same else 'NOT the same bits'}."]
     return "\n".join(lines)
 
 

@@ -21,6 +21,7 @@ from residuum.runs.named_tasks import make_task, task_names
 from residuum.runs.places import part_count, resolve
 from residuum.runs.record import BlockCall, record_calls, record_sites
 from residuum.runs.run import Run
+from residuum.runs.run_trace import Reuse
 from residuum.runs.selfcheck import Check, Report, outer_bound, self_check
 from residuum.runs.sign_flip import SignFlips, clusters_needed, sign_flip_max_t
 from residuum.runs.task import Task
@@ -42,6 +43,7 @@ __all__ = [
     "Metric",
     "Model",
     "Report",
+    "Reuse",
     "Run",
     "Sampling",
     "SideCheck",

@@ -9,12 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from residuum.core import Address, Edit, OptionError, Provenance, TokenError
+from residuum.core import Address, Edit, Provenance, TokenError
 from residuum.models import (
     BY_LAYER_NAMES,
     WEIGHT_NAMES,
     Adapted,
-    Batch,
     ByLayer,
     Dims,
     Seam,
@@ -22,9 +21,18 @@ from residuum.models import (
 )
 from residuum.runs.apply import Coder
 from residuum.runs.arguments import shown, whole_number, yes_or_no
-from residuum.runs.forward import run_forward
 from residuum.runs.generation import Generation, Sampling, generate
+from residuum.runs.model_arguments import (
+    as_edits,
+    batch_of,
+    need_bos,
+    need_prompts,
+    refuse_for_loaded,
+    refuse_unknown_of,
+    row_of_ids,
+)
 from residuum.runs.run import Run
+from residuum.runs.run_building import run_forward
 from residuum.runs.selfcheck import Report, self_check
 
 
@@ -149,7 +157,7 @@ class Model:
         Raises:
             TokenError: empty text, unknown words, no tokenizer.
         """
-        _check_prompts(text, prepend_bos)
+        need_prompts(text, prepend_bos)
         return self.adapted.tokens.batch(text, prepend_bos).ids
 
     def to_single_token(self, word: str) -> int:
@@ -168,10 +176,10 @@ class Model:
         Raises:
             TokenError: neither a text nor ids.
         """
-        _check_bos(prepend_bos)
+        need_bos(prepend_bos)
         if isinstance(prompt, str):
             prompt = self.adapted.tokens.encode(prompt, prepend_bos)
-        return self.adapted.tokens.strings(_row_of_ids(prompt))
+        return self.adapted.tokens.strings(row_of_ids(prompt))
 
     def to_string(self, ids: Any) -> str:
         """The text of token ids.
@@ -179,7 +187,7 @@ class Model:
         Raises:
             TokenError: no ids.
         """
-        row = _row_of_ids(ids)
+        row = row_of_ids(ids)
         if self.tokenizer is None:
             return "".join(self.adapted.tokens.strings(row))
         return self.tokenizer.decode(row.tolist())
@@ -211,6 +219,7 @@ class Model:
         device: Any = None,
         reduce: Any = None,
         grad_of: Callable[[Tensor], Tensor] | None = None,
+        after: Run | None = None,
         **unknown: Any,
     ) -> Run:
         """Run prompts forward once, with edits, keeping what is asked for.
@@ -228,6 +237,10 @@ class Model:
             dtype, device, reduce: defaults for ``capture`` (see ``Capture``).
             grad_of: a function of the logits ``[batch pos d_vocab]``; its gradient with respect to
                 every captured site is in ``run.grad``.
+            after: an earlier run of this model on the same ids and mask, which kept the stream:
+                ``model.run(prompts, capture=["resid_pre"])``. Blocks before the first one at which
+                the two runs' edits differ are not run again; the numbers are those of a whole run,
+                to the last bit. ``run.reuse`` says where it started, ``run.passes`` what it cost.
 
         Returns:
             The run. ``run["L9.z"]`` is ``[batch pos head d_head]``; padded prompts keep their
@@ -245,14 +258,14 @@ class Model:
         >>> run["pattern", 0].shape[-1] == run.ids.shape[1]
         True
         """
-        _refuse_unknown("run", unknown)
-        _check_prompts(prompts, prepend_bos)
+        refuse_unknown_of("run", unknown)
+        need_prompts(prompts, prepend_bos)
         yes_or_no(logits, "logits")
-        batch = self._batch(prompts, attention_mask, prepend_bos)
+        batch = batch_of(self.adapted.tokens, prompts, attention_mask, prepend_bos)
         return run_forward(
             self.adapted,
             batch,
-            edits=_as_list(edits),
+            edits=as_edits(edits),
             capture=() if capture is None else capture,
             coders=self.dictionaries,
             logits=logits,
@@ -260,35 +273,8 @@ class Model:
             grad_of=grad_of,
             defaults={"dtype": dtype, "device": device, "reduce": reduce},
             origin=self.provenance,
+            after=after,
         )
-
-    def _batch(self, prompts: Any, mask: Tensor | None, bos: bool | None) -> Batch:
-        batch = self.adapted.tokens.batch(prompts, bos)
-        if mask is None:
-            return batch
-        if not isinstance(prompts, Tensor):
-            raise OptionError(
-                "attention_mask goes with a tensor of ids",
-                mend="give texts or id lists without a mask; they are padded for you",
-            )
-        if not isinstance(mask, Tensor) or bool(((mask != 0) & (mask != 1)).any()):
-            raise OptionError(
-                "attention_mask is a tensor of ones (tokens) and zeros (padding)",
-                mend="give one, [batch pos]; additive masks are made from it",
-            )
-        if mask.shape != batch.ids.shape:
-            raise OptionError(
-                f"attention_mask has shape {list(mask.shape)}, the ids {list(batch.ids.shape)}",
-                mend="give one number for each id",
-            )
-        real = mask.bool().cpu()
-        jumps = (real[:, 1:].int() - real[:, :-1].int()).abs().sum(dim=1)
-        if not bool(real.any(dim=1).all()) or bool((jumps > 1).any()):
-            raise OptionError(
-                "attention_mask must be one run of ones in each row",
-                mend="pad on the left or on the right, not in the middle",
-            )
-        return self.adapted.tokens.batch(Batch(batch.ids, None if bool(real.all()) else real))
 
     def generate(
         self,
@@ -340,78 +326,21 @@ class Model:
         >>> model.generate("The capital of France is", 1).texts
         ('Paris',)
         """
-        _refuse_unknown("generate", unknown)
-        _check_prompts(prompts, prepend_bos)
+        refuse_unknown_of("generate", unknown)
+        need_prompts(prompts, prepend_bos)
         whole_number(seed, "seed", 0)
         yes_or_no(stop_at_end, "stop_at_end")
         return generate(
             self.adapted,
             self.adapted.tokens.batch(prompts, prepend_bos, left=True),
             max_new_tokens=max_new_tokens,
-            edits=_as_list(edits),
+            edits=as_edits(edits),
             capture=() if capture is None else capture,
             coders=self.dictionaries,
             sampling=Sampling(temperature, top_k, seed),
             stop_at_end=stop_at_end,
             defaults={"dtype": dtype, "device": device, "reduce": reduce},
             origin=lambda: self.provenance(seed=seed),
-        )
-
-
-def _as_list(edits: Any) -> Sequence[Edit]:
-    """Edits as a tuple; what is none of them is left to be refused by name."""
-    if edits is None:
-        return ()
-    if isinstance(edits, Iterable) and not isinstance(edits, str):
-        return tuple(edits)
-    one: Any = edits
-    return (one,)
-
-
-def _check_prompts(prompts: Any, prepend_bos: Any) -> None:
-    """What tokens are made of, before they are made."""
-    if isinstance(prompts, (list, tuple)) and not prompts:
-        raise TokenError("the list of prompts is empty", mend="give at least one prompt")
-    _check_bos(prepend_bos)
-
-
-def _check_bos(prepend_bos: Any) -> None:
-    if prepend_bos is not None and type(prepend_bos) is not bool:
-        raise OptionError(
-            f"prepend_bos={shown(prepend_bos)} is no switch", mend="give True, False or None"
-        )
-
-
-def _row_of_ids(ids: Any) -> Tensor:
-    try:
-        row = torch.as_tensor(ids).flatten()
-    except (TypeError, ValueError, RuntimeError):
-        row = None
-    if row is not None and not row.numel():
-        return row.long()
-    if row is None or row.is_floating_point() or row.is_complex() or row.dtype == torch.bool:
-        raise TokenError(
-            f"cannot read {shown(ids)} as text or token ids", mend="give a text, or a row of ids"
-        )
-    return row
-
-
-def _refuse_unknown(verb: str, unknown: dict[str, Any]) -> None:
-    if unknown:
-        raise OptionError(
-            f"unknown option {', '.join(sorted(unknown))} of {verb}",
-            mend=f"see help(model.{verb}) for its options",
-        )
-
-
-def _refuse_for_loaded(options: dict[str, Any]) -> None:
-    """A model in memory is taken as it is."""
-    names = ("dtype", "device_map", "revision", "allow_pickle")
-    given = [name for name in names if options.get(name)]
-    if given:
-        raise OptionError(
-            f"{', '.join(given)} cannot be chosen for a model that is in memory already",
-            mend="load it so in transformers, or give a name or folder here",
         )
 
 
@@ -443,6 +372,6 @@ def load(source: Any, *, check: bool = True, **options: Any) -> Model:
     """
     yes_or_no(check, "check")
     if not isinstance(source, (str, Path)):
-        _refuse_for_loaded(options)
+        refuse_for_loaded(options)
     adapted = adapt(source, **options)
     return Model(adapted, self_check(adapted) if check else None)

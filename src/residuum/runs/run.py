@@ -14,6 +14,7 @@ from residuum.models import Batch
 from residuum.runs.apply import latents_site
 from residuum.runs.capture import TopK
 from residuum.runs.places import View, columns_of
+from residuum.runs.run_trace import Reuse, Trace
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,6 +33,11 @@ class Run:
         metric: value of the metric for which gradients were taken.
         words: makes the tokens' texts when they are asked for.
         origin: makes the provenance when it is asked for (hashing all weights takes time).
+        passes: what the run cost, in forward passes over its prompts, counted by blocks: 1.0 for a
+            whole run, 0.25 where 3 of 12 blocks were run, one more for the pass that ``Freeze``
+            needs. Embedding, unembedding and a backward pass are not counted.
+        reuse: for a run made with ``after=``, the block that it started at, and why no later one.
+        trace: what ``after=`` needs to know of this run; None where it kept no stream.
 
     >>> import residuum as rz
     >>> model = rz.load("microworld", check=False)
@@ -50,6 +56,9 @@ class Run:
     grads: Mapping[Address, Tensor] = field(default_factory=dict)
     metric: Tensor | None = None
     words: Callable[[], tuple[tuple[str, ...], ...]] = tuple
+    passes: float = 1.0
+    reuse: Reuse | None = None
+    trace: Trace | None = None
 
     @property
     def tokens(self) -> tuple[tuple[str, ...], ...]:
@@ -78,6 +87,8 @@ class Run:
         lines = [_prompts_text(self.batch)]
         if self.logits is None:
             lines.append("stopped before the logits")
+        if self.reuse is not None:
+            lines.append(_reuse_text(self.reuse))
         for label, table in (("captured", self.captured), ("gradients", self.grads)):
             if table:
                 lines.append(f"{label}: {_sites_text(table)}")
@@ -212,6 +223,11 @@ def _shortened(texts: list[str]) -> str:
 
 def _fired_text(edit: Edit, sites: int) -> str:
     return f"{edit!r} at {_counted(sites, 'site')}"
+
+
+def _reuse_text(reuse: Reuse) -> str:
+    begun = f"from block {reuse.layer} on" if reuse.layer else "whole, though after another run"
+    return f"{begun}: {reuse.reason}" if reuse.reason else begun
 
 
 def _sites_text(table: Mapping[Address, Any]) -> str:
