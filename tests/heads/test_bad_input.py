@@ -173,6 +173,49 @@ def test_other_negative_numbers(microworld: rz.Model) -> None:
     assert torch.equal(expansion.of_token(3), expansion.of_token(3, pos=7))
 
 
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda m: heads.virtual_weights(m, "L0.z[H0]@-1", "logits"), OptionError, "a position"),
+        (lambda m: heads.virtual_weights(m, "L0.z[H0]", "L1.k[H0]@3"), OptionError, "a position"),
+        (
+            lambda m: heads.virtual_weights(m, "L0.z/NAME[F3]", "logits"),
+            OptionError,
+            "a dictionary",
+        ),
+        (lambda m: heads.ov(m, 0, 0).matrix.rows("a"), ShapeError, "a list of whole numbers"),
+        (lambda m: heads.ov(m, 0, 0).matrix.rows(None), ShapeError, "a list of whole numbers"),
+        (lambda m: heads.ov(m, 0, 0).matrix @ 3, ShapeError, "with int"),
+        (lambda m: heads.detect_heads(m, progress=5), OptionError, "progress=5"),
+        (lambda m: heads.random_repeats(None), OptionError, "needs a loaded model"),
+        (lambda m: heads.bigram_table(m, ["a"], prepend_bos=5), OptionError, "no switch"),
+    ],
+)
+def test_other_arguments(microworld: rz.Model, call: Any, error: type, words: str) -> None:
+    with pytest.raises(error, match=words) as refused:
+        call(microworld)
+    assert refused.value.mend
+
+
+def test_names_that_are_no_names(microworld: rz.Model) -> None:
+    table = heads.detect_heads(microworld, n=4, removal=None)
+    for call in (table.of_type, table.score, table.figure):
+        for name in ([1], None, 5):
+            with pytest.raises(OptionError, match="there is no") as refused:
+                call(name)
+            assert refused.value.mend
+
+
+def test_no_triple_at_all() -> None:
+    """Weights of zero hold none; the record says so and can still be drawn and saved."""
+    model = native(n_layers=1)
+    with torch.no_grad():
+        model.hf.model.blocks[0].attn.o_proj.weight.zero_()
+    found = heads.skip_trigrams(model)
+    assert found.found == () and "no product of positive strength" in repr(found)
+    assert found._repr_html_() and found.to_json()["obeyed_frac"] is None
+
+
 # -- models without attention ----------------------------------------------------------------
 
 

@@ -17,6 +17,7 @@ from residuum.heads.notebook import html_of
 from residuum.heads.reading import embedding, index_of
 from residuum.models import final_logits
 from residuum.runs import Model, need_model, refuse_unknown, shown, whole_number
+from residuum.runs.arguments import yes_or_no
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -203,6 +204,8 @@ def bigram_table(
     need_model(model, "bigram_table")
     whole_number(min_count, "min_count", 1)
     whole_number(top, "top", 1)
+    if prepend_bos is not None:
+        yes_or_no(prepend_bos, "prepend_bos")
     embedding(model, torch.zeros(1, dtype=torch.long))  # refused before the corpus is counted
     before, after = _bigrams(model, corpus, prepend_bos)
     firsts, times = torch.unique(before, return_counts=True)

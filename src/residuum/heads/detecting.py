@@ -27,6 +27,7 @@ from residuum.runs import (
     refuse_unknown,
     whole_number,
 )
+from residuum.runs.arguments import need_progress
 
 _OPTIONS = "task, n, length, removal, removal_n, least, level, resamples, batch_size, seed"
 
@@ -148,6 +149,7 @@ def detect_heads(
         _share(level, "level"), whole_number(resamples, "resamples", 1),
         whole_number(seed, "seed", 0), progress,
     )  # fmt: skip
+    need_progress(progress)
     if batch_size is not None:
         whole_number(batch_size, "batch_size", 2)
     if task is not None:

@@ -89,7 +89,7 @@ class FactoredMatrix:
         Raises:
             ShapeError: the shapes do not fit.
         """
-        if isinstance(other, Tensor):
+        if not isinstance(other, FactoredMatrix):
             _fit(self.right, other)
             return FactoredMatrix(self.left, self.right @ other)
         _fit(self.right, other.left)
@@ -231,7 +231,10 @@ def _fit(left: Tensor, right: Tensor) -> None:
 
 
 def _indices(index: Any, size: int, what: str) -> Tensor:
-    at = torch.as_tensor(index)
+    try:
+        at = torch.as_tensor(index)
+    except (TypeError, ValueError, RuntimeError):
+        at = torch.tensor(0.0)
     if at.dtype.is_floating_point or at.dtype == torch.bool or at.ndim != 1:
         raise ShapeError(f"{what} numbers are a list of whole numbers", mend="write [0, 5]")
     if len(at) and not (int(at.min()) >= 0 and int(at.max()) < size):

@@ -82,7 +82,7 @@ def figure_of(table: Drawn, view: str, title: str) -> HeatMap | Panel:
         OptionError: no such view; costs of a table without.
     """
     views = {"types": type_map, "scores": score_maps, "costs": cost_maps, "attention": thumbnails}
-    if view not in views:
+    if not isinstance(view, str) or view not in views:
         raise OptionError(f"there is no view {view!r:.40}", mend=f"use {', '.join(views)}")
     return views[view](table, title)
 

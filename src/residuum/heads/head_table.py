@@ -107,8 +107,8 @@ class HeadTable:
         return self._score(name).values.copy()
 
     def _score(self, name: str) -> HeadScore:
-        if name not in self.scores:
-            one = BY_SCORE.get(name)
+        if not isinstance(name, str) or name not in self.scores:
+            one = BY_SCORE.get(str(name))
             hint = f"the type {name} rests on the score {one}; " if one else ""
             raise OptionError(
                 f"there is no score {name!r:.40}",
@@ -134,7 +134,8 @@ class HeadTable:
             OptionError: no such type.
         """
         if name not in TYPES:
-            hint = f"{name} is a score: rank with table.top({name!r}); " if name in ABOUT else ""
+            score = isinstance(name, str) and name in ABOUT
+            hint = f"{name} is a score: rank with table.top({name!r}); " if score else ""
             raise OptionError(
                 f"there is no type {name!r:.40}", mend=f"{hint}use one of: {', '.join(TYPES)}"
             )

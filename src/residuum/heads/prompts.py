@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from residuum.core import OptionError, TokenError
-from residuum.runs import Model, Task, shown, whole_number
+from residuum.runs import Model, Task, need_model, shown, whole_number
 
 LENGTH = 49
 """Tokens of a random repeat, where the context allows: one first token and 48."""
@@ -64,8 +64,9 @@ def random_repeats(model: Model, n: int = 50, length: int | None = None, seed: i
         length: tokens of a prompt; 49 by default, or the model's context if that is shorter.
 
     Raises:
-        OptionError: a length outside the context, or a context or vocabulary too small.
+        OptionError: no model, a length outside the context, or a context or vocabulary too small.
     """
+    need_model(model, "random_repeats")
     whole_number(n, "n", 2)
     whole_number(seed, "seed", 0)
     length = _length(model, length)

@@ -102,6 +102,8 @@ class SkipTrigrams:
         return "\n".join([head, *lines]) + ")"
 
     def _said(self) -> str:
+        if not self.found:
+            return "no product of positive strength"
         beyond = f"{self.beyond_frac:.0%} stronger than noise ({self.null_strength:.3g})"
         if not self.checks:
             return beyond

@@ -187,7 +187,7 @@ def virtual_weights(
     refuse_unknown(unknown, "virtual_weights", "fold")
     need_model(model, "virtual_weights")
     yes_or_no(fold, "fold")
-    source, target = Address.parse(writer), Address.parse(reader)
+    source, target = (_plain(Address.parse(each)) for each in (writer, reader))
     out = _writer(model, source, fold)
     into = _reader(model, target, fold)
     _in_order(model, source, target)
@@ -282,6 +282,17 @@ def _reader(model: Model, at: Address, fold: bool) -> Tensor:
         part = layer_of(model, at.layer, "virtual_weights", "m")
         return _one(neuron_reader(model, part, fold), at, 1)
     raise OptionError(f"{at} reads nothing that can be read off the weights", mend=f"use {READERS}")
+
+
+def _plain(at: Address) -> Address:
+    """Refuse what weights do not know: positions, and latents of a dictionary."""
+    if at.pos is not None or at.dictionary is not None:
+        raise OptionError(
+            f"{at} names {'a position' if at.pos is not None else 'a dictionary'}, and weights are "
+            "the same everywhere",
+            mend="leave @… and /NAME out of the address",
+        )
+    return at
 
 
 def _one(weight: Tensor, at: Address, axis: int) -> Tensor:
