@@ -17,6 +17,7 @@ from residuum.core import OptionError
 from residuum.runs import Model, Run
 
 router = APIRouter(prefix="/api", tags=["runs"])
+_TOLD = 10
 
 
 @router.post("/runs", operation_id="makeRun")
@@ -31,7 +32,9 @@ async def make_run(bench: TheBench, request: Request, body: RunRequest) -> RunRe
         edits = bench.book.edits(body.edits)
         needs = [query for view in views for query in view.needs(model, view.Params())]
         made = bench.book.make(model, ids, edits, needs)
-        record = bench.book.write(_record(model, body.model, made, 10))
+        record = bench.book.write(_record(model, body.model, made))
+        if body.top_k <= len(record["predictions"]):
+            return record | {"predictions": record["predictions"][: body.top_k]}
         return record | {"predictions": predictions(model, made.run, body.top_k)}
 
     return RunRecord(**await ask(request, bench.desk(body.model), work))
@@ -56,7 +59,7 @@ def _view(name: str) -> Any:
     return views[name]
 
 
-def _record(model: Model, name: str, made: Made, top: int) -> dict[str, Any]:
+def _record(model: Model, name: str, made: Made) -> dict[str, Any]:
     run = made.run
     ids = run.ids[0].tolist()
     return {
@@ -68,7 +71,7 @@ def _record(model: Model, name: str, made: Made, top: int) -> dict[str, Any]:
         "tokens": model.to_str_tokens(ids),
         "edits": [edit.to_json() for edit in run.edits],
         "fired": [run.fired[edit] for edit in run.edits],
-        "predictions": predictions(model, run, top),
+        "predictions": predictions(model, run, _TOLD),
         "seed": None,
         "dtype": run.provenance.dtype,
         "created": now(),
