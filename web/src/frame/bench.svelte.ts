@@ -47,13 +47,19 @@ export class Bench {
     const { a, b, show, active } = session;
     const run = show === "A" && a ? a.id : b.id;
     const other = show === "B-A" && a ? { a: a.id } : {};
-    const body = { run, ...other, view: active, params: $state.snapshot(session.paramsOf(active)) };
+    const body = { run, ...other, view: active, params: this.#asked(active) };
     try {
       const { code } = await session.client.post<{ code: string }>("/api/python", body);
       this.dialogs.show({ name: "code", title: "Copy as Python", text: code, note: "Reproduces what is on screen with the library alone." });
     } catch (thrown) {
       session.notices.error(thrown);
     }
+  }
+
+  /** Parameters of a view that the server knows; the rest is how the page shows them. */
+  #asked(view: string): Record<string, unknown> {
+    const known = new Set(Object.keys(this.session.views.find((each) => each.name === view)?.params.properties ?? {}));
+    return Object.fromEntries(Object.entries($state.snapshot(this.session.paramsOf(view))).filter(([name]) => known.has(name)));
   }
 
   showJson(): void {

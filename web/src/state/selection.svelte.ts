@@ -16,6 +16,8 @@ export interface Place {
 export interface Suggestion {
   label?: string;
   edit: EditJSON;
+  /** Instead of adding the edit as it is: where its value must be stored or asked for first. */
+  act?: () => void;
 }
 
 /** What a view tells the inspector. */
