@@ -54,6 +54,10 @@ export class ArcChart implements Chart<ArcMarks, ArcPlan> {
     this.arcs = this.#strong();
   }
 
+  get count(): number {
+    return this.data.tokens.length;
+  }
+
   #strong(): Arc[] {
     const count = this.data.tokens.length, least = this.data.threshold ?? this.#limit * 0.05, found: Arc[] = [];
     this.weights.forEach((weight, i) => {

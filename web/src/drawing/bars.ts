@@ -48,6 +48,10 @@ export class BarsChart implements Chart<BarsMarks, BarsPlan> {
     this.#xTitle = data.x && data.unit ? `${data.x} (${data.unit})` : data.x || data.unit || "";
   }
 
+  get count(): number {
+    return this.data.values.length;
+  }
+
   layout(width: number, { compact = false, title = "" }: LayoutOptions = {}): BarsPlan {
     const { values, lo, hi } = this.data, count = values.length;
     const wide = Math.min(width, 820), top = title ? 36 : 4;

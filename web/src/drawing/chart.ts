@@ -28,6 +28,8 @@ export interface TableData {
 export interface Chart<M = unknown, P extends Plan = Plan> {
   /** What it is, such as "Heat map". */
   readonly kind: string;
+  /** How many things there are to be at. */
+  readonly count: number;
   layout(width: number, options?: LayoutOptions): P;
   draw(pen: Pen, plan: P, theme: Theme): void;
   /** What is under a point. */

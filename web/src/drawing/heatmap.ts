@@ -7,7 +7,7 @@ import { exact, number, shownLabel } from "./numerals";
 import { colourOf, colourRange, hexOf, inkOn, paint, type Colouring, type Scale } from "./palette";
 import { ellipsis, measure, type Box, type Pen, type Point } from "./pen";
 import { Picture } from "./picture";
-import { clip, largest, spread } from "./scales";
+import { clip, largest, spread, whole } from "./scales";
 import { Stage, type StageOptions } from "./stage";
 import type { Theme, ThemeName } from "./theme";
 
@@ -79,6 +79,10 @@ export class HeatMapChart implements Chart<GridMarks, HeatMapPlan> {
     this.#unit = data.unit ? ` ${data.unit}` : "";
   }
 
+  get count(): number {
+    return this.values.length;
+  }
+
   get rows(): number {
     return this.data.rows.length;
   }
@@ -122,8 +126,8 @@ export class HeatMapChart implements Chart<GridMarks, HeatMapPlan> {
     const w = cell * cols, h = high * rows;
     const least = key ? key.height + 4 : 74 + below + (data.x ? 18 : 0);
     return {
-      width: Math.ceil(Math.max(left + w + right, 120)),
-      height: Math.ceil(top + Math.max(h + below + (data.x ? 20 : 2), least)),
+      width: whole(Math.max(left + w + right, 120)),
+      height: whole(top + Math.max(h + below + (data.x ? 20 : 2), least)),
       compact, x: left, y: top, w, h, cell, high, rowRoom, turned, below,
     };
   }

@@ -77,6 +77,10 @@ export class LinesChart implements Chart<LinesMarks, LinesPlan> {
     this.#yTitle = data.y && data.unit ? `${data.y} (${data.unit})` : data.y || data.unit || "";
   }
 
+  get count(): number {
+    return this.data.xs.length;
+  }
+
   #fx(value: number): number {
     return AXES[this.#xLog ? "log" : "linear"](value);
   }

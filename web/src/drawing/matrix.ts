@@ -9,7 +9,7 @@ import { exact, number, visible } from "./numerals";
 import { colourRange, inkOn, paint, type Colouring, type Scale } from "./palette";
 import { ellipsis, measure, type Box, type Pen, type Point } from "./pen";
 import { Picture } from "./picture";
-import { clip, largest, spread } from "./scales";
+import { clip, largest, spread, whole } from "./scales";
 import { Stage, type StageOptions } from "./stage";
 import type { Theme, ThemeName } from "./theme";
 
@@ -41,6 +41,8 @@ export interface MatrixPlan extends Plan {
   /** The window onto the cells. */
   box: Box;
   sight: Sight;
+  /** The zoom that shows all. */
+  fit: number;
   rowRoom: number;
 }
 
@@ -67,6 +69,10 @@ export class MatrixChart implements Chart<GridMarks, MatrixPlan> {
     this.#colRoom = Math.min(largest(this.colNames.map((n) => measure(n, LABEL))), LONGEST);
   }
 
+  get count(): number {
+    return this.values.length;
+  }
+
   get rows(): number {
     return this.rowNames.length;
   }
@@ -85,7 +91,7 @@ export class MatrixChart implements Chart<GridMarks, MatrixPlan> {
     const fit = Math.min(wide / this.cols, tall / this.rows, MOST_ZOOM);
     const sight = this.#settled(this.sight ?? { row: 0, col: 0, zoom: fit }, fit, wide, tall);
     const w = Math.min(wide, this.cols * sight.zoom), h = Math.min(tall, this.rows * sight.zoom);
-    return { width: Math.ceil(left + w + right), height: Math.ceil(top + h + below), box: [left, top, w, h], sight, rowRoom: this.#rowRoom };
+    return { width: whole(left + w + right), height: whole(top + h + below), box: [left, top, w, h], sight, fit, rowRoom: this.#rowRoom };
   }
 
   #settled(sight: Sight, fit: number, wide: number, tall: number): Sight {
@@ -303,7 +309,7 @@ export class Matrix {
     const { plan, chart } = this.stage;
     if (!plan || !chart) return false;
     const [x, y] = plan.box, { zoom, row, col } = plan.sight;
-    const next = zoom * factor, stays = [row + (py - y) / zoom, col + (px - x) / zoom];
+    const next = clip(zoom * factor, plan.fit, Math.max(plan.fit, MOST_ZOOM)), stays = [row + (py - y) / zoom, col + (px - x) / zoom];
     return this.#look({ zoom: next, row: stays[0] - (py - y) / next, col: stays[1] - (px - x) / next });
   }
 

@@ -35,6 +35,11 @@ export function spread(count: number, stride: number): number[] {
   return shown;
 }
 
+/** Whole pixels that hold a length; a rounding error is no pixel. */
+export function whole(length: number): number {
+  return Math.ceil(length - 1e-6);
+}
+
 /** Keep a number between two ends. */
 export function clip(value: number, least: number, most: number): number {
   return Math.min(Math.max(value, least), most);

@@ -43,6 +43,7 @@ export class Stage<M, P extends Plan, C extends Chart<M, P>> {
   #stops: (() => void)[] = [];
   #waiting = 0;
   #size = "";
+  #told: { x: number; y: number } | null = null;
 
   constructor(host: HTMLElement, options: StageOptions = {}) {
     this.host = host;
@@ -58,10 +59,12 @@ export class Stage<M, P extends Plan, C extends Chart<M, P>> {
     this.#stops.push(() => sizes.disconnect(), onTheme(() => this.redraw()));
   }
 
-  /** Draw a chart; what was selected stays. */
+  /** Draw a chart; what was selected stays, and so does the tip where its place is still there. */
   show(chart: C): void {
     this.chart = chart;
+    if (this.at !== null && this.at >= chart.count) this.#point(null, null);
     this.redraw();
+    if (this.#told && this.at !== null) showTip(this.element, chart.lines(this.at), this.#told.x, this.#told.y);
   }
 
   /** Change the label that readers hear. */
@@ -91,6 +94,7 @@ export class Stage<M, P extends Plan, C extends Chart<M, P>> {
     if (this.#waiting) cancelAnimationFrame(this.#waiting);
     this.#waiting = 0;
     const width = this.host.clientWidth;
+    this.#size = this.#measured();
     if (!this.chart || !width) return;
     this.plan = this.chart.layout(width, this.sizing);
     this.#fit();
@@ -103,14 +107,16 @@ export class Stage<M, P extends Plan, C extends Chart<M, P>> {
   destroy(): void {
     if (this.#waiting) cancelAnimationFrame(this.#waiting);
     this.#stops.forEach((stop) => stop());
-    if (this.at !== null) hideTip();
+    if (this.#told) hideTip();
     this.element.remove();
   }
 
   /** What layouts are asked for here. */
   get sizing(): LayoutOptions {
-    const { compact, fill } = this.#options;
-    return { compact, height: fill ? this.host.clientHeight : undefined };
+    const { compact, fill } = this.#options, { host, element } = this;
+    if (!fill) return { compact };
+    const above = element.getBoundingClientRect().top - host.getBoundingClientRect().top + host.scrollTop;
+    return { compact, height: Math.max(0, host.clientHeight - above) };
   }
 
   get theme(): Theme {
@@ -135,10 +141,11 @@ export class Stage<M, P extends Plan, C extends Chart<M, P>> {
   }
 
   #resized(): void {
-    const size = `${this.host.clientWidth} ${this.#options.fill ? this.host.clientHeight : ""}`;
-    if (size === this.#size) return;
-    this.#size = size;
-    this.redraw();
+    if (this.#measured() !== this.#size) this.redraw();
+  }
+
+  #measured(): string {
+    return `${this.host.clientWidth} ${this.#options.fill ? this.host.clientHeight : ""}`;
   }
 
   #fit(): void {
@@ -179,7 +186,8 @@ export class Stage<M, P extends Plan, C extends Chart<M, P>> {
       this.#options.onHover?.(at);
     }
     if (at === null) {
-      if (changed) hideTip();
+      if (this.#told) hideTip();
+      this.#told = null;
       return;
     }
     if (this.#options.tips !== false) this.#tell(at, event);
@@ -189,9 +197,8 @@ export class Stage<M, P extends Plan, C extends Chart<M, P>> {
   #tell(at: number, event: MouseEvent | null): void {
     const box = this.#over.getBoundingClientRect();
     const [x, y] = this.chart!.where(this.plan!, at);
-    const lines = this.chart!.lines(at);
-    if (event) showTip(this.element, lines, event.clientX, event.clientY);
-    else showTip(this.element, lines, x + box.left, y + box.top);
+    this.#told = event ? { x: event.clientX, y: event.clientY } : { x: x + box.left, y: y + box.top };
+    showTip(this.element, this.chart!.lines(at), this.#told.x, this.#told.y);
   }
 
   #listen(): void {
@@ -239,8 +246,13 @@ export class Stage<M, P extends Plan, C extends Chart<M, P>> {
     this.element.draggable = true;
     this.element.addEventListener("dragstart", (event) => {
       const at = this.under(event);
-      if (at === null || !event.dataTransfer || this.#options.onDrag!(at, event.dataTransfer) === false) event.preventDefault();
-      else hideTip();
+      const data = event.dataTransfer;
+      if (at === null || !data || this.#options.onDrag!(at, data) === false) return event.preventDefault();
+      hideTip();
+      const chip = node("div", { class: "rz-dragged" }, this.chart!.lines(at)[0]);
+      document.body.append(chip);
+      data.setDragImage(chip, -8, -8);
+      setTimeout(() => chip.remove());
     });
   }
 

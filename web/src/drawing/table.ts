@@ -21,7 +21,10 @@ export function tableElement({ head, rows }: TableData, { caption = "", most = 2
   const table = node("table");
   if (caption) table.append(node("caption", {}, caption));
   const headings = node("tr");
-  for (const name of head.slice(0, most + 1)) headings.append(node("th", { scope: "col" }, shownLabel(String(name))));
+  head.slice(0, most + 1).forEach((name, i) => {
+    const numeric = rows.some((row) => typeof row[i] === "number");
+    headings.append(node("th", { scope: "col", class: numeric ? "rz-right" : "" }, shownLabel(name)));
+  });
   const top = node("thead"), body = node("tbody");
   top.append(headings);
   for (const row of rows.slice(0, most)) body.append(rowOf(row.slice(0, most + 1)));

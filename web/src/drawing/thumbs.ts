@@ -62,6 +62,10 @@ export class ThumbChart implements Chart<HeadMarks, ThumbPlan> {
     this.scale = data.scale ?? "sequential";
   }
 
+  get count(): number {
+    return this.data.layers * this.data.heads;
+  }
+
   layout(width: number, { title = "", height }: LayoutOptions = {}): ThumbPlan {
     const { layers, heads, least = 12, most = 128 } = this.data;
     const x = Math.ceil(measure(`L${layers - 1}`, LABEL)) + 10, y = (title ? 36 : 0) + 20;

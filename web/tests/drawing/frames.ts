@@ -1,4 +1,4 @@
-// How long drawing takes in a real browser; `tests/drawing/frames.sh` runs it and prints the numbers.
+// How long drawing takes in a real browser; frames.test.ts opens it and holds the numbers to limits.
 
 import "../../src/drawing/drawing.css";
 import { HeatMap, Matrix, ThumbGrid } from "../../src/drawing/index";
