@@ -1,5 +1,7 @@
 // Binary arrays of the server: "RZA1", header length, JSON header, padding, data (little-endian).
 
+import { fromHalf } from "../drawing/half";
+
 export type Dtype = "f4" | "f2" | "u1" | "i4";
 export type Cells = Float32Array | Uint8Array | Int32Array;
 
@@ -61,28 +63,5 @@ function cells(buffer: ArrayBuffer, at: number, size: number, dtype: Dtype): Cel
   if (dtype === "u1") return new Uint8Array(buffer, at, size);
   if (dtype === "i4") return new Int32Array(buffer, at, size);
   if (dtype === "f4") return new Float32Array(buffer, at, size);
-  const table = halves();
-  const bits = new Uint16Array(buffer, at, size);
-  const wide = new Float32Array(size);
-  for (let i = 0; i < size; i++) wide[i] = table[bits[i]];
-  return wide;
-}
-
-let halfTable: Float32Array | undefined;
-
-/** Every float16 as a float32, by its bits. */
-function halves(): Float32Array {
-  if (halfTable) return halfTable;
-  halfTable = new Float32Array(65536);
-  for (let bits = 0; bits < 65536; bits++) halfTable[bits] = half(bits);
-  return halfTable;
-}
-
-export function half(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  if (exponent === 31) return fraction ? NaN : sign * Infinity;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+  return fromHalf(new Uint16Array(buffer, at, size));
 }

@@ -23,8 +23,3 @@ export function answerRows(a: readonly Prediction[], b: readonly Prediction[], c
     .slice(0, count)
     .map((row) => (row.a === undefined || row.b === undefined ? row : { ...row, change: row.b - row.a }));
 }
-
-/** The smallest listed probability: what is not listed is below it. */
-export function floor(predictions: readonly Prediction[]): number {
-  return predictions.reduce((low, each) => Math.min(low, each.prob), 1);
-}
