@@ -131,6 +131,16 @@ def test_everything_captured_is_taken_over(name: str, dtype: torch.dtype) -> Non
         assert again.captured[address].data_ptr() != value.data_ptr()
 
 
+@pytest.mark.parametrize("name", ["handmade_induction", "induction_2l"])
+def test_models_of_the_native_family(name: str) -> None:
+    model, ids = rz.load(name, check=False), torch.arange(12).view(2, 6)
+    base = model.run(ids, capture=["resid_pre", "pattern"])
+    asked: dict[str, Any] = {"prompts": ids, "capture": ["resid_pre", "pattern"]}
+    for layer in range(model.n_layers):
+        found = assert_after(model, base, layer, **asked, edits=rz.Zero(f"L{layer}.z[H0]"))
+        assert found.passes == (model.n_layers - layer) / model.n_layers
+
+
 @pytest.mark.parametrize("kind", ["eager", "sdpa"])
 @pytest.mark.parametrize("name", ["gpt2", "llama", "mistral", "falcon", "mixtral"])
 def test_both_attention_implementations(name: str, kind: str) -> None:
