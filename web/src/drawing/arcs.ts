@@ -5,11 +5,12 @@ import { asFloats } from "./half";
 import { exact, number, visible } from "./numerals";
 import { NEGATIVE, POSITIVE } from "./palette";
 import { ellipsis, measure, type Pen, type Point } from "./pen";
-import { largest } from "./scales";
+import { largest, whole } from "./scales";
 import { Stage, type StageOptions } from "./stage";
 import type { Theme } from "./theme";
 
 const SIZE = 12, GAP = 10, LONGEST = 110, MOST_ARCS = 4000;
+const WIDEST = 6000, NARROW = 72; // past so many pixels the names stand upright, NARROW of them tall
 
 export interface ArcData {
   tokens: readonly string[];
@@ -32,6 +33,8 @@ export interface ArcPlan extends Plan {
   ground: number;
   /** Left edge and width of each token. */
   places: readonly (readonly [number, number])[];
+  /** Names stand upright. */
+  upright: boolean;
 }
 
 interface Arc {
@@ -69,17 +72,19 @@ export class ArcChart implements Chart<ArcMarks, ArcPlan> {
 
   layout(width: number, { title = "", height }: LayoutOptions = {}): ArcPlan {
     let x = 8;
+    const lying = 16 + this.#names.reduce((sum, name) => sum + Math.min(measure(name, SIZE), LONGEST) + GAP, 0);
+    const upright = lying > WIDEST, pitch = Math.max(9, (width - 16) / this.#names.length);
     const places = this.#names.map((name) => {
-      const wide = Math.min(measure(name, SIZE), LONGEST);
+      const wide = upright ? pitch - 1 : Math.min(measure(name, SIZE), LONGEST);
       const place = [x, wide] as const;
-      x += wide + GAP;
+      x += upright ? pitch : wide + GAP;
       return place;
     });
-    const all = Math.max(x, 60), spare = Math.max(0, (Math.min(width, all * 1.6) - all) / Math.max(1, places.length));
+    const all = Math.max(x, 60), spare = upright ? 0 : Math.max(0, (Math.min(width, all * 1.6) - all) / Math.max(1, places.length));
     const shifted = places.map(([left, wide], i) => [left + spare * (i + 0.5), wide] as const);
     const wide = Math.ceil(all + spare * places.length);
-    const tall = Math.max(90, (height ?? Math.min(260, 60 + wide * 0.22)) - 40), top = title ? 36 : 8;
-    return { width: wide, height: Math.ceil(top + tall + 34), ground: top + tall, places: shifted };
+    const below = upright ? NARROW + 12 : 34, tall = Math.max(90, (height ?? Math.min(260, 60 + wide * 0.22) + below) - below - 8), top = title ? 36 : 8;
+    return { width: wide, height: whole(top + tall + below), ground: top + tall, places: shifted, upright };
   }
 
   #middle(plan: ArcPlan, at: number): number {
@@ -107,13 +112,18 @@ export class ArcChart implements Chart<ArcMarks, ArcPlan> {
     this.#names.forEach((_, at) => this.#drawName(pen, plan, at, theme.ink));
   }
 
-  #drawName(pen: Pen, plan: ArcPlan, at: number, colour: string, weight = 400): void {
-    pen.text(this.#middle(plan, at), plan.ground + 16, ellipsis(this.#names[at], SIZE, LONGEST), colour, { size: SIZE, anchor: "middle", weight });
+  #drawName(pen: Pen, plan: ArcPlan, at: number, colour: string): void {
+    if (plan.upright) {
+      pen.text(this.#middle(plan, at), plan.ground + 6, ellipsis(this.#names[at], 9, NARROW), colour, { size: 9, anchor: "end", turn: -90 });
+      return;
+    }
+    pen.text(this.#middle(plan, at), plan.ground + 16, ellipsis(this.#names[at], SIZE, LONGEST), colour, { size: SIZE, anchor: "middle" });
   }
 
   probe(plan: ArcPlan, x: number, y: number): number | null {
     if (y < 0 || y > plan.height) return null;
-    const at = plan.places.findIndex(([left, wide]) => x >= left - GAP / 2 && x < left + wide + GAP / 2);
+    const side = plan.upright ? 0.5 : GAP / 2;
+    const at = plan.places.findIndex(([left, wide]) => x >= left - side && x < left + wide + side);
     return at < 0 ? null : at;
   }
 
@@ -125,8 +135,8 @@ export class ArcChart implements Chart<ArcMarks, ArcPlan> {
   mark(pen: Pen, plan: ArcPlan, at: number, theme: Theme): void {
     pen.area([[0, 0], [plan.width, 0], [plan.width, plan.ground + 1], [0, plan.ground + 1]], theme.paper, 0.85);
     for (const arc of this.arcs) if (arc.q === at) this.#drawArc(pen, plan, arc, theme, true);
-    const [left, wide] = plan.places[at], y = plan.ground + 4;
-    pen.area([[left - 5, y], [left + wide + 5, y], [left + wide + 5, y + 24], [left - 5, y + 24]], theme.accent, 0.25);
+    const [left, wide] = plan.places[at], y = plan.ground + 4, side = plan.upright ? 0 : 5, end = plan.height - 4;
+    pen.area([[left - side, y], [left + wide + side, y], [left + wide + side, end], [left - side, end]], theme.accent, 0.25);
   }
 
   outline(pen: Pen, plan: ArcPlan, marks: ArcMarks, theme: Theme): void {
@@ -138,7 +148,7 @@ export class ArcChart implements Chart<ArcMarks, ArcPlan> {
     }
     for (const at of [marks.q, marks.k]) {
       if (!known(at)) continue;
-      const [left, wide] = plan.places[at], y = plan.ground + 27;
+      const [left, wide] = plan.places[at], y = plan.height - 4;
       pen.line([[left, y], [left + wide, y]], theme.accent, { width: 2.5 });
     }
   }

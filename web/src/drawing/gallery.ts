@@ -77,6 +77,15 @@ const one = new d.Arcs(place("Arcs of one token"), { label: "Arcs." });
 one.show({ tokens: WORDS, weights: pattern(14, 5) });
 one.hover(9);
 
+const many = new d.Arcs(place("Arcs of 512 tokens"), { label: "Arcs." });
+many.show({ tokens: long, weights: pattern(512, 1), threshold: 0.02 });
+many.mark({ q: 300 });
+new d.HeatMap(place("Lens of 512 tokens"), { label: "Lens." }).show({
+  values: Float32Array.from({ length: 13 * 512 }, random), rows: labels("L", 13), cols: long, scale: "sequential", text: labels("L", 13).map(() => long), x: "token",
+});
+const scores = new d.HeatMap(place("Filling a height", "width:700px;height:300px"), { label: "Scores.", fill: true });
+scores.show({ values: Float32Array.from({ length: 24 * 6 }, random), rows: labels("L", 24), cols: ["entropy", "previous", "first", "current", "duplicate", "induction"], scale: "sequential", most: 90 });
+
 const strip = new d.TokenStrip(place("Tokens"), { label: "Prompt" });
 strip.show({ tokens: ["<|endoftext|>", ...WORDS], ids: Array.from({ length: 15 }, (_, i) => i * 37), values: Float32Array.from({ length: 15 }, () => random() - 0.5), special: new Set([0]) });
 strip.mark(4);

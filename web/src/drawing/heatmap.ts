@@ -12,6 +12,8 @@ import { Stage, type StageOptions } from "./stage";
 import type { Theme, ThemeName } from "./theme";
 
 const LABEL = 11, TEXT = 10.5;
+// With more columns than so many pixels hold, texts are told of a cell, not written into it.
+const TEXT_WIDE = 46, TEXT_TALL = 20, WIDEST = 6000;
 
 export interface HeatMapData extends Partial<CategoryData> {
   /** rows × cols; NaN is an impossible (or not yet computed) cell. */
@@ -114,11 +116,11 @@ export class HeatMapChart implements Chart<GridMarks, HeatMapPlan> {
     const right = key ? 18 + key.width : barRoom(this.colouring, rows < 4, data.unit ?? "");
     const colWide = Math.min(largest(this.#colNames.map((n) => measure(n, LABEL))), 120);
     let left = rowRoom + 10 + (data.y ? 20 : 0);
-    const most = data.most ?? (data.text ? 96 : 52);
+    const most = data.most ?? (this.#written ? 96 : 52);
     let cell = Math.min(most, (width - left - right) / cols);
     const turned = colWide > cell - 6;
     if (turned) left = Math.max(left, colWide * 0.71 - cell / 2 + 4);
-    cell = Math.max(data.text ? 46 : 2, Math.min(cell, (width - left - right) / cols));
+    cell = Math.max(this.#written ? TEXT_WIDE : 2, Math.min(cell, (width - left - right) / cols));
     if (cell >= 5) cell = Math.floor(cell);
     const below = turned ? colWide * 0.71 + 16 : 22;
     const top = title ? 36 : 8;
@@ -132,11 +134,16 @@ export class HeatMapChart implements Chart<GridMarks, HeatMapPlan> {
     };
   }
 
+  /** Whether the texts stand in the cells. */
+  get #written(): boolean {
+    return Boolean(this.data.text) && this.cols * TEXT_WIDE <= WIDEST;
+  }
+
   #rowHeight(cell: number, room: number | undefined): number {
     const { rows, data } = this;
-    let high = Math.max(data.text ? 26 : Math.min(cell, 30), Math.min(16, 300 / rows));
-    if (room !== undefined) high = clip(room / rows, data.text ? 20 : Math.min(high, 4), data.most ?? 52);
-    else if (rows * high > 1100 && !data.text) high = Math.max(Math.min(2, 7000 / rows), 1100 / rows);
+    let high = Math.max(this.#written ? 26 : Math.min(cell, 30), Math.min(16, 300 / rows));
+    if (room !== undefined) high = clip(room / rows, this.#written ? TEXT_TALL : Math.min(high, 4), data.most ?? 52);
+    else if (rows * high > 1100 && !this.#written) high = Math.max(Math.min(2, 7000 / rows), 1100 / rows);
     return high >= 5 ? Math.floor(high) : high;
   }
 
@@ -150,7 +157,7 @@ export class HeatMapChart implements Chart<GridMarks, HeatMapPlan> {
     if (plan.compact) return;
     if (Math.min(plan.cell, plan.high) >= 13) this.#drawGrid(pen, plan, theme);
     key?.hatchCells(pen, (at) => this.box(plan, at), theme);
-    if (data.text) this.#drawText(pen, plan, pixels);
+    if (this.#written) this.#drawText(pen, plan, pixels);
     this.#drawRowNames(pen, plan, theme);
     this.#drawColNames(pen, plan, theme);
     const x = plan.x + plan.w + 18;

@@ -31,7 +31,10 @@ it("finds tokens, moves between them, tells the strongest first", () => {
   expect(chart.table().rows[0]).toEqual(["0 The", "0 The", 1]);
 });
 
-it("grows with its tokens instead of squeezing them", () => {
-  const many = new ArcChart({ tokens: Array(200).fill(" token"), weights: new Float32Array(40000) });
-  expect(many.layout(500).width).toBeGreaterThan(5000);
+it("grows with its tokens instead of squeezing them, up to a width; then names stand upright", () => {
+  const chartOf = (count: number) => new ArcChart({ tokens: Array(count).fill(" token"), weights: new Float32Array(count * count) });
+  expect(chartOf(100).layout(500).width).toBeGreaterThan(3000);
+  const plan = chartOf(512).layout(500);
+  expect([plan.upright, plan.width]).toEqual([true, 8 + 512 * 9]);
+  for (const at of [0, 200, 511]) expect(chartOf(512).probe(plan, ...chartOf(512).where(plan, at))).toBe(at);
 });
