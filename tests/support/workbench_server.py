@@ -52,7 +52,7 @@ class Server:
 def opened(folder: Path, **options: Any) -> Server:
     """A server on a store's folder, the model loaded."""
     bench = Bench(["microworld"], folder, **options)
-    app = create_app(bench, TOKEN, [HOST, "localhost"], 8642)
+    app = create_app(bench, TOKEN, [HOST, "localhost:8642", "[::1]:8642"], 8642)
     client = TestClient(
         app,
         base_url=f"http://{HOST}",

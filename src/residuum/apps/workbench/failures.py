@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from residuum.apps.workbench.refusals import Refusal
 from residuum.core import ResiduumError
@@ -39,7 +40,6 @@ def handle_failures(app: FastAPI) -> None:
     app.add_exception_handler(ResiduumError, _known)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _unknown)
 
 
 async def _known(_: Request, error: Exception) -> JSONResponse:
@@ -64,9 +64,10 @@ async def _http(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse(body_of(body), error.status_code, headers=error.headers)
 
 
-async def _unknown(request: Request, error: Exception) -> JSONResponse:
+def crashed(scope: Scope, error: Exception) -> JSONResponse:
+    """The response where the server itself failed; the reason goes to the log, under a number."""
     number = secrets.token_hex(4)
-    LOG.error("%s: %s %s", number, request.method, request.url.path, exc_info=error)
+    LOG.error("%s: %s %s", number, scope["method"], scope["path"], exc_info=error)
     what = f"the server failed ({type(error).__name__}); its log has the reason under {number}"
     mend = "this is a bug of the workbench: report it with that log entry"
     return JSONResponse({"what": what, "mend": mend, "where": ""}, 500)

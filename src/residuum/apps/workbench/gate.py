@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from residuum.apps.workbench.failures import answer
+from residuum.apps.workbench.failures import answer, crashed
 from residuum.apps.workbench.refusals import Forbidden, TooLarge, Unauthorised, WrongType
 from residuum.apps.workbench.sizes import BODY_BYTES
 from residuum.core import OptionError, ResiduumError
@@ -58,7 +58,7 @@ class Gate:
             return await self.app(scope, receive, send)
         if scope["type"] != "http":
             return await send({"type": "websocket.close", "code": 1008})
-        sealed = _sealed(scope, send)
+        sealed = _Sealed(scope, send)
         try:
             headers = Headers(scope=scope)
             self._check_place(headers)
@@ -67,7 +67,12 @@ class Gate:
             body = await _body(scope["method"], headers, receive)
         except ResiduumError as error:
             return await answer(error)(scope, receive, sealed)
-        await self.app(scope, _replayed(body, receive), sealed)
+        try:
+            await self.app(scope, _replayed(body, receive), sealed)
+        except Exception as error:
+            if sealed.begun:
+                raise
+            await crashed(scope, error)(scope, receive, sealed)
 
     def _check_place(self, headers: Headers) -> None:
         host = headers.getlist("host")
@@ -192,16 +197,25 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-def _sealed(scope: Scope, send: Send) -> Send:
-    """``send`` that puts the safety headers on every answer."""
+class _Sealed:
+    """``send`` that puts the safety headers on every answer.
 
-    async def wrapped(message: Message) -> None:
+    Attributes:
+        begun: whether an answer is on its way.
+    """
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self.begun = False
+        self._guarded = _guarded(scope["path"])
+        self._send = send
+
+    async def __call__(self, message: Message) -> None:
+        """Send one message."""
         if message["type"] == "http.response.start":
+            self.begun = True
             headers = MutableHeaders(scope=message)
             for name, value in _HEADERS.items():
                 headers[name] = value
-            if _guarded(scope["path"]):
+            if self._guarded:
                 headers["Cache-Control"] = "no-store"
-        await send(message)
-
-    return wrapped
+        await self._send(message)
