@@ -11,7 +11,7 @@ import numpy as np
 import residuum as rz
 from residuum.apps.workbench.jobs import Ticket
 from residuum.apps.workbench.live_blocks import LiveBlocks
-from residuum.core import OptionError
+from residuum.core import OptionError, TaskError
 from residuum.patching import Sweep
 from residuum.patching.activation_patching import asked
 from residuum.runs import Model, Task
@@ -108,6 +108,11 @@ class SweepPlan:
         """
         task = self.pairs.make(model)
         grid, metric = asked(model, task, "patch", self.site, self.by, self.only, self.metric)
+        if metric.needs_wrong and bool((task.wrong < 0).all(dim=1).any()):
+            raise TaskError(
+                f"the metric {metric.name!r} compares with wrong answers, and there are none",
+                mend="give wrong, or another metric: prob, accuracy or loss_nats",
+            )
         cells = [index for index, _ in grid.cells()]
         _refuse_large(grid, len(cells), len(task))
         possible = set(cells)
