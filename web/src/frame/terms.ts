@@ -9,6 +9,8 @@ export const TERMS = {
   layer: "One block of the model: attention, then an MLP. Layers are counted from 0.",
   head: "One of the parallel attention units of a layer. Head 2.3 is number 3 of layer 2.",
   attention: "For each token, how a head shares its look over the tokens before it; the shares sum to 1.",
+  "query and key": "The query is the token that looks, the key what it looks at. In most models a token only looks at itself and at what stands before it.",
+  "head scores": "How much of a head's attention goes where, on this prompt: to the token before, to the first, to earlier copies. It says where the head looks, not what it does.",
   stream: "The running sum that every layer reads from and adds to, one vector per token.",
   logit: "The model's score for a next token before scores are turned into probabilities.",
   "logit lens": "The unembedding applied to the stream before the last layer: what the model would say if it stopped there.",

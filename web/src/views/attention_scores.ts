@@ -1,0 +1,60 @@
+// Head scores: shares of a head's attention on this prompt, and how spread it is.
+
+import type { Arrays, Meta } from "../api/arrays";
+
+export interface AllMeta extends Meta {
+  layers: number[];
+  heads: number;
+  causal: boolean;
+  unit: string;
+  limit: number;
+  block: number;
+  scores: string[];
+  about: Record<string, string>;
+}
+
+/** All heads as the server sent them. */
+export interface AllHeads {
+  meta: AllMeta;
+  thumbs: Uint8Array;
+  side: number;
+  scores: Float32Array;
+}
+
+export function allHeads({ meta, arrays }: Arrays): AllHeads {
+  const { thumbs, scores } = arrays;
+  return { meta: meta as AllMeta, thumbs: thumbs.data as Uint8Array, side: thumbs.shape[2], scores: scores.data as Float32Array };
+}
+
+export function unitOf(score: string): string {
+  return score === "entropy" ? "nats" : "of attention";
+}
+
+/** One score of all heads, [row head]. */
+export function scoreOf({ meta, scores }: AllHeads, name: string): Float32Array {
+  const at = Math.max(0, meta.scores.indexOf(name));
+  const size = meta.scores.length;
+  return Float32Array.from({ length: meta.layers.length * meta.heads }, (_, i) => scores[i * size + at]);
+}
+
+/** All scores of one head, by name. */
+export function scoresOf({ meta, scores }: AllHeads, row: number, head: number): [name: string, value: number][] {
+  const start = (row * meta.heads + head) * meta.scores.length;
+  return meta.scores.map((name, i) => [name, scores[start + i]]);
+}
+
+/** Bytes of one head's thumbnail. */
+export function thumbOf({ meta, thumbs, side }: AllHeads, row: number, head: number): Uint8Array {
+  const size = side * side;
+  return thumbs.subarray((row * meta.heads + head) * size, (row * meta.heads + head + 1) * size);
+}
+
+/** Every score of every head as a table. */
+export function scoreTable(all: AllHeads) {
+  const { meta } = all;
+  const value = (each: number) => (Number.isNaN(each) ? "" : Number(each.toPrecision(8)));
+  const rows = meta.layers.flatMap((layer, row) =>
+    Array.from({ length: meta.heads }, (_, head) => [`${layer}.${head}`, ...scoresOf(all, row, head).map(([, each]) => value(each))]),
+  );
+  return { head: ["head", ...meta.scores.map((name) => `${name} (${unitOf(name)})`)], rows };
+}
