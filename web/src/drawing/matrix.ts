@@ -271,7 +271,9 @@ export class Matrix {
         onHover?.(at === null ? null : this.#cell(at));
       },
       onPick: (at, event) => {
-        if (this.#panned < 5 || event instanceof KeyboardEvent) onPick?.(this.#cell(at), event);
+        const panned = this.#panned >= 5 && !(event instanceof KeyboardEvent);
+        this.#panned = 0;
+        if (!panned) onPick?.(this.#cell(at), event);
       },
       onKey: (event, at) => this.#key(event, at),
     });

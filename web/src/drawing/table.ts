@@ -5,7 +5,10 @@ import { number, shownLabel } from "./numerals";
 import { node } from "./tip";
 
 export interface TableOptions {
+  /** A line above it. */
   caption?: string;
+  /** What readers hear who cannot see it; without one the caption. */
+  label?: string;
   /** Most rows and columns shown; the rest is told, and is in the CSV file. */
   most?: number;
 }
@@ -16,8 +19,8 @@ export function tableOf(figure: Pick<Chart, "table">, options: TableOptions = {}
 }
 
 /** A table of data, as an element that scrolls. */
-export function tableElement({ head, rows }: TableData, { caption = "", most = 200 }: TableOptions = {}): HTMLElement {
-  const holder = node("div", { class: "rz-scroll rz-numbers", tabindex: "0", role: "region", "aria-label": caption || "Table of values" });
+export function tableElement({ head, rows }: TableData, { caption = "", label = caption, most = 200 }: TableOptions = {}): HTMLElement {
+  const holder = node("div", { class: "rz-scroll rz-numbers", tabindex: "0", role: "region", "aria-label": label || "Table of values" });
   const table = node("table");
   if (caption) table.append(node("caption", {}, caption));
   const headings = node("tr");

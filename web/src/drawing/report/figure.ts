@@ -76,7 +76,7 @@ function addTools(figure: HTMLElement, chart: Chart, title: string): void {
   let shown: HTMLElement | null = null;
   button.addEventListener("click", () => {
     if (shown) shown.remove();
-    shown = shown ? null : tableOf(chart, { caption: title });
+    shown = shown ? null : tableOf(chart, { label: title });
     if (shown) figure.querySelector(".rz-body")!.after(shown);
     button.setAttribute("aria-expanded", String(Boolean(shown)));
   });
