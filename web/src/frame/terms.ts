@@ -14,10 +14,13 @@ export const TERMS = {
   stream: "The running sum that every layer reads from and adds to, one vector per token.",
   logit: "The model's score for a next token before scores are turned into probabilities.",
   "logit lens": "The unembedding applied to the stream before the last layer: what the model would say if it stopped there.",
+  "tuned lens": "A logit lens with a trained translation before it, one per layer; it reads earlier layers better, and may say what the translation knows.",
   patching: "Writing a value from a clean run into a corrupt one, place by place, to see which places bring the answer back.",
   site: "A named tensor inside the model, such as z (what a head computes) or resid_post (the stream after a layer).",
   address: "Where a site is: L2.z[H3]@-1 is head 3 of layer 2 at the last token.",
   "clean and corrupt": "Two prompts of the same length that differ in what matters: the clean one gives the answer, the corrupt one does not.",
+  recovered: "The effect as a share of the gap between the corrupt and the clean run: 1 brings the whole answer back, 0 nothing.",
+  "denoise and noise": "Denoise writes clean values into the corrupt run and finds what is enough. Noise writes corrupt values into the clean run and finds what is needed.",
   steering: "Adding a direction to the stream to push the model towards something.",
 } as const;
 

@@ -1,5 +1,7 @@
 // What a person works on: model, prompt, the runs A and B, and what is shown of them.
 
+import { untrack } from "svelte";
+
 import type { Arrays } from "../api/arrays";
 import { Client } from "../api/client";
 import { Failure, aborted, failure } from "../api/failure";
@@ -185,8 +187,15 @@ export class Session {
     return this.params[view] ?? {};
   }
 
+  /** The parameters of a view that its server knows: without those that are the page's own. */
+  askedOf(view: string): Record<string, unknown> {
+    const schema = this.views.find((each) => each.name === view)?.params as { properties?: object } | undefined;
+    const given = Object.entries($state.snapshot(this.paramsOf(view)));
+    return Object.fromEntries(given.filter(([name, value]) => value !== undefined && name in (schema?.properties ?? {})));
+  }
+
   setParams(view: string, change: Record<string, unknown>): void {
-    this.params[view] = { ...this.params[view], ...change };
+    this.params[view] = { ...untrack(() => this.params[view]), ...change };
   }
 
   /** Open a run of the history as B: its prompt and its edits. */

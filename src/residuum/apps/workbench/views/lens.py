@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from residuum.apps.workbench.views.lens_lines import lines
-from residuum.apps.workbench.views.lens_translators import translators
+from residuum.apps.workbench.views.lens_translators import has_translators, translators
 from residuum.apps.workbench.views.site_layers import (
     layers_with,
     missing,
@@ -73,6 +73,7 @@ class Meta(BaseMeta):
             entropy and KL.
         strings: id -> text of every token that the arrays name.
         missing: site -> why this model does not have it.
+        tuned: whether there is a tuned lens for the model.
     """
 
     rows: list[str]
@@ -84,6 +85,7 @@ class Meta(BaseMeta):
     targets: list[int] = Field(default_factory=list)
     strings: dict[str, str] = Field(default_factory=dict)
     missing: dict[str, str] = Field(default_factory=dict)
+    tuned: bool = False
 
 
 class Lens:
@@ -214,6 +216,7 @@ def _meta(look: Look, params: Params, at: list[int]) -> Meta:
         quantity=params.quantity,
         unit=UNITS[params.quantity],
         missing=missing(look.model, params.site),
+        tuned=has_translators(look.model),
     )
 
 

@@ -13,6 +13,11 @@ FOLDER = "tuned_lens"
 """Folder, inside the model's own, in which its tuned lens is looked for."""
 
 
+def has_translators(model: Model) -> bool:
+    """Whether the model's folder holds a tuned lens; whether it fits is known when it is read."""
+    return (Path(model.name) / FOLDER).is_dir()
+
+
 def translators(model: Model) -> TunedLens:
     """The lens.
 
