@@ -187,13 +187,6 @@ export class Session {
     return this.params[view] ?? {};
   }
 
-  /** The parameters of a view that its server knows: without those that are the page's own. */
-  askedOf(view: string): Record<string, unknown> {
-    const schema = this.views.find((each) => each.name === view)?.params as { properties?: object } | undefined;
-    const given = Object.entries($state.snapshot(this.paramsOf(view)));
-    return Object.fromEntries(given.filter(([name, value]) => value !== undefined && name in (schema?.properties ?? {})));
-  }
-
   setParams(view: string, change: Record<string, unknown>): void {
     this.params[view] = { ...untrack(() => this.params[view]), ...change };
   }
