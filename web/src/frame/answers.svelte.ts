@@ -28,6 +28,7 @@ export class Answers {
       this.loading = true;
       const tell = (rows: readonly AnswerRow[]) => {
         if (current) [this.rows, this.pos, this.trouble] = [rows, pos, undefined];
+        return current;
       };
       reader.rows(a, b, pos, most, tell).then(
         () => current && (this.loading = false),
@@ -51,14 +52,13 @@ class Reader {
     this.#session = session;
   }
 
-  /** Tell the rows, and again when what was missing is known. */
-  async rows(a: RunRecord, b: RunRecord, pos: number, count: number, tell: (rows: readonly AnswerRow[]) => void): Promise<void> {
+  /** Tell the rows, and again when what was missing is known. `tell` says whether to go on. */
+  async rows(a: RunRecord, b: RunRecord, pos: number, count: number, tell: (rows: readonly AnswerRow[]) => boolean): Promise<void> {
     const same = a.id === b.id;
     const ofB = this.#listed(b, pos, "b");
     const [inA, inB] = await Promise.all([same ? ofB : this.#listed(a, pos, "a"), ofB]);
     const rows = answerRows(inA, inB, count);
-    tell(rows);
-    if (same) return;
+    if (!tell(rows) || same) return;
     const lacking = (which: "a" | "b") => rows.filter((row) => row[which] === undefined).map((row) => row.id);
     const [moreA, moreB] = await Promise.all([this.#probs(a, pos, lacking("a"), "a"), this.#probs(b, pos, lacking("b"), "b")]);
     if (moreA.length || moreB.length) tell(answerRows([...inA, ...moreA], [...inB, ...moreB], count));

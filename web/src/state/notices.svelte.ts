@@ -1,5 +1,7 @@
 // What the page tells: toasts with what and mend, and short words for the live region.
 
+import { untrack } from "svelte";
+
 import { type Told, aborted, failure } from "../api/failure";
 
 export interface Notice {
@@ -33,14 +35,15 @@ export class Notices {
 
   /** Say it to a screen reader; said again even when the words are the same. */
   say(words: string): void {
-    this.said = words === this.said ? `${words} ` : words;
+    this.said = words === untrack(() => this.said) ? `${words} ` : words;
   }
 
   #show(kind: Notice["kind"], told: Told, action?: Notice["action"]): number {
-    const same = this.list.find((each) => each.told.what === told.what && each.told.mend === told.mend);
+    const list = untrack(() => this.list);
+    const same = list.find((each) => each.told.what === told.what && each.told.mend === told.mend);
     if (same) return same.key;
     const key = this.#next++;
-    this.list = [...this.list, { key, kind, told, action }].slice(-4);
+    this.list = [...list, { key, kind, told, action }].slice(-4);
     return key;
   }
 }

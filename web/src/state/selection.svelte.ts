@@ -1,5 +1,7 @@
 // The one selection that all views share, and what the inspector shows of it.
 
+import { untrack } from "svelte";
+
 import type { EditJSON } from "../api/types";
 import { writeAddress } from "./address";
 
@@ -85,13 +87,14 @@ export class Selection {
 
   /** Show this in the inspector; a view gives its name and replaces its own card only. */
   inspect(card: Card, from = "view"): void {
-    this.cards = { ...this.cards, [from]: card };
+    // Views call this from effects, which must not come to depend on what they write.
+    this.cards = { ...untrack(() => this.cards), [from]: card };
     this.#latest = from;
   }
 
   /** Take a view's card out again. */
   withdraw(from = "view"): void {
-    const { [from]: _gone, ...rest } = this.cards;
+    const { [from]: _gone, ...rest } = untrack(() => this.cards);
     this.cards = rest;
   }
 
