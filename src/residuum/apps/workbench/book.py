@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from residuum.apps.workbench.bases import best_base
 from residuum.apps.workbench.refusals import Conflict, NotFound
 from residuum.apps.workbench.sizes import captured_bytes
 from residuum.core import Address, Edit, OptionError
@@ -37,7 +38,7 @@ class Made:
 
     Attributes:
         run: with everything that was asked for captured.
-        passes: forward passes made now; 0 when all of it was in memory.
+        passes: forward passes made now, counted by blocks; 0 when all of it was in memory.
         took_ms: for them.
     """
 
@@ -129,17 +130,21 @@ class Book:
         key = Run(batch, None, tuple(edits), {}, {}, model.provenance).hash
         with self._lock:
             known = self._runs.get(key)
+            others = list(self._runs.values())
         missing = [each for each in wanted if known is None or not _has(known, each)]
         if known is not None and not missing:
             self._keep(key, known)
             return Made(known, 0.0, 0.0)
+        streams = [] if known is not None else [at for at in model.sites if at.name == "resid_pre"]
+        capture = list(dict.fromkeys([*missing, *streams]))
+        base = best_base(model, batch.ids, edits, missing, others)
         start = perf_counter()
-        new = model.run(batch.ids, edits=edits, capture=missing, logits=known is None)
-        took = 1000 * (perf_counter() - start)
+        new = model.run(batch.ids, edits=edits, capture=capture, logits=known is None, after=base)
+        took, passes = 1000 * (perf_counter() - start), new.passes
         if known is not None:
             new = replace(known, captured={**known.captured, **new.captured})
         self._keep(key, new)
-        return Made(new, 1.0, took)
+        return Made(new, passes, took)
 
     def again(self, model: Model, record: dict[str, Any], needs: Iterable[str] = ()) -> Made:
         """The run of a record, made again if it is no longer in memory; on the desk's thread.
