@@ -10,7 +10,7 @@ from html import unescape
 import numpy as np
 import pytest
 
-from residuum.figures import Fold, HeatMap, Lines, Panel, Series, Table, page
+from residuum.figures import Bars, Fold, HeatMap, Lines, Panel, Series, Table, page
 from residuum.figures.palette import CATEGORIES
 
 CHROMIUM = shutil.which("chromium")
@@ -203,3 +203,56 @@ def test_the_ends_of_an_axis_are_not_cut(count, tmp_path):
     assert found["texts"][-1].startswith(labels[-1][:9])
     shown = [text for text in found["texts"] if text.startswith("after")]
     assert 4 < len(shown) <= count and shown[0] == labels[0][: len(shown[0]) - 1] + shown[0][-1]
+
+
+def test_cells_have_the_colours_that_python_gives_them(tmp_path):
+    values = np.random.default_rng(0).normal(size=(6, 5)) ** 3
+    values[2, 3] = np.nan
+    figures = [
+        HeatMap(values), HeatMap(values, limits=(-1, 4)), HeatMap(values, scale="sequential"),
+        HeatMap(np.arange(6).reshape(2, 3), scale="categorical", categories=list("abcdef"),
+                unsure=np.eye(2, 3) > 0),
+    ]  # fmt: skip
+    script = """
+      const read = () => [...document.querySelectorAll(".rz-stage")].map((stage, k) => {
+        const canvas = stage.querySelector("canvas"), seen = new Set();
+        const bytes = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+        for (let i = 0; i < bytes.length; i += 4) seen.add(bytes.slice(i, i + 4).join());
+        return [...seen];
+      });
+      document.documentElement.dataset.theme = "light";
+      await new Promise((done) => setTimeout(done, 50));
+      found.light = read();
+      document.querySelector(".rz-theme").click();
+      found.dark = read();"""
+    found = observe(page("p", figures), script, tmp_path)
+    for theme in ("light", "dark"):
+        for figure, seen in zip(figures, found[theme], strict=True):
+            drawn = np.array([[int(part) for part in text.split(",")] for text in seen])
+            drawn = drawn[drawn[:, 3] == 255, :3]
+            for colour in figure.colours(theme).reshape(-1, 3).astype(int):
+                assert np.abs(drawn - colour).max(1).min() <= 1, (theme, colour)
+
+
+def test_every_figure_has_its_values_as_a_table(tmp_path):
+    figures = [
+        HeatMap([[0.5, np.nan]], col_labels=["<b>", "x"]),
+        Bars(["a", "b"], [2.0, -1.0], order="given"),
+        Lines([0, 1], [Series("one", [1, 2])]),
+    ]
+    script = """
+      const buttons = [...document.querySelectorAll("button[aria-expanded]")];
+      buttons.forEach((button) => button.click());
+      const cells = (row) => [...row.cells].map((cell) => cell.textContent);
+      found.tables = [...document.querySelectorAll(".rz-numbers table")].map(
+        (table) => [...table.rows].map(cells));
+      buttons[0].click();
+      found.left = document.querySelectorAll(".rz-numbers").length;
+      found.state = buttons.map((button) => button.getAttribute("aria-expanded"));"""
+    found = observe(page("p", figures), script, tmp_path)
+    assert found["tables"] == [
+        [["row \\ column", "<b>", "x"], ["0", "0.5", "–"]],
+        [["name", "value"], ["a", "2"], ["b", "−1"]],
+        [["x", "one"], ["0", "1"], ["1", "2"]],
+    ]
+    assert (found["left"], found["state"]) == (2, ["false", "true", "true"])

@@ -2,13 +2,12 @@ import tomllib
 from importlib.resources import files
 from pathlib import Path
 
-from residuum.figures.markup import SCRIPTS
+BUILT = {"figures.js", "figures.css"}
 
 
-def test_the_script_and_the_styles_are_there():
+def test_the_script_and_the_styles_are_there_and_nothing_else():
     folder = files("residuum.figures") / "static"
-    for name in (*SCRIPTS, "figures.css", "dark.css"):
-        assert (folder / name).is_file()
+    assert {item.name for item in folder.iterdir()} == BUILT
 
 
 def test_the_wheel_holds_the_script_and_the_styles():
@@ -16,6 +15,6 @@ def test_the_wheel_holds_the_script_and_the_styles():
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     patterns = project["tool"]["setuptools"]["package-data"]["residuum"]
     held = {path for pattern in patterns for path in (root / "src/residuum").glob(pattern)}
-    needed = {path for path in (root / "src/residuum/figures/static").iterdir()}
+    needed = {root / "src/residuum/figures/static" / name for name in BUILT}
     mend = 'add "figures/static/*" to [tool.setuptools.package-data] residuum in pyproject.toml'
     assert needed <= held, mend

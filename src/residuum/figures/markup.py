@@ -12,19 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from residuum.figures import palette
-
-SCRIPTS = (
-    "pen.js",
-    "shell.js",
-    "categories.js",
-    "heatmap.js",
-    "lines.js",
-    "bars.js",
-    "tables.js",
-    "start.js",
-)
-
 
 def escape(text: object) -> str:
     """Escape text for element content and for double-quoted attributes.
@@ -69,37 +56,17 @@ def decode_float32(text: str) -> np.ndarray:
 @cache
 def stylesheet() -> str:
     """Return the style sheet that pages and single fragments share."""
-    dark = _static("dark.css").replace("/*ramps*/", _ramps("dark"))
-    light = _static("figures.css").replace("/*ramps*/", _ramps("light"))
-    return light.replace("/*dark*/", dark)
+    return _built("figures.css")
 
 
 @cache
 def runtime() -> str:
-    """Return the script that draws every figure on a page; running it twice is harmless."""
-    colours = {
-        "stops": palette.STOPS,
-        "nan": palette.NAN_COLOUR,
-        "categories": palette.CATEGORIES,
-        "tint": palette.TINT,
-        "series": palette.SERIES,
-        "dashes": palette.DASHES,
-        "positive": palette.POSITIVE,
-        "negative": palette.NEGATIVE,
-    }
-    body = "\n".join(_static(name) for name in SCRIPTS)
-    return (
-        '(() => {\n"use strict";\nif (window.residuumFigures) { window.residuumFigures(); return; }'
-        f"\nconst PALETTE = {json.dumps(colours)};\n{body}\n}})();"
-    )
+    """Return the script that draws every figure on a page; running it twice is harmless.
+
+    It is built from ``web/src/drawing``, which the workbench's pages draw with too.
+    """
+    return _built("figures.js")
 
 
-def _ramps(theme: str) -> str:
-    return " ".join(
-        f"--rz-{scale}: linear-gradient(90deg, {', '.join(stops[theme])});"
-        for scale, stops in palette.STOPS.items()
-    )
-
-
-def _static(name: str) -> str:
+def _built(name: str) -> str:
     return (files("residuum.figures") / "static" / name).read_text(encoding="utf-8")
