@@ -101,7 +101,7 @@ class SweepPlan:
     only: Mapping[str, list[int]] | None = None
 
     def check(self, model: Model) -> dict[str, Any]:
-        """What the sweep will be: its task, its axes and how they are labelled.
+        """What the sweep will be: its task, its first pair, its axes and how they are labelled.
 
         Raises:
             ResiduumError: what the library refuses; more cells than there is room for.
@@ -131,6 +131,9 @@ class SweepPlan:
             "n_pairs": len(task),
             "clean_tokens": model.to_str_tokens(task.clean[0, : int(task.lengths[0])]),
             "corrupt_tokens": model.to_str_tokens(task.corrupt[0, : int(task.lengths[0])]),
+            "clean_ids": task.clean[0, : int(task.lengths[0])].tolist(),
+            "corrupt_ids": task.corrupt[0, : int(task.lengths[0])].tolist(),
+            "seed": self.pairs.seed if self.pairs.task else None,
             "note": _ONE_PROMPT if len(task) == 1 else "",
         }
 
