@@ -1,7 +1,7 @@
 // Keeps the address bar and the state alike: written when the state changes, read when it is opened.
 
 import { failure } from "../api/failure";
-import { readLink, writeLink } from "../state/link";
+import { type LinkState, readLink, writeLink } from "../state/link";
 import type { Bench } from "./bench.svelte";
 
 const WAIT_MS = 150;
@@ -9,7 +9,7 @@ const WAIT_MS = 150;
 export class AddressBar {
   readonly #bench: Bench;
   #written = "";
-  #run = "";
+  #prompt = "";
   #opening = false;
 
   /** Made while a component is set up. */
@@ -35,22 +35,28 @@ export class AddressBar {
       if (!link) return;
       await session.openLink(link);
       layout.activate(session.active);
-      this.#run = session.b?.id ?? "";
+      this.#prompt = promptOf(session.linkState);
     } catch (thrown) {
       const told = failure(thrown);
       session.notices.note("this link could not be opened", told.what);
     } finally {
       this.#opening = false;
+      if (session.b) void this.#write(session.b.id, session.linkState);
     }
   }
 
-  async #write(run: string, state: Parameters<typeof writeLink>[1]): Promise<void> {
+  async #write(run: string, state: LinkState): Promise<void> {
     const hash = await writeLink(run, state);
     if (hash === this.#written || this.#opening) return;
-    // A new run is a step that the browser's back button takes back; the rest is not.
-    const step = this.#run && this.#run !== run;
+    // Another prompt is a step that the browser's back button takes back; edits have their undo.
+    const prompt = promptOf(state);
+    const step = this.#prompt && this.#prompt !== prompt;
     this.#written = hash;
-    this.#run = run;
+    this.#prompt = prompt;
     history[step ? "pushState" : "replaceState"](null, "", hash);
   }
+}
+
+function promptOf({ model, ids }: LinkState): string {
+  return `${model} ${ids.join()}`;
 }

@@ -2,9 +2,10 @@
 
 import { getContext, setContext } from "svelte";
 
-import { failure } from "../api/failure";
+import { Failure, failure } from "../api/failure";
 import type { RunRecord } from "../api/types";
 import { Dialogs } from "../state/dialogs.svelte";
+import { groups } from "../state/dock_tree";
 import { Layout } from "../state/layout.svelte";
 import { writeLink } from "../state/link";
 import { Session } from "../state/session.svelte";
@@ -17,6 +18,11 @@ export class Bench {
   readonly layout = new Layout();
   readonly theme = new ThemeChoice();
   readonly dialogs = new Dialogs();
+
+  constructor() {
+    // What is on screen is captured in the same pass as the run.
+    this.session.visible = () => groups(this.layout.tree).map((each) => each.active);
+  }
 
   /** Show a view: its tab comes to the front. */
   showView(name: string): void {
@@ -73,7 +79,8 @@ export class Bench {
       this.session.notices.note(said);
       return true;
     } catch (thrown) {
-      this.session.notices.error(failure(new Error(`the browser did not let the page copy (${String(thrown)})`)));
+      const what = `the browser did not let the page copy: ${failure(thrown).what}`;
+      this.session.notices.error(new Failure({ what, mend: "select the text, or the address above, and copy it" }));
       return false;
     }
   }

@@ -13,6 +13,7 @@ export const TERMS = {
   "head scores": "How much of a head's attention goes where, on this prompt: to the token before, to the first, to earlier copies. It says where the head looks, not what it does.",
   stream: "The running sum that every layer reads from and adds to, one vector per token.",
   logit: "The model's score for a next token before scores are turned into probabilities.",
+  "direct effect": "What a part writes into the stream, read off by the unembedding through the final norm as it was in this run. What later parts make of it is not counted.",
   "logit lens": "The unembedding applied to the stream before the last layer: what the model would say if it stopped there.",
   "tuned lens": "A logit lens with a trained translation before it, one per layer; it reads earlier layers better, and may say what the translation knows.",
   patching: "Writing a value from a clean run into a corrupt one, place by place, to see which places bring the answer back.",

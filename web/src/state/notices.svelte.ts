@@ -12,6 +12,7 @@ export interface Notice {
 }
 
 const NOTE_MS = 6000;
+const SHORT_MS = 2500;
 
 export class Notices {
   list = $state.raw<readonly Notice[]>([]);
@@ -26,7 +27,7 @@ export class Notices {
 
   note(what: string, mend = "", action?: Notice["action"]): void {
     const key = this.#show("note", { what, mend }, action);
-    if (!action) setTimeout(() => this.close(key), NOTE_MS);
+    if (!action) setTimeout(() => this.close(key), mend ? NOTE_MS : SHORT_MS);
   }
 
   close(key: number): void {

@@ -42,7 +42,7 @@ export class Prompt {
   }
 
   /** Tokens of a text; an earlier question still open is let go, and then answers undefined. */
-  async tokenise(model: string, text: string): Promise<Tokens | undefined> {
+  async tokenise(model: string, text: string, bos?: boolean): Promise<Tokens | undefined> {
     this.#flight?.abort();
     const flight = (this.#flight = new AbortController());
     if (!text) {
@@ -51,7 +51,8 @@ export class Prompt {
       return undefined;
     }
     try {
-      this.draft = await this.#client.post<Tokens>("/api/tokens", { model, text }, flight.signal);
+      const body = bos === undefined ? { model, text } : { model, text, prepend_bos: bos };
+      this.draft = await this.#client.post<Tokens>("/api/tokens", body, flight.signal);
       this.trouble = undefined;
       return this.draft;
     } catch (thrown) {

@@ -12,7 +12,7 @@ import { History } from "./history.svelte";
 import type { Link, LinkState, Show } from "./link";
 import { Notices } from "./notices.svelte";
 import { Prompt } from "./prompt.svelte";
-import { Selection } from "./selection.svelte";
+import { type Place, Selection } from "./selection.svelte";
 
 export type Phase = "starting" | "failed" | "ready";
 
@@ -44,6 +44,9 @@ export class Session {
   /** Name of the view that the address bar names. */
   active = $state("");
   params = $state<Record<string, Record<string, unknown>>>({});
+
+  /** Names of the views on screen: a run captures what they need. */
+  visible: () => string[] = () => (this.active ? [this.active] : []);
 
   readonly #arrays: ArraysCache;
   readonly #records = new Map<string, RunRecord>();
@@ -111,9 +114,9 @@ export class Session {
   }
 
   /** Take a text as the prompt; its token ids are what counts. */
-  async setText(text: string): Promise<void> {
+  async setText(text: string, bos?: boolean): Promise<void> {
     if (!this.model) return;
-    const tokens = await this.prompt.tokenise(this.model.name, text);
+    const tokens = await this.prompt.tokenise(this.model.name, text, bos);
     if (tokens) this.setIds(tokens.ids, tokens.tokens, text);
   }
 
@@ -211,8 +214,8 @@ export class Session {
     await this.setText(example.text);
     this.edits.load(example.edits.map((edit) => ({ edit, on: true })));
     if (this.views.some((each) => each.name === example.view)) this.active = example.view;
+    this.#select(example.sel);
     await this.run();
-    this.selection.replace(example.sel);
   }
 
   /** The prompt above is not the one that was run. */
@@ -238,13 +241,14 @@ export class Session {
   async openLink({ run, view, state }: Link): Promise<void> {
     if (state.model && state.model !== this.model?.name) await this.chooseModel(state.model);
     this.setIds(state.ids, state.ids.map(String));
-    this.edits.reset(state.edits);
+    if (this.b) this.edits.load(state.edits);
+    else this.edits.reset(state.edits);
+    this.#select(state.sel ?? {});
     this.pinned = state.a ? await this.#findRun(state.a) : undefined;
     this.show = ["A", "B", "B-A"].includes(state.show) ? state.show : "B";
     if (this.views.some((each) => each.name === view)) this.active = view;
     this.params[this.active] = { ...state.params };
     await this.run();
-    this.selection.replace(state.sel ?? {});
     if (run && this.b && this.b.id !== run && !this.stale) {
       this.notices.note(
         `this link was made for run ${run}, and running it here gave ${this.b.id}`,
@@ -252,6 +256,11 @@ export class Session {
         { label: "All right", act: () => undefined },
       );
     }
+  }
+
+  #select(place: Place): void {
+    this.selection.replace(place);
+    this.selection.fit(this.prompt.ids.length);
   }
 
   async #findRun(id: string): Promise<RunRecord | undefined> {
@@ -266,7 +275,7 @@ export class Session {
 
   async #record(edits: readonly EditJSON[], signal: AbortSignal): Promise<RunRecord> {
     const model = this.model?.name ?? "";
-    const body = { model, ids: [...this.prompt.ids], edits, views: this.active ? [this.active] : [] };
+    const body = { model, ids: [...this.prompt.ids], edits, views: this.visible().filter(Boolean) };
     const key = JSON.stringify([model, body.ids, edits]);
     const kept = this.#records.get(key);
     if (kept) return kept;

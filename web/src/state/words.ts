@@ -31,7 +31,7 @@ export function factorOf(edit: EditJSON): "factor" | "scale" | "seed" | undefine
 
 export function percent(share: number): string {
   const hundred = share * 100;
-  if (hundred >= 99.95) return hundred > 99.995 ? "100" : hundred.toFixed(2);
+  if (hundred >= 99.95) return share === 1 ? "100" : ">99.9";
   if (hundred >= 0.05) return hundred.toFixed(1);
   return hundred === 0 ? "0" : "<0.1";
 }
@@ -51,8 +51,8 @@ export function number(value: number, digits = 4): string {
   return text.replace(/-/g, "−");
 }
 
-export function plural(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+export function plural(count: number, noun: string, nouns = `${noun}s`): string {
+  return `${number(count)} ${count === 1 ? noun : nouns}`;
 }
 
 /** A token as a person can see it: spaces and line ends made visible. */

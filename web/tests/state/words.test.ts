@@ -34,7 +34,7 @@ describe("words", () => {
   });
 
   it("of numbers", () => {
-    expect([0.9942, 0.5, 0.0004, 0, 1, 0.99998].map(percent)).toEqual(["99.4", "50.0", "<0.1", "0", "100", "100"]);
+    expect([0.9942, 0.5, 0.0004, 0, 1, 0.99998].map(percent)).toEqual(["99.4", "50.0", "<0.1", "0", "100", ">99.9"]);
     expect([0.25, -0.498, 0.0001].map(points)).toEqual(["+25.0", "−49.8", "±0.0"]);
     expect([1.23456, -0.00001234, 12, NaN, -Infinity].map((each) => number(each))).toEqual(["1.235", "−1.234e−5", "12", "no value", "−∞"]);
   });
