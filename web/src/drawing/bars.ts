@@ -1,7 +1,7 @@
 // Bars: horizontal, coloured by sign, whiskers for intervals.
 
+import { corners } from "./boxes";
 import { moveInList, plain, type Chart, type LayoutOptions, type Plan, type TableData } from "./chart";
-import { corners } from "./heatmap";
 import { exact, number, shownLabel } from "./numerals";
 import { NEGATIVE, POSITIVE } from "./palette";
 import { ellipsis, measure, type Pen, type Point } from "./pen";

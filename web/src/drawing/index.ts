@@ -5,9 +5,12 @@
 // `.show(data)` as often as there is data, `.mark(…)` for what is selected, `.destroy()`.
 // `.chart` is what export and table take: `saveAs(map.chart!, "svg", {title})`, `tableOf(map.chart!)`.
 
-export { HeatMap, HeatMapChart, type CellAt, type GridMarks, type HeatMapData, type HeatMapOptions } from "./heatmap";
-export { Matrix, MatrixChart, type MatrixData, type MatrixOptions, type Sight } from "./matrix";
-export { ThumbChart, ThumbGrid, type HeadAt, type HeadMarks, type ThumbData, type ThumbOptions } from "./thumbs";
+export { HeatMap, type CellAt, type HeatMapOptions } from "./heatmap";
+export { HeatMapChart, type GridMarks, type HeatMapData } from "./heatmap_chart";
+export { Matrix, type MatrixOptions } from "./matrix";
+export { MatrixChart, type MatrixData, type Sight } from "./matrix_chart";
+export { ThumbChart, type HeadMarks, type ThumbData } from "./thumb_chart";
+export { ThumbGrid, type HeadAt, type ThumbOptions } from "./thumbs";
 export { exportCsv, exportJson, exportPng, exportSvg, fileName, saveAs, saveBlob, type FileKind, type SheetOptions } from "./export";
 export { tableElement, tableOf, type TableOptions } from "./table";
 export { Stage, type StageOptions } from "./stage";
@@ -20,4 +23,5 @@ export { announce, hideTip, showTip } from "./tip";
 export { ArcChart, Arcs, type ArcData, type ArcMarks, type ArcOptions } from "./arcs";
 export { TokenStrip, type TokenData, type TokenOptions } from "./tokens";
 export { Bars, BarsChart, type BarsData, type BarsMarks } from "./bars";
-export { legendOf, Lines, LinesChart, type LinesData, type LinesMarks, type SeriesData } from "./lines";
+export { legendOf, Lines } from "./lines";
+export { LinesChart, type LinesData, type LinesMarks, type SeriesData } from "./lines_chart";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { BarsChart } from "../../src/drawing/bars";
 import { exportCsv, exportJson, exportSvg, fileName } from "../../src/drawing/export";
-import { LinesChart, runs, type LinesData } from "../../src/drawing/lines";
+import { LinesChart, runs, type LinesData } from "../../src/drawing/lines_chart";
 import { themed } from "../../src/drawing/theme";
 import { Recorder } from "./recorder";
 

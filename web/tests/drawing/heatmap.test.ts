@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { exportCsv, exportJson, exportSvg } from "../../src/drawing/export";
-import { HeatMapChart, type HeatMapData } from "../../src/drawing/heatmap";
+import { HeatMapChart, type HeatMapData } from "../../src/drawing/heatmap_chart";
 import { hexOf, STOPS } from "../../src/drawing/palette";
 import { themed } from "../../src/drawing/theme";
 import { Recorder } from "./recorder";

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { MatrixChart, strongest, type MatrixData } from "../../src/drawing/matrix";
+import { MatrixChart, type MatrixData } from "../../src/drawing/matrix_chart";
+import { strongest } from "../../src/drawing/pooling";
 import { themed } from "../../src/drawing/theme";
 import { Recorder } from "./recorder";
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { byteTable } from "../../src/drawing/palette";
-import { pooled, ThumbChart } from "../../src/drawing/thumbs";
+import { pooled } from "../../src/drawing/pooling";
+import { ThumbChart } from "../../src/drawing/thumb_chart";
 import { themed } from "../../src/drawing/theme";
 import { Recorder } from "./recorder";
 

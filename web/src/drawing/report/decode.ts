@@ -1,8 +1,8 @@
 // The data that Python wrote into the page, as the drawings take it.
 
 import { BarsChart } from "../bars";
-import { HeatMapChart, type HeatMapData } from "../heatmap";
-import { LinesChart, type AxisScale } from "../lines";
+import { HeatMapChart, type HeatMapData } from "../heatmap_chart";
+import { LinesChart, type AxisScale } from "../lines_chart";
 import type { Scale } from "../palette";
 import type { Chart } from "../chart";
 

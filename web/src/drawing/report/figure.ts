@@ -2,7 +2,8 @@
 
 import type { Chart, Plan } from "../chart";
 import { saveAs } from "../export";
-import { LinesChart, legendOf } from "../lines";
+import { legendOf } from "../lines";
+import { LinesChart } from "../lines_chart";
 import { svgPen } from "../pen";
 import { Stage } from "../stage";
 import { tableOf } from "../table";
