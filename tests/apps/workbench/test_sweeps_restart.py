@@ -156,13 +156,13 @@ class _SeveralChunks:
 @pytest.mark.parametrize("order", (0, 1, 2))
 def test_means_of_some_prompts_are_marked_and_end_exactly(order: int) -> None:
     model = microworld()
-    clean = torch.randint(3, 500, (24, 12), generator=torch.Generator().manual_seed(0))
+    clean = torch.randint(3, 500, (8, 10), generator=torch.Generator().manual_seed(0))
     corrupt = clean.clone()
-    for row in range(24):
-        corrupt[row, row % 11] += 1
-    task = rz.Task.from_pairs(clean=clean, corrupt=corrupt, answers=[180] * 24, wrong=[166] * 24)
+    for row in range(8):
+        corrupt[row, row] += 1
+    task = rz.Task.from_pairs(clean=clean, corrupt=corrupt, answers=[180] * 8, wrong=[166] * 8)
     watched = _SeveralChunks(order)
-    more: dict[str, Any] = {"max_memory": "10 MB", "jobs": watched}
+    more: dict[str, Any] = {"max_memory": "4 MB", "jobs": watched}
     sweep = rz.patch(model, task, "resid_post", ("layer", "pos"), **more)
     grid, final = np.full(sweep.effects.shape, np.nan), np.zeros(sweep.effects.shape, bool)
     partial = 0
