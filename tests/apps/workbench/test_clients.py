@@ -67,7 +67,7 @@ def client(place: str, number: int, until: float, expected: Any, done: list[Any]
     with httpx.Client(
         base_url=place, headers={"X-Residuum-Token": TOKEN}, timeout=60, trust_env=False
     ) as http:
-        while time.monotonic() < until:
+        while not count or time.monotonic() < until:
             word, head = int(rng.choice(WORDS)), int(rng.integers(3))
             ident, logits, pattern = expected[word, head]
             edits = [{"kind": "zero", "at": f"L0.z[H{head}]"}]
@@ -135,3 +135,38 @@ def test_a_full_queue_answers_429_and_recovers(tmp_path: Path) -> None:
         time.sleep(0.05)
     assert server.client.post("/api/tokens", json=body).status_code == 200
     server.bench.close()
+
+
+def test_a_client_that_goes_away_while_it_waits_is_dropped(tmp_path: Path) -> None:
+    where = bind("127.0.0.1", 0)
+    bench = Bench(["microworld"], tmp_path / "store")
+    app = create_app(bench, TOKEN, where.hosts, where.port)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", ws="none"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [where.listener]})
+    thread.start()
+    desk, held, begun = bench.desk("microworld"), threading.Event(), threading.Event()
+
+    def hold(_: Any) -> None:
+        begun.set()
+        assert held.wait(60)
+
+    desk.submit(hold)
+    assert begun.wait(60)
+    body = {"model": "microworld", "text": "Mary went to the store ."}
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(
+            f"http://127.0.0.1:{where.port}/api/runs",
+            json=body,
+            headers={"X-Residuum-Token": TOKEN},
+            timeout=0.3,
+            trust_env=False,
+        )
+    assert desk.waiting == 1
+    time.sleep(1.5)
+    held.set()
+    assert desk.submit(lambda _: "next").result(30) == "next"
+    assert bench.book.records(10) == [], "the dropped run was never made"
+    server.should_exit = True
+    thread.join(20)
+    bench.close()
+    where.listener.close()

@@ -127,6 +127,15 @@ def test_a_model_that_is_not_there_is_told_on_the_page(start: Start) -> None:
     assert response.status_code == 400 and response.json()["what"] == info["failure"]["what"]
 
 
+def test_small_answers_are_sent_at_once() -> None:
+    """asyncio turns Nagle's algorithm off only for sockets that name the protocol."""
+    place = bind("127.0.0.1", 0)
+    assert place.listener.proto == socket.IPPROTO_TCP
+    assert place.link("t") == f"http://127.0.0.1:{place.port}/?token=t"
+    assert f"[::1]:{place.port}" in place.hosts
+    place.listener.close()
+
+
 def test_two_tokens_are_never_the_same() -> None:
     assert len({new_token() for _ in range(100)}) == 100
 
