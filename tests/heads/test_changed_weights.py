@@ -12,8 +12,7 @@ from torch import nn
 
 import residuum as rz
 from residuum import heads
-from residuum.core import AddressError, ResiduumError, ShapeError
-from residuum.heads.weight_proof import prove_weights
+from residuum.core import CheckFailed, ResiduumError, ShapeError
 from residuum.models.native import NativeConfig, NativeForCausalLM
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "families"))
@@ -64,7 +63,7 @@ READS: dict[str, tuple[str, Any]] = {
     "embed to logits": ("u", lambda m: heads.virtual_weights(m, "embed", "logits")),
     "detect_heads": ("vou", lambda m: heads.detect_heads(m, n=4, removal=None)),
 }
-"""Verb -> what it reads (as ``weight_proof`` names it; ``u`` is the unembedding), and a call."""
+"""Verb -> what it reads (as ``prove_weights`` names it; ``u`` is the unembedding), and a call."""
 PLACES = {
     "self_attn.q_proj": "q",
     "self_attn.k_proj": "k",
@@ -97,7 +96,7 @@ def test_an_adapter_in_place_of_a_projection(where: str, after: bool) -> None:
     model = loaded if after else rz.load(hf, check=False)
     for name, (reads, call) in READS.items():
         if PLACES[where] in reads or (after and reads != "u"):
-            with pytest.raises(AddressError, match=r"block [01]") as refused:
+            with pytest.raises(CheckFailed, match=r"block [01]") as refused:
                 call(model)
             assert "merge the adapter" in refused.value.mend, name
         else:
@@ -110,7 +109,7 @@ def test_an_adapter_on_a_conv1d(kind: type, where: str) -> None:
     model = rz.load(replaced(build("gpt2", torch.float32), f"transformer.h.1.{where}", kind),
                     check=False)  # fmt: skip
     for name in ("ov", "detect_heads", "composition K"):
-        with pytest.raises(AddressError, match="block 1") as refused:
+        with pytest.raises(CheckFailed, match="block 1") as refused:
             READS[name][1](model)
         assert "inf" not in refused.value.what
     assert heads.ov(model, 0, 0).matrix.norm() > 0
@@ -126,7 +125,7 @@ def test_an_adapter_that_does_nothing_yet_is_let_through() -> None:
 def test_a_small_adapter_in_half_precision_is_seen() -> None:
     """About one per cent of what the weight does."""
     hf = replaced(build("llama", torch.bfloat16), "model.layers.1.self_attn.o_proj", size=1e-3)
-    with pytest.raises(AddressError, match=r"off by [12]\.\de-02"):
+    with pytest.raises(CheckFailed, match=r"off by [12]\.\de-02"):
         heads.ov(rz.load(hf, check=False), 1, 0)
 
 
@@ -142,7 +141,7 @@ def test_a_hook(where: str) -> None:
     watching.remove()
     changing = hf.get_submodule(where).register_forward_hook(wrong_scale)
     for name in ("ov", "composition K", "detect_heads"):
-        with pytest.raises(AddressError, match="block 1"):
+        with pytest.raises(CheckFailed, match="block 1"):
             READS[name][1](model)
     changing.remove()
     assert torch.equal(heads.ov(model, 1, 0).matrix.dense(), before)
@@ -153,25 +152,14 @@ def test_a_hook_before_attention_and_one_on_an_mlp() -> None:
     model = rz.load(hf)
     attn, mlp = hf.transformer.h[1].attn, hf.transformer.h[1].mlp
     before = attn.register_forward_pre_hook(lambda _, args: (2 + args[0], *args[1:]))
-    with pytest.raises(AddressError, match="the attention of block 1"):
+    with pytest.raises(CheckFailed, match="the attention of block 1"):
         heads.qk(model, 1, 0)
     before.remove()
     attn.register_forward_pre_hook(lambda *_: None)
     mlp.register_forward_hook(wrong_scale)
-    with pytest.raises(AddressError, match="the MLP of block 1"):
+    with pytest.raises(CheckFailed, match="the MLP of block 1"):
         heads.neuron(model, 1, 0)
     assert heads.qk(model, 1, 0).matrix.norm() > 0
-
-
-@pytest.mark.parametrize("name", ["bloom", "falcon", "gpt_neo", "gptj", "opt", "bert", "mixtral"])
-def test_who_only_looks_is_let_through(name: str) -> None:
-    hf = build(name, torch.float32)
-    model = rz.load(hf, check=False)
-    for part in model.adapted.parts.layers:
-        for module in filter(None, (part.block, part.attn, part.mlp, part.o_proj)):
-            module.register_forward_hook(lambda *_: None)
-            module.register_forward_pre_hook(lambda *_: None)
-        prove_weights(model, part, "qkvom")
 
 
 def test_the_unembedding() -> None:
@@ -180,16 +168,16 @@ def test_the_unembedding() -> None:
     hf.lm_head.register_forward_hook(wrong_scale)
     for name, (reads, call) in READS.items():
         if "u" in reads:
-            with pytest.raises(AddressError, match="the unembedding has an adapter or a hook"):
+            with pytest.raises(CheckFailed, match="the unembedding has an adapter or a hook"):
                 call(model)
         else:
             assert call(model), name
-    with pytest.raises(AddressError, match="the unembedding"):
+    with pytest.raises(CheckFailed, match="the unembedding"):
         heads.ov(model, 0, 0, full=True)
     exchanged = build("llama", torch.float32)
     model = rz.load(exchanged)
     replaced(exchanged, "lm_head")
-    with pytest.raises(AddressError, match="exchanged after the model was loaded"):
+    with pytest.raises(CheckFailed, match="exchanged after the model was loaded"):
         heads.virtual_weights(model, "embed", "logits")
 
 
@@ -202,7 +190,7 @@ def test_attention_only_verbs() -> None:
         hf = NativeForCausalLM(NativeConfig(n_layers=layers, **sizes))
         assert call(rz.load(hf, check=False))
         model = rz.load(replaced(hf, "model.blocks.0.attn.o_proj"), check=False)
-        with pytest.raises(AddressError, match="the output projection of block 0") as refused:
+        with pytest.raises(CheckFailed, match="the output projection of block 0") as refused:
             call(model)
         assert "merge_and_unload" in refused.value.mend
 
@@ -212,7 +200,7 @@ def test_whole_numbers_for_weights_are_refused() -> None:
     hf = build("llama", torch.float32)
     layer = hf.model.layers[1].self_attn.o_proj
     layer.weight = nn.Parameter(layer.weight.detach().mul(100).char(), requires_grad=False)
-    with pytest.raises(AddressError, match="without a plain weight matrix") as refused:
+    with pytest.raises(CheckFailed, match="has no plain weight matrix") as refused:
         heads.ov(rz.load(hf, check=False), 1, 0)
     assert "unquantised" in refused.value.mend
 

@@ -73,7 +73,7 @@ CASES = {
 def test_an_adapter_is_named_and_merging_it_mends(where: str, verb: str) -> None:
     hf, owner, name = adapted(where)
     held = rz.load(hf, check=False)
-    with pytest.raises(rz.CheckFailed, match="an adapter or a hook on Adapter") as caught:
+    with pytest.raises(rz.CheckFailed, match=r"has an adapter or a hook \(Adapter\)") as caught:
         VERBS[verb](held)
     assert "merge the adapter" in caught.value.mend and "family" not in str(caught.value)
     assert caught.value.where == {"o_proj": "L1.attn_out", "down_proj": "L1.mlp_out",
@@ -85,7 +85,9 @@ def test_an_adapter_is_named_and_merging_it_mends(where: str, verb: str) -> None
 def test_an_adapter_without_a_weight_of_its_own_is_named() -> None:
     held = rz.load(adapted("o_proj", shows_weight=False)[0], check=False)
     for verb in CASES["o_proj"]:
-        with pytest.raises(rz.CheckFailed, match="Adapter has no weight of its own") as caught:
+        with pytest.raises(
+            rz.CheckFailed, match=r"\(Adapter\) has no plain weight matrix"
+        ) as caught:
             VERBS[verb](held)
         assert "merge the adapter" in caught.value.mend
 
@@ -109,11 +111,12 @@ def test_a_hook_on_a_block_is_found_where_it_is(place: str, block: int) -> None:
 
     hook = held.hf.get_submodule(place).register_forward_hook(add)
     try:
-        with pytest.raises(rz.CheckFailed, match=f"L{block} adds something that neither") as caught:
-            direct_logit_attribution(held, id_task())
-        assert "take the hook off" in caught.value.mend
-        with pytest.raises(rz.CheckFailed, match=f"parts of L{block} miss its stream"):
-            stream_contributions(held, PROMPT)
+        for call in (lambda: direct_logit_attribution(held, id_task()),
+                     lambda: stream_contributions(held, PROMPT)):  # fmt: skip
+            with pytest.raises(rz.CheckFailed, match=f"block {block} has an adapter") as caught:
+                call()
+            assert "take the hook off" in caught.value.mend
+            assert caught.value.where.startswith(f"L{block}.")
     finally:
         hook.remove()
     direct_logit_attribution(held, id_task())
@@ -123,12 +126,67 @@ def test_a_hook_on_a_block_is_found_where_it_is(place: str, block: int) -> None:
 def test_a_hook_between_blocks_is_found() -> None:
     held = rz.load(build("gpt2"), check=False)
     extra = torch.randn(32, generator=torch.Generator().manual_seed(1))
-    hook = held.hf.transformer.h[2].register_forward_pre_hook(lambda _, x: (x[0] + extra, *x[1:]))
-    try:
-        with pytest.raises(rz.CheckFailed, match="L2 does not begin where the block before it"):
-            direct_logit_attribution(held, id_task())
-    finally:
-        hook.remove()
+    block = held.hf.transformer.h[2]
+    block.register_forward_pre_hook(lambda _, x: (x[0] + extra, *x[1:]))
+    with pytest.raises(rz.CheckFailed, match="block 2 has an adapter or a hook") as caught:
+        direct_logit_attribution(held, id_task())
+    assert caught.value.where == "L2.resid_post"
+
+
+def test_who_only_looks_is_let_through() -> None:
+    held = rz.load(build("gpt2"), check=False)
+    before = attention_view(held, PROMPT).output
+    for module in held.hf.modules():
+        module.register_forward_hook(lambda *_: None)
+    assert torch.equal(attention_view(held, PROMPT).output, before)
+    for verb in VERBS.values():
+        verb(held)
+
+
+def exchange_forward(module: nn.Module, change: Callable[..., Any]) -> None:
+    """As libraries do that keep weights elsewhere: no hook, no other module."""
+    plain = module.forward
+    module.forward = lambda *given, **options: change(plain, *given, **options)
+
+
+def test_a_changed_forward_is_found_where_the_sum_is_missed() -> None:
+    """No hook stands there, and each weight is what its module does: the whole prompt shows it."""
+    extra = torch.randn(32, generator=torch.Generator().manual_seed(1))
+    behind, before = (rz.load(build("gpt2"), check=False) for _ in range(2))
+    exchange_forward(behind.hf.transformer.h[1], lambda f, *x, **o: f(*x, **o) + extra)
+    block = before.hf.transformer.h[2]
+
+    class Shifted(type(block)):
+        def __call__(self, x: Tensor, *rest: Any, **options: Any) -> Any:
+            return super().__call__(x + extra, *rest, **options)
+
+    block.__class__ = Shifted
+    with pytest.raises(rz.CheckFailed, match="L1 adds something that neither") as caught:
+        direct_logit_attribution(behind, id_task())
+    assert "take the hook off" in caught.value.mend
+    with pytest.raises(rz.CheckFailed, match=r"parts of L1 miss its stream"):
+        stream_contributions(behind, PROMPT)
+    with pytest.raises(rz.CheckFailed, match="L2 does not begin where the block before it"):
+        direct_logit_attribution(before, id_task())
+
+
+def test_a_module_exchanged_after_loading_is_found() -> None:
+    """Its weight is still the one that is held; the model runs another."""
+    held = rz.load(build("llama"), check=False)
+    held.hf.model.layers[1].self_attn.o_proj = nn.Linear(32, 32, bias=False)
+    for verb in CASES["o_proj"]:
+        with pytest.raises(rz.CheckFailed, match="block 1 was exchanged after") as caught:
+            VERBS[verb](held)
+        assert "load the model again" in caught.value.mend
+
+
+def test_a_small_adapter_in_half_precision_is_seen() -> None:
+    """Some two per cent of what the weight does."""
+    hf, _, _ = adapted("o_proj")
+    with torch.no_grad():
+        hf.model.layers[1].self_attn.o_proj.up.mul_(0.03)
+    with pytest.raises(rz.CheckFailed, match=r"\(Adapter\), off by [1-4]\.\de-02"):
+        attention_view(rz.load(hf.to(torch.bfloat16), check=False), PROMPT)
 
 
 def test_half_precision_and_every_layout_of_weights_are_not_taken_for_adapters() -> None:

@@ -73,6 +73,15 @@ def test_a_broken_end_is_named_too(verb: str) -> None:
     assert "transformer.ln_f.weight" in caught.value.mend
 
 
+@pytest.mark.parametrize("verb", ["of heads", *READ_NO_END, "direct_logit_attribution"])
+def test_a_weight_that_is_read_is_named_before_the_run(verb: str) -> None:
+    parameter = "model.layers.1.self_attn.o_proj.weight"
+    with pytest.raises(rz.ShapeError, match="output projection of block 1 holds NaN") as caught:
+        VERBS[verb](broken("llama", parameter))
+    assert caught.value.where == "L1.attn_out"
+    assert parameter in caught.value.mend and "sound copy" in caught.value.mend
+
+
 def test_what_comes_before_the_broken_place_is_still_read() -> None:
     """The streams of a model whose last norm is broken are what they were."""
     held = broken("gpt2", "transformer.ln_f.weight")

@@ -259,6 +259,53 @@ def test_what_is_no_model(source):
     assert "PreTrainedModel" in error.value.mend
 
 
+class Wrapped(torch.nn.Module):
+    """A layer behind an adapter that shows no weight."""
+
+    def __init__(self, base):
+        super().__init__()
+        self.base = base
+
+    def forward(self, x):
+        return self.base(x)
+
+    def merge_and_unload(self):
+        return self.base
+
+
+def test_a_peft_model_is_told_how_to_merge():
+    with pytest.raises(LoadError, match="cannot load a Wrapped") as error:
+        rz.load(Wrapped(build("gpt2")))
+    assert "for a PEFT model pass peft_model.merge_and_unload()" in error.value.mend
+    with pytest.raises(LoadError) as error:
+        rz.load(torch.nn.Linear(2, 2))
+    assert "PEFT" not in error.value.mend
+
+
+@pytest.mark.parametrize(
+    ("place", "weight"),
+    [
+        ("lm_head", "W_U"),
+        ("model.layers.1.self_attn.q_proj", "W_Q"),
+        ("model.layers.1.self_attn.o_proj", "W_O"),
+        ("model.layers.1.mlp.down_proj", "W_out"),
+    ],
+)
+def test_a_layer_without_a_weight_runs_and_its_weight_is_refused(place, weight):
+    hf = build("llama")
+    outer, _, name = place.rpartition(".")
+    setattr(hf.get_submodule(outer), name, Wrapped(hf.get_submodule(place)))
+    with torch.no_grad():
+        expected = hf(IDS).logits
+    model = rz.load(hf)
+    assert torch.equal(model.run(IDS).logits, expected)
+    reading = rz.logit_lens(model, IDS)
+    assert (reading.kl_bits[-1].abs() < 1e-4).all()
+    with pytest.raises(LoadError, match="Wrapped has no plain weight") as error:
+        getattr(model, weight) if weight == "W_U" else getattr(model, weight)[1]
+    assert "merge_and_unload()" in error.value.mend and "unquantised" in error.value.mend
+
+
 def test_a_model_without_a_head_for_tokens_is_refused():
     import transformers
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from residuum.core import Provenance, TokenError
+from residuum.core.notebook import html_of
 from residuum.core.saving import save_result
-from residuum.heads.notebook import html_of
 from residuum.heads.reading import embedding, index_of
 from residuum.models import final_logits
 from residuum.runs import Model, need_model, refuse_unknown, shown, whole_number

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from residuum.core import OptionError, Provenance
+from residuum.core.notebook import html_of
 from residuum.core.saving import save_result
 from residuum.heads.factored import FactoredMatrix
-from residuum.heads.notebook import html_of
 from residuum.runs import whole_number
 
 if TYPE_CHECKING:

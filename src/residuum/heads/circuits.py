@@ -64,8 +64,9 @@ def qk(
 
     Raises:
         OptionError: no model, an unknown option, an offset without rotary embedding.
-        AddressError: a layer or head out of range, a block without known attention weights or
-            with an adapter or hook on them, or ``full`` where the embedding is not linear.
+        AddressError: a layer or head out of range, a block without known attention weights, or
+            ``full`` where the embedding is not linear.
+        CheckFailed: an adapter or a hook on the weights.
         ShapeError: NaN or infinity in these weights.
 
     Shows: which tokens would score high for which if these weights were driven by them alone. Does
@@ -132,7 +133,7 @@ def ov(
         are in it; a soft cap of the logits is not.
 
     Raises:
-        OptionError, AddressError, ShapeError: as :func:`qk`.
+        OptionError, AddressError, CheckFailed, ShapeError: as :func:`qk`.
 
     Shows: what the head would write if it attended to a token. Does not show: that it attends
     there, nor what later layers make of it.

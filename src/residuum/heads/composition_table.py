@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 
 from residuum.core import OptionError, Provenance
+from residuum.core.notebook import html_of
 from residuum.core.saving import save_result
-from residuum.heads.notebook import html_of
 from residuum.runs import shown, whole_number
 
 if TYPE_CHECKING:

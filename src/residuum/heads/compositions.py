@@ -61,7 +61,8 @@ def composition(
 
     Raises:
         OptionError: no model, an unknown kind, null or option; a model of one layer.
-        AddressError: a block without known attention weights, or with an adapter or hook on them.
+        AddressError: a block without known attention weights.
+        CheckFailed: an adapter or a hook on them.
         ShapeError: NaN or infinity in these weights.
 
     Shows: which heads' outputs lie in what a later head reads. Does not show: that either head is

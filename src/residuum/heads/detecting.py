@@ -17,13 +17,14 @@ from residuum.heads.logit_directions import LogitDirections, copying_eigenvalues
 from residuum.heads.prompts import Prompts, random_repeats, text_prompts
 from residuum.heads.removal import removal_costs, removal_named
 from residuum.heads.task_detectors import measure_task
-from residuum.heads.weight_proof import prove_unembedding, prove_weights
 from residuum.runs import (
     Model,
     Task,
     metric_named,
     need_model,
     need_task,
+    prove_unembedding,
+    prove_weights,
     refuse_unknown,
     whole_number,
 )
@@ -121,7 +122,7 @@ def detect_heads(
     Raises:
         OptionError: a model without attention patterns or without a causal mask, a context or
             vocabulary too small, an option out of range.
-        AddressError: an adapter or a hook on weights that are read (values, outputs, unembedding).
+        CheckFailed: an adapter or a hook on weights that are read (values, outputs, unembedding).
         ShapeError: NaN or infinity in them.
         TokenError, TaskError: prompts or a task that do not fit.
 
@@ -197,8 +198,7 @@ def _refuse_model(model: Model) -> None:
 def _prove(model: Model) -> None:
     """Refuse weights that do not say what the model does: writing and copying are read off them."""
     prove_unembedding(model)
-    for part in model.adapted.parts.layers:
-        prove_weights(model, part, "vo")
+    prove_weights(model, model.adapted.parts.layers, "vo")
 
 
 def _share(value: Any, name: str) -> float:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from residuum.core import OptionError, Provenance
+from residuum.core.notebook import html_of
 from residuum.core.paths import file_to_write
 from residuum.heads.head_rows import HeadRow
 from residuum.heads.head_scores import ABOUT, HeadScore, RemovalCost, plain
 from residuum.heads.head_types import BY_SCORE, TYPES, HeadType
-from residuum.heads.notebook import html_of
 from residuum.runs import whole_number
 
 if TYPE_CHECKING:

@@ -47,10 +47,10 @@ def path_expansion(
 
     Raises:
         OptionError: no model, an unknown option, several prompts, too many paths.
-        AddressError: a model with MLPs, post-norms, parallel blocks, unknown blocks, or an adapter
-            or hook on the weights that are read.
+        AddressError: a model with MLPs, post-norms, parallel blocks or unknown blocks.
+        CheckFailed: an adapter or a hook on the weights that are read; a sum that differs from the
+            logits by more than 1e-4 of their size.
         ShapeError: NaN or infinity in these weights.
-        CheckFailed: the sum differs from the logits by more than 1e-4 of their size.
 
     Shows: an exact decomposition of one prompt's logits. Does not show: what moves the patterns, or
     what a removal would do.

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from residuum.core import OptionError, Provenance
+from residuum.core.notebook import html_of
 from residuum.core.saving import save_result
-from residuum.heads.notebook import html_of
 from residuum.heads.reading import embedding, index_of, layer_of, unembedding
 from residuum.heads.stream_wiring import neuron_reader, neuron_writer
 from residuum.runs import Model, refuse_unknown, shown, whole_number
@@ -190,8 +190,8 @@ def neuron(
 
     Raises:
         OptionError: no model, an unknown option, no prompts in the list.
-        AddressError: out of range; a block without neurons of its own, or with an adapter or hook
-            on their weights.
+        AddressError: out of range; a block without neurons of its own.
+        CheckFailed: an adapter or a hook on their weights.
         ShapeError: NaN or infinity in these weights.
 
     Shows: see :class:`NeuronReading`, where "Does not show" stands too.

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from residuum.core import Provenance
+from residuum.core.notebook import html_of
 from residuum.core.saving import save_result
-from residuum.heads.notebook import html_of
 from residuum.heads.reading import index_of, position_of
 from residuum.runs import whole_number
 

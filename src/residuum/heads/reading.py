@@ -19,12 +19,11 @@ import torch
 from torch import Tensor, nn
 
 from residuum.core import AddressError, LoadError, ShapeError
-from residuum.heads.weight_proof import prove_unembedding, prove_weights
 from residuum.models import Layer, Parts
 from residuum.models.norms import norm_epsilon
 from residuum.models.parts import text_config
 from residuum.models.projections import linear_weight
-from residuum.runs import Model, need_model, shown
+from residuum.runs import Model, need_model, prove_unembedding, prove_weights, shown
 
 
 @dataclass(frozen=True)
@@ -159,8 +158,8 @@ def layer_of(model: Model, layer: Any, verb: str, reads: str = "") -> Layer:
 
     Raises:
         OptionError: no model.
-        AddressError: out of range, a block of which only input and output are known, or one that
-            does something else than its weights.
+        AddressError: out of range, or a block of which only input and output are known.
+        CheckFailed: a block that does something else than its weights.
         ShapeError: NaN or infinity in these weights.
     """
     need_model(model, verb)
@@ -172,7 +171,7 @@ def layer_of(model: Model, layer: Any, verb: str, reads: str = "") -> Layer:
             mend="use a model of a family that `residuum doctor` knows, or capture streams instead",
         )
     if reads:
-        prove_weights(model, part, reads)
+        prove_weights(model, [part], reads)
     return part
 
 
@@ -182,13 +181,14 @@ def head_of(
     """Block, head and its key/value head (the same without grouping).
 
     Raises:
-        OptionError, AddressError, ShapeError: as :func:`layer_of`; a head out of range.
+        OptionError, AddressError, CheckFailed, ShapeError: as :func:`layer_of`.
+        AddressError: a head out of range.
     """
     part = layer_of(model, layer, verb)
     made = part.projections
     head = index_of(head, made.n_heads, "head")
     if reads:
-        prove_weights(model, part, reads)
+        prove_weights(model, [part], reads)
     return part, head, head // (made.n_heads // made.n_kv_heads)
 
 
@@ -260,8 +260,9 @@ def unembedding(model: Model, fold: bool) -> tuple[Tensor, dict[str, Tensor]]:
     """``[d_model d_vocab]`` with the family's factor, and its biases ``[d_vocab]``.
 
     Raises:
-        AddressError: no unembedding, a transform before it that is no norm, a family without a
-            table, or an unembedding that does something else than its weight.
+        AddressError: no unembedding, a transform before it that is no norm, or a family without a
+            table.
+        CheckFailed: an unembedding that does something else than its weight.
         ShapeError: NaN or infinity in it.
     """
     parts = model.adapted.parts

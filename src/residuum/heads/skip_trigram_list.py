@@ -10,11 +10,11 @@ from residuum.core import AddressError, OptionError
 from residuum.heads.reading import embedding, head_of, index_of
 from residuum.heads.skip_trigram_search import Search, Triple, default_draws
 from residuum.heads.skip_trigram_table import SkipTrigram, SkipTrigrams
-from residuum.heads.weight_proof import prove_weights
 from residuum.runs import (
     Model,
     bootstrap_mean_intervals,
     need_model,
+    prove_weights,
     refuse_unknown,
     shown,
     whole_number,
@@ -62,8 +62,8 @@ def skip_trigrams(
 
     Raises:
         OptionError: no model, an unknown option, a number out of range, a length that does not fit.
-        AddressError: more than one layer, MLPs, no such head, no linear embedding, an adapter or a
-            hook on the weights.
+        AddressError: more than one layer, MLPs, no such head, no linear embedding.
+        CheckFailed: an adapter or a hook on the weights.
         ShapeError: NaN or infinity in them.
 
     Shows and does not show: see :class:`SkipTrigrams`. Listed triples are the largest of very many,
@@ -98,7 +98,7 @@ def skip_trigrams(
         )
     length = _length(model, length)
     some = range(model.n_heads) if head is None else [index_of(head, model.n_heads, "head")]
-    prove_weights(model, part, "qkvo")
+    prove_weights(model, [part], "qkvo")
     search = Search.of(model)
     draws = default_draws(len(search.tokens)) if draws is None else draws
     null = search.by_chance(some, draws, seed)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from residuum.core import Provenance
+from residuum.core.notebook import html_of
 from residuum.core.saving import save_result
-from residuum.heads.notebook import html_of
 
 if TYPE_CHECKING:
     import pandas as pd

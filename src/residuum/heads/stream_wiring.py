@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from residuum.core import Address, AddressError, OptionError, Provenance
+from residuum.core.notebook import html_of
 from residuum.core.saving import save_result
 from residuum.heads.factored import FactoredMatrix
-from residuum.heads.notebook import html_of
 from residuum.heads.reading import (
     NormMap,
     embedding,
@@ -171,7 +171,8 @@ def virtual_weights(
     Raises:
         OptionError: no model, an unknown option, a component that writes or reads nothing here.
         AddressError: out of range; a writer that the reader does not come after; a mixture of
-            experts' neurons; no linear embedding or unembedding; an adapter or hook on the weights.
+            experts' neurons; no linear embedding or unembedding.
+        CheckFailed: an adapter or a hook on the weights.
         ShapeError: NaN or infinity in the weights.
 
     Shows: how two components are wired. Does not show: that the wire is used.

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from residuum.core import AddressError, OptionError, Provenance
+from residuum.core.notebook import html_of
 from residuum.core.saving import save_result
 from residuum.lenses.broken_numbers import need_finite
-from residuum.lenses.plain_weights import need_plain_outputs
 from residuum.lenses.prompts import one_prompt
 from residuum.models.weights import output_heads
-from residuum.runs import Model, need_model, shown
+from residuum.runs import Model, need_model, prove_weights, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,8 +120,8 @@ class AttentionView:
             f"the last token by L{layer}H{head}, from {k_pos} {self.tokens[k_pos]!r})"
         )
 
-    def _repr_html_(self) -> str:
-        return self.figure().html()
+    def _repr_html_(self) -> str | None:
+        return html_of(self)
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row for each layer, head, query and key: the three numbers."""
@@ -180,7 +180,7 @@ def attention_view(model: Model, prompt: Any) -> AttentionView:
         OptionError: no model, or several prompts.
         TokenError: no prompt, or one that cannot be read.
         AddressError: a model without attention.
-        CheckFailed: an adapter or a hook on an output projection.
+        CheckFailed: an adapter or a hook on an output projection or a block.
         ShapeError: NaN or infinity in the model; the message names where they begin.
 
     Shows: how much each head moves from where to where. Does not show: what is moved, nor that it
@@ -197,7 +197,7 @@ def attention_view(model: Model, prompt: Any) -> AttentionView:
     """
     need_model(model, "attention_view")
     need_attention(model)
-    need_plain_outputs(model)
+    prove_weights(model, model.adapted.parts.layers, "o")
     batch = one_prompt(model, prompt, "attention_view")
     run = model.run(batch, capture=["pattern", "v"], logits=False)
     rows: list[tuple[Tensor, Tensor, Tensor]] = []

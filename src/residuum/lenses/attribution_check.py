@@ -6,10 +6,11 @@ import numpy as np
 import torch
 
 from residuum.core import CheckFailed
+from residuum.lenses.changed_block import changed_block
 from residuum.lenses.logit_attribution import LogitAttribution
-from residuum.lenses.plain_weights import MEND, changed_block
 from residuum.models import Batch
 from residuum.runs import Model
+from residuum.runs.weight_proof import MEND
 
 _FAILS = {torch.float64: 1e-5, torch.float32: 1e-4}
 _FAILS_HALF = 0.1

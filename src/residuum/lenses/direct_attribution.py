@@ -21,13 +21,16 @@ from residuum.lenses.attribution_terms import Terms, has_neurons, terms_of
 from residuum.lenses.broken_numbers import need_finite
 from residuum.lenses.final_norm import CONVENTION, need_sum, soft_cap
 from residuum.lenses.logit_attribution import LogitAttribution
-from residuum.lenses.plain_weights import (
-    need_plain_outputs,
-    need_plain_unembedding,
-)
 from residuum.lenses.verb_options import need_intervals
 from residuum.models import Batch
-from residuum.runs import Model, need_model, refuse_unknown, whole_number
+from residuum.runs import (
+    Model,
+    need_model,
+    prove_unembedding,
+    prove_weights,
+    refuse_unknown,
+    whole_number,
+)
 from residuum.runs.arguments import yes_or_no
 
 
@@ -111,10 +114,8 @@ def direct_logit_attribution(
             "this model has no neurons to split by: it has no MLPs, or mixtures of experts",
             mend="leave neurons out",
         )
-    need_plain_unembedding(model)
-    need_plain_outputs(model)
-    if neurons:
-        need_plain_outputs(model, mlp=True)
+    prove_unembedding(model)
+    prove_weights(model, model.adapted.parts.layers, "ow" if neurons else "o")
     asked = questions_of(model, task_or_prompts, answers, wrong, side)
     refuse_same(model, asked)
     pos = position_in(pos, asked.batch)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from residuum.core import Provenance
+from residuum.core.notebook import html_of
 from residuum.core.saving import save_result
 from residuum.lenses.result_file import plain
 from residuum.runs import bootstrap_mean_intervals
@@ -86,8 +87,8 @@ class LensFit:
         )
         return f"LensFit(KL in bits, tuned lens (logit lens): {rows})"
 
-    def _repr_html_(self) -> str:
-        return self.figure().html()
+    def _repr_html_(self) -> str | None:
+        return html_of(self)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from residuum.core import Provenance
+from residuum.core.notebook import html_of
 from residuum.core.saving import save_result
 
 if TYPE_CHECKING:
@@ -91,8 +92,8 @@ class LensReading:
         size = f"{rows} {'row' if rows == 1 else 'rows'} × {tokens} tokens"
         return f"LensReading({kind}, {size}; at the last token {words})"
 
-    def _repr_html_(self) -> str:
-        return self.figure().html()
+    def _repr_html_(self) -> str | None:
+        return html_of(self)
 
     def _title(self) -> str:
         where = "" if self.site == "resid_post" else f" of {self.site}"

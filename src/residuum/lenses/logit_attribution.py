@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from residuum.core import OptionError, Provenance
+from residuum.core.notebook import html_of
 from residuum.core.saving import save_result
 from residuum.lenses.attribution_figure import draw, example_mean
 from residuum.lenses.result_file import plain
@@ -254,8 +255,8 @@ class LogitAttribution:
         tops = ", ".join(f"{each.at} {each.logits:+.2f}" for each in self.top(3))
         return f"LogitAttribution({self.summary()}; largest {tops})"
 
-    def _repr_html_(self) -> str:
-        return self.figure().html()
+    def _repr_html_(self) -> str | None:
+        return html_of(self)
 
     @property
     def does_not_show(self) -> str:

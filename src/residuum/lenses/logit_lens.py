@@ -13,11 +13,18 @@ from residuum.core import Address, AddressError, OptionError
 from residuum.lenses.broken_numbers import need_finite
 from residuum.lenses.final_norm import freeze_norm, logit_factor, need_sum
 from residuum.lenses.lens_reading import FROZEN_SCALE, OWN_SCALE, LensReading
-from residuum.lenses.plain_weights import need_plain_outputs, need_plain_unembedding
 from residuum.lenses.prompts import one_prompt, token_id
 from residuum.lenses.vocabulary_chunks import Unembed, distributions
 from residuum.models import final_logits, logits_of
-from residuum.runs import Capture, Model, Run, need_model, refuse_unknown
+from residuum.runs import (
+    Capture,
+    Model,
+    Run,
+    need_model,
+    prove_unembedding,
+    prove_weights,
+    refuse_unknown,
+)
 
 STREAM = ("resid_pre", "resid_mid", "resid_post")
 PARTS = ("attn_out", "mlp_out", "head_out")
@@ -139,9 +146,9 @@ def _places(model: Model, site: Any) -> dict[str, str]:
         )
     if at.name in PARTS:
         need_sum(model.adapted.parts, f"reading {at.name}")
-        need_plain_unembedding(model)
+        prove_unembedding(model)
     if at.name == "head_out":
-        need_plain_outputs(model)
+        prove_weights(model, model.adapted.parts.layers, "o")
     layers = range(model.n_layers) if at.layer in (None, "*") else [at.layer]
     there = [i for i in layers if _is_there(model, Address(at.name, i), at.layer in (None, "*"))]
     if not there:

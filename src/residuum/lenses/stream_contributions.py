@@ -11,16 +11,26 @@ import torch
 from torch import Tensor
 
 from residuum.core import SILENT, CheckFailed, OptionError, Progress, Provenance
+from residuum.core.notebook import html_of
 from residuum.core.progress import track
 from residuum.core.saving import save_result
 from residuum.lenses.broken_numbers import need_finite
 from residuum.lenses.final_norm import need_sum
-from residuum.lenses.plain_weights import MEND, need_plain_outputs
 from residuum.lenses.prompts import prompts_of
 from residuum.lenses.result_file import plain
 from residuum.models import Batch, Layer
-from residuum.runs import Model, Run, Task, need_model, refuse_unknown, shown, whole_number
+from residuum.runs import (
+    Model,
+    Run,
+    Task,
+    need_model,
+    prove_weights,
+    refuse_unknown,
+    shown,
+    whole_number,
+)
 from residuum.runs.arguments import need_progress
+from residuum.runs.weight_proof import MEND
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,8 +117,8 @@ class StreamContributions:
         )
         return f"StreamContributions({self.tokens} tokens; largest share {parts})"
 
-    def _repr_html_(self) -> str:
-        return self.figure().html()
+    def _repr_html_(self) -> str | None:
+        return html_of(self)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -221,7 +231,7 @@ def stream_contributions(
     whole_number(skip, "skip", 0)
     whole_number(batch_size, "batch_size", 1)
     need_progress(progress)
-    need_plain_outputs(model)
+    prove_weights(model, model.adapted.parts.layers, "o")
     batch = _batch(model, prompts)
     if int(batch.lengths.max()) <= skip:
         raise OptionError(f"skip={skip} leaves no token", mend="skip fewer")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from residuum.core import OptionError, Provenance
+from residuum.core.notebook import html_of
 from residuum.core.saving import save_result
 from residuum.lenses.result_file import plain
 from residuum.runs import shown
@@ -72,8 +73,8 @@ class TokenAttribution:
     def __repr__(self) -> str:
         return f"TokenAttribution({len(self.tokens)} prompts; {self.summary()})"
 
-    def _repr_html_(self) -> str:
-        return self.figure().html()
+    def _repr_html_(self) -> str | None:
+        return html_of(self)
 
     def to_dataframe(self) -> pd.DataFrame:
         """One row for each prompt and token: ``example, pos, token, score, effect``."""

@@ -15,6 +15,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from residuum.core import SILENT, OptionError, Progress, Provenance, StoreError
+from residuum.core.notebook import html_of
 from residuum.core.paths import as_path
 from residuum.core.progress import track as tracked
 from residuum.lenses.broken_numbers import need_finite
@@ -301,8 +302,8 @@ class TunedLens:
             does_not_show="how the lens does on text that it was not trained on.",
         )
 
-    def _repr_html_(self) -> str:
-        return self.figure().html()
+    def _repr_html_(self) -> str | None:
+        return html_of(self)
 
     # -- on disk -----------------------------------------------------------------------------
 

@@ -198,9 +198,11 @@ def _in_memory(source: Any) -> Any:
 
     if isinstance(source, PreTrainedModel):
         return source
+    merges = callable(getattr(source, "merge_and_unload", None))
+    peft = "; for a PEFT model pass peft_model.merge_and_unload()" if merges else ""
     raise LoadError(
         f"cannot load a {type(source).__name__}",
-        mend="give a name, a folder, or a transformers PreTrainedModel",
+        mend=f"give a name, a folder, or a transformers PreTrainedModel{peft}",
     )
 
 

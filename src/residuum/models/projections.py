@@ -18,10 +18,12 @@ from residuum.models.family import Family
 
 def linear_weight(module: nn.Module) -> Tensor:
     """Weight of a linear map as ``[in, out]``, whatever its storage (Linear or Conv1D)."""
-    weight = module.weight
+    weight = getattr(module, "weight", None)
     if not isinstance(weight, Tensor):
         raise LoadError(
-            f"{type(module).__name__} has no plain weight", mend="load the model unquantised"
+            f"{type(module).__name__} has no plain weight",
+            mend="load the model unquantised, or merge the adapter into the weights (PEFT: "
+            "merge_and_unload()); runs work on the model as it is",
         )
     return weight if hasattr(module, "nf") else weight.T
 

@@ -22,7 +22,7 @@ def logits_of(parts: Parts, normed: Tensor, tokens: Tensor | None = None) -> Ten
     unembed = parts.unembed
     if unembed is None:
         raise AddressError("this model has no unembedding", mend="load a language model")
-    weight, bias = unembed.weight, getattr(unembed, "bias", None)
+    weight, bias = (getattr(unembed, name, None) for name in ("weight", "bias"))
     if tokens is None or not isinstance(weight, Tensor):
         logits = unembed(normed)
         logits = logits if tokens is None else logits[..., tokens.to(logits.device)]

@@ -25,6 +25,7 @@ from residuum.runs.run_trace import Reuse
 from residuum.runs.selfcheck import Check, Report, outer_bound, self_check
 from residuum.runs.sign_flip import SignFlips, clusters_needed, sign_flip_max_t
 from residuum.runs.task import Task
+from residuum.runs.weight_proof import prove_unembedding, prove_weights
 
 __all__ = [
     "METRICS",
@@ -67,6 +68,8 @@ __all__ = [
     "outer_bound",
     "part_count",
     "parts_proven",
+    "prove_unembedding",
+    "prove_weights",
     "record_calls",
     "record_sites",
     "refuse_unknown",

@@ -214,7 +214,7 @@ def _capture_all(
     for name in dict.fromkeys(address.name for address in adapted.taps):
         try:
             values |= _captured(adapted, batch, [a for a in adapted.taps if a.name == name])
-        except (RuntimeError, ValueError, TypeError, AttributeError, KeyError) as error:
+        except (RuntimeError, ValueError, TypeError, AttributeError, KeyError, LoadError) as error:
             note = f"it could not be captured: {str(error).splitlines()[0][:120]}"
             checks.append(Check(f"{name} can be captured", (name,), 1.0, 0.0, False, note))
     return values, bare
@@ -284,7 +284,9 @@ def _seam_check(
             _seam_gap(adapted, index, record, index in grad_layers)
             for index, record in enumerate(record_calls(adapted, batch)[0])
         )
-    except (RuntimeError, ValueError, TypeError, AttributeError, KeyError, AssertionError) as error:
+    except (
+        RuntimeError, ValueError, TypeError, AttributeError, KeyError, AssertionError, LoadError
+    ) as error:  # fmt: skip
         reason = (str(error).splitlines() or [type(error).__name__])[0][:120]
         return Check(name, (), 1.0, bound, False, f"it could not be run: {reason}")
     note = "" if worst <= bound else f"off by {worst:.1e}; the naive engine is used instead"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from residuum.core import AddressError
+from residuum.core.errors import AddressError
 
 _MOST_ENTRIES = 2**26
 """Entries of a matrix that are looked through just to show it."""
