@@ -5,7 +5,7 @@ import { seen } from "../state/words";
 import type { Session } from "../state/session.svelte";
 import type { Card, Suggestion } from "../state/selection.svelte";
 import { type Head, addressOf, nameOf } from "./attention_heads";
-import { type AllHeads, scoresOf, unitOf } from "./attention_scores";
+import { type AllHeads, scoresOf } from "./attention_scores";
 
 type Row = Card["rows"][number];
 
@@ -26,7 +26,7 @@ export function rowsOf(all: AllHeads | undefined, one: Arrays | undefined, head:
     }
   }
   const at = all ? all.meta.layers.indexOf(head.layer) : -1;
-  if (all && at >= 0) for (const [name, value] of scoresOf(all, at, head.head)) rows.push([name, value, Number.isNaN(value) ? "" : unitOf(name)]);
+  if (all && at >= 0) for (const [name, value] of scoresOf(all, at, head.head)) rows.push([name, value, Number.isNaN(value) ? "" : name === "entropy" ? "nats" : "share"]);
   return rows;
 }
 
@@ -54,10 +54,8 @@ export function suggestionsFor(session: Session, at: string, pos: number | undef
   return found;
 }
 
-/** Zero a head; again takes that back. */
-export function toggleZero(session: Session, head: Head): void {
-  const at = addressOf(head);
-  const { edits } = session;
+/** Zero a place; again takes that back. */
+export function toggleZero({ edits }: Session, at: string): void {
   const known = edits.entries.find(({ edit }) => edit.kind === "zero" && edit.at === at);
   if (known) edits.toggle(known.key);
   else edits.add({ kind: "zero", at });

@@ -27,7 +27,7 @@ export function allHeads({ meta, arrays }: Arrays): AllHeads {
 }
 
 export function unitOf(score: string): string {
-  return score === "entropy" ? "nats" : "of attention";
+  return score === "entropy" ? "nats" : "share of attention";
 }
 
 /** One score of all heads, [row head]. */
