@@ -18,7 +18,7 @@ export type { Chart, Plan, TableData } from "./chart";
 export { exact, number, shownLabel, visible } from "./numerals";
 export { colourRange, rampCss, type Colouring, type Scale } from "./palette";
 export { asFloats, fromHalf } from "./half";
-export { onTheme, themeChanged, themeName, themed, type Theme, type ThemeName } from "./theme";
+export { inksOf, onTheme, themeChanged, themeName, themed, type Theme, type ThemeName } from "./theme";
 export { announce, hideTip, showTip } from "./tip";
 export { ArcChart, Arcs, type ArcData, type ArcMarks, type ArcOptions } from "./arcs";
 export { TokenStrip, type TokenData, type TokenOptions } from "./tokens";

@@ -3,7 +3,7 @@
 
 import type { Chart, LayoutOptions, Plan } from "./chart";
 import { canvasPen, type Pen } from "./pen";
-import { onTheme, themed, type Theme, type ThemeName } from "./theme";
+import { inksOf, onTheme, themed, type Theme, type ThemeName } from "./theme";
 import { announce, hideTip, node, prepareLive, showTip } from "./tip";
 
 export interface StageOptions {
@@ -43,6 +43,7 @@ export class Stage<M, P extends Plan, C extends Chart<M, P>> {
   #stops: (() => void)[] = [];
   #waiting = 0;
   #size = "";
+  #theme: Theme | null = null;
   #told: { x: number; y: number } | null = null;
 
   constructor(host: HTMLElement, options: StageOptions = {}) {
@@ -98,6 +99,7 @@ export class Stage<M, P extends Plan, C extends Chart<M, P>> {
     if (!this.chart || !width) return;
     this.plan = this.chart.layout(width, this.sizing);
     this.#fit();
+    this.#theme = null;
     const pen = this.#pen(this.#base);
     this.chart.draw(pen, this.plan, this.theme);
     this.#overlay();
@@ -119,8 +121,9 @@ export class Stage<M, P extends Plan, C extends Chart<M, P>> {
     return { compact, height: Math.max(0, host.clientHeight - above) };
   }
 
+  /** The inks it is drawn in: those of the page's style, read anew with each drawing. */
   get theme(): Theme {
-    return themed(this.#options.theme);
+    return (this.#theme ??= this.#options.theme ? themed(this.#options.theme) : inksOf(this.element));
   }
 
   /** Position of an event inside the drawing. */

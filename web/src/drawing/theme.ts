@@ -21,6 +21,22 @@ export function themed(name: ThemeName = themeName()): Theme {
   return { name, ...INKS[name] };
 }
 
+const PROPERTIES: Record<keyof typeof INKS.light, string> = {
+  ink: "--rz-ink", faint: "--rz-faint", rule: "--rz-line", paper: "--rz-paper", accent: "--rz-accent",
+};
+
+/** The inks that the page's style gives an element, through --rz-ink, --rz-paper and so on. */
+export function inksOf(element: Element, name: ThemeName = themeName()): Theme {
+  const style = getComputedStyle(element), theme = themed(name);
+  for (const [ink, property] of Object.entries(PROPERTIES)) {
+    const stated = style.getPropertyValue(property).trim();
+    const [, light, dark] = /^light-dark\(([^,()]+),([^,()]+)\)$/.exec(stated) ?? [];
+    const colour = (name === "dark" ? dark : light)?.trim() ?? stated;
+    if (/^#|^rgb|^[a-z]+$/i.test(colour)) theme[ink as keyof typeof PROPERTIES] = colour;
+  }
+  return theme;
+}
+
 /** The theme of the page: `data-theme` on the root, else what the reader prefers. */
 export function themeName(): ThemeName {
   if (typeof document === "undefined") return "light";

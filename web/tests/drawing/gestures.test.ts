@@ -83,6 +83,18 @@ describe.skipIf(!hasChromium && !REQUIRED)("in a browser", { timeout: 60_000 }, 
     await page.run("delete document.documentElement.dataset.theme");
   });
 
+  it("canvases take the colours of the page's style", async () => {
+    await heatMap();
+    const paper = () => page.run<string>("map.stage.theme.paper");
+    expect(await paper()).toBe("#ffffff");
+    await page.run("document.documentElement.style.setProperty('--mine', '#abcdef'); document.documentElement.style.setProperty('--rz-paper', 'var(--mine)'); map.stage.redraw()");
+    expect(await paper()).toBe("#abcdef");
+    await page.run("document.documentElement.removeAttribute('style'); document.documentElement.dataset.theme = 'dark'");
+    await page.frame();
+    expect(await paper()).toBe("#171a1f");
+    await page.run("delete document.documentElement.dataset.theme");
+  });
+
   it("a width redraws to fit", async () => {
     await heatMap();
     const wide = await page.run<number>("map.stage.plan.width");
