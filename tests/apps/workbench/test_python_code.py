@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from workbench_server import PROMPT, Server, opened
 
+import residuum as rz
 from residuum.apps.workbench.snippets import edit_code
 from residuum.apps.workbench.views import all_views
 
@@ -80,6 +81,21 @@ def test_a_run_alone(server: Server, pair: tuple[Any, Any], tmp_path: Path) -> N
     made, _ = executed(code, ["logits"], tmp_path)
     told = {each["id"]: each["logit"] for each in edited["predictions"]}
     np.testing.assert_allclose([made["logits"][i] for i in told], list(told.values()), rtol=1e-5)
+
+
+def test_a_model_opened_in_another_dtype(tmp_path: Path) -> None:
+    def half(name: str) -> rz.Model:
+        return rz.load(name, dtype="float64")
+
+    server = opened(tmp_path, loader=half, options={"dtype": "float64", "device": "cpu"})
+    record = server.run()
+    code = server.post("/api/python", run=record["id"])["code"]
+    assert "dtype=torch.float64" in code and "model.hf.to('cpu')" in code
+    made, _ = executed(code, ["logits"], tmp_path)
+    assert made["logits"].dtype == np.float64 and record["dtype"] == "float64"
+    first = record["predictions"][0]
+    assert made["logits"][first["id"]] == pytest.approx(first["logit"], rel=1e-12)
+    server.bench.close()
 
 
 def test_text_of_the_prompt_never_becomes_code(tmp_path: Path) -> None:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from residuum.apps.cli.console import put_json
-from residuum.apps.cli.parser import Commands, add_command
+from residuum.apps.cli.loading import open_model
+from residuum.apps.cli.parser import Commands, add_command, add_loading
 from residuum.core import OptionError
+
+if TYPE_CHECKING:
+    from residuum.runs import Model
 
 _DETAILS = (
     "Prints one line, the link to open: it holds a token that this start of the server asks for. "
@@ -34,6 +39,7 @@ def add(commands: Commands) -> None:
     )
     parser.add_argument("--no-browser", action="store_true", help="only print the link")
     parser.add_argument("--store", metavar="DIR", help="folder of the history and of tensors")
+    add_loading(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -50,7 +56,16 @@ def run(arguments: argparse.Namespace) -> int:
         put_json({"link": place.link(token), "token": token, "port": place.port})
     else:
         print(place.link(token), flush=True)
-    serve(place, token, models, store, browser=not arguments.no_browser)
+    given = {"dtype": arguments.dtype, "device": arguments.device}
+    options = {name: value for name, value in given.items() if value is not None}
+
+    def loader(name: str) -> Model:
+        return open_model(argparse.Namespace(model=name, **given))
+
+    serve(
+        place, token, models, store, browser=not arguments.no_browser, loader=loader,
+        options=options,
+    )  # fmt: skip
     return 0
 
 

@@ -8,11 +8,15 @@ import secrets
 import socket
 import threading
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from residuum.core import OptionError
+
+if TYPE_CHECKING:
+    from residuum.runs import Model
 
 PORT = 8642
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -88,7 +92,14 @@ def new_token() -> str:
 
 
 def serve(
-    place: Place, token: str, models: Sequence[str], store: Path, *, browser: bool = True
+    place: Place,
+    token: str,
+    models: Sequence[str],
+    store: Path,
+    *,
+    browser: bool = True,
+    loader: Callable[[str], Model],
+    options: Mapping[str, str],
 ) -> None:
     """Serve until Ctrl-C.
 
@@ -98,6 +109,8 @@ def serve(
         models: the first is opened at once, while the page is shown already.
         store: folder of the history.
         browser: open the link.
+        loader: opens a model by name.
+        options: what it was told beside the name, for scripts that do the same.
 
     Raises:
         StoreError: the history is damaged.
@@ -108,7 +121,7 @@ def serve(
     from residuum.apps.workbench.bench import Bench
 
     logging.getLogger("residuum.workbench").setLevel(logging.ERROR)
-    bench = Bench(models, store)
+    bench = Bench(models, store, loader=loader, options=options)
     app = create_app(bench, token, place.hosts, place.port)
     config = uvicorn.Config(
         app,
