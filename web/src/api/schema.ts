@@ -44,6 +44,70 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Jobs
+         * @description All jobs, the newest first.
+         */
+        get: operations["listJobs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/jobs/{job}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Job
+         * @description One job.
+         */
+        get: operations["readJob"];
+        put?: never;
+        post?: never;
+        /**
+         * Cancel Job
+         * @description Ask a job to stop: at its next step, or at once where it waits. One that is over stays so.
+         */
+        delete: operations["cancelJob"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/jobs/{job}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Follow Job
+         * @description Its events after number ``since``, one JSON a line, until the last; several may listen.
+         */
+        get: operations["followJob"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/models": {
         parameters: {
             query?: never;
@@ -126,6 +190,26 @@ export interface paths {
         get: operations["readRun"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/sweeps": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Start Sweep
+         * @description Check a sweep and put it into its model's queue; its events are at ``/api/jobs/{job}``.
+         */
+        post: operations["startSweep"];
         delete?: never;
         options?: never;
         head?: never;
@@ -530,6 +614,100 @@ export interface components {
             entries: components["schemas"]["VocabularyEntry"][];
         };
         /**
+         * JobEvent
+         * @description One line of a job's stream of events; the fields follow from the type.
+         *
+         *     ``progress`` has ``done``, ``total`` (blocks), ``eta_s`` and ``kept``, the blocks that were
+         *     finished before a restart. ``cells`` has ``cells``, ``values`` and ``partial``: then a value is
+         *     the mean over the prompts computed so far. ``done`` has ``result``; ``failed`` has ``what`` and
+         *     ``mend``. The last event is ``done``, ``failed`` or ``cancelled``.
+         */
+        JobEvent: {
+            /** Cells */
+            cells?: number[][] | null;
+            /** Done */
+            done?: number | null;
+            /** Eta S */
+            eta_s?: number | null;
+            /** Kept */
+            kept?: number | null;
+            /** Mend */
+            mend?: string | null;
+            /** N */
+            n: number;
+            /** Partial */
+            partial?: boolean | null;
+            /** Result */
+            result?: {
+                [key: string]: unknown;
+            } | null;
+            /** Total */
+            total?: number | null;
+            /**
+             * Type
+             * @enum {string}
+             */
+            type: "progress" | "cells" | "done" | "failed" | "cancelled";
+            /** Values */
+            values?: number[] | null;
+            /** What */
+            what?: string | null;
+            /** Where */
+            where?: string | null;
+        };
+        /**
+         * JobInfo
+         * @description A job: what it is, how far it is, and its result once it is done.
+         *
+         *     ``about`` holds what was known before it started (of a sweep its dims, labels and shape),
+         *     ``done`` and ``total`` count blocks of cells. ``what`` and ``mend`` say why it failed.
+         */
+        JobInfo: {
+            /** About */
+            about: {
+                [key: string]: unknown;
+            };
+            /** Created */
+            created: string;
+            /** Done */
+            done: number;
+            /** Id */
+            id: string;
+            /** Kind */
+            kind: string;
+            /**
+             * Mend
+             * @default
+             */
+            mend: string;
+            /** Model */
+            model: string;
+            /** Result */
+            result?: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "waiting" | "running" | "done" | "failed" | "cancelled";
+            /** Total */
+            total: number;
+            /**
+             * What
+             * @default
+             */
+            what: string;
+        };
+        /**
+         * JobList
+         * @description Jobs, the newest first, without their results.
+         */
+        JobList: {
+            /** Jobs */
+            jobs: components["schemas"]["JobInfo"][];
+        };
+        /**
          * Meta
          * @description Typed fields of a lens.
          *
@@ -541,6 +719,7 @@ export interface components {
          *             entropy and KL.
          *         strings: id -> text of every token that the arrays name.
          *         missing: site -> why this model does not have it.
+         *         tuned: whether there is a tuned lens for the model.
          */
         LensMeta: {
             /**
@@ -583,6 +762,11 @@ export interface components {
              * @default []
              */
             tokens: string[];
+            /**
+             * Tuned
+             * @default false
+             */
+            tuned: boolean;
             /** Unit */
             unit: string;
             /**
@@ -1124,6 +1308,112 @@ export interface components {
             value: components["schemas"]["TensorReference"];
         };
         /**
+         * SweepRequest
+         * @description A sweep over a named task, or over one pair of prompts of the same length.
+         *
+         *     ``direction`` patches: ``denoise`` writes clean values into the corrupt run, ``noise`` corrupt
+         *     ones into the clean run. ``how`` removes instead. ``only`` names the indices of an axis.
+         */
+        SweepRequest: {
+            /** Answer */
+            answer?: number | null;
+            /**
+             * By
+             * @default [
+             *       "layer",
+             *       "head"
+             *     ]
+             */
+            by: ("layer" | "head" | "neuron" | "expert" | "pos" | "q_pos" | "k_pos")[];
+            /** Clean */
+            clean?: number[] | null;
+            /** Corrupt */
+            corrupt?: number[] | null;
+            /**
+             * Direction
+             * @default denoise
+             * @enum {string}
+             */
+            direction: "denoise" | "noise";
+            /** How */
+            how?: ("zero" | "mean" | "resample" | "swap") | null;
+            /** Metric */
+            metric?: string | null;
+            /** Model */
+            model: string;
+            /**
+             * N
+             * @default 16
+             */
+            n: number;
+            /** Only */
+            only?: {
+                [key: string]: number[];
+            } | null;
+            /**
+             * Seed
+             * @default 0
+             */
+            seed: number;
+            /**
+             * Sites
+             * @default z
+             */
+            sites: string;
+            /** Task */
+            task?: string | null;
+            /** Wrong */
+            wrong?: number | null;
+        };
+        /**
+         * SweepStarted
+         * @description The job of a sweep, and what its cells are.
+         *
+         *     ``labels`` and ``coords`` have one entry for each index of a dim; ``impossible`` lists the
+         *     cells that are none (keys after the query): they stay empty. ``note`` says what the numbers
+         *     will not show.
+         */
+        SweepStarted: {
+            /** Clean Tokens */
+            clean_tokens: string[];
+            /** Coords */
+            coords: {
+                [key: string]: number[];
+            };
+            /** Corrupt Tokens */
+            corrupt_tokens: string[];
+            /** Dims */
+            dims: string[];
+            /** Impossible */
+            impossible: number[][];
+            /** Job */
+            job: string;
+            /** Kind */
+            kind: string;
+            /** Labels */
+            labels: {
+                [key: string]: string[];
+            };
+            /** Metric */
+            metric: string;
+            /** N Cells */
+            n_cells: number;
+            /** N Pairs */
+            n_pairs: number;
+            /** Note */
+            note: string;
+            /** Python */
+            python: string;
+            /** Shape */
+            shape: number[];
+            /** Site */
+            site: string;
+            /** Task */
+            task: string;
+            /** Unit */
+            unit: string;
+        };
+        /**
          * TaskInfo
          * @description A task that fits the model.
          */
@@ -1391,6 +1681,383 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Examples"];
+                };
+            };
+            /** @description Bad input */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description No valid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Foreign host or origin */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description No such thing */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not in this state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Body too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Queue full */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    listJobs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobList"];
+                };
+            };
+            /** @description Bad input */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description No valid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Foreign host or origin */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description No such thing */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not in this state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Body too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Queue full */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    readJob: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobInfo"];
+                };
+            };
+            /** @description Bad input */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description No valid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Foreign host or origin */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description No such thing */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not in this state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Body too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Queue full */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    cancelJob: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobInfo"];
+                };
+            };
+            /** @description Bad input */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description No valid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Foreign host or origin */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description No such thing */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not in this state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Body too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Queue full */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    followJob: {
+        parameters: {
+            query?: {
+                since?: number;
+            };
+            header?: never;
+            path: {
+                job: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One a line */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobEvent"];
+                    "application/x-ndjson": unknown;
                 };
             };
             /** @description Bad input */
@@ -1959,6 +2626,102 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RunRecord"];
+                };
+            };
+            /** @description Bad input */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description No valid token */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Foreign host or origin */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description No such thing */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not in this state */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Body too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Not JSON */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+            /** @description Queue full */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Failure"];
+                };
+            };
+        };
+    };
+    startSweep: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SweepRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SweepStarted"];
                 };
             };
             /** @description Bad input */

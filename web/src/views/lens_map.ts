@@ -1,9 +1,10 @@
 // The lens as a heat map: colours of a quantity, the likeliest token of each cell as its text.
 
 import type { Arrays, NdArray } from "../api/arrays";
-import { HeatMapChart, number, visible, type HeatMapData, type TableData } from "../drawing";
+import { HeatMapChart, number, shownLabel, visible, type HeatMapData, type TableData } from "../drawing";
 import { exact } from "../drawing/numerals";
 import { plainRows } from "../drawing/chart";
+import { ellipsis } from "../drawing/pen";
 import { type LensMeta, QUANTITIES } from "./lens_words";
 
 /** A part of the lens: indices of its rows, its first column and how many. */
@@ -11,6 +12,8 @@ export interface Part {
   rows: readonly number[];
   first: number;
   count: number;
+  /** Pixels that a column's name may take; all it needs without. */
+  room?: number;
 }
 
 export interface Likely {
@@ -54,14 +57,14 @@ export function likely({ arrays, meta }: Arrays, row: number, pos: number): Like
 export function lensChart(arrays: Arrays, part?: Part): LensChart {
   const meta = arrays.meta as LensMeta, { value } = arrays.arrays;
   const [height, width] = value.shape, minus = meta.minus !== null;
-  const { rows, first, count } = part ?? { rows: Array.from({ length: height }, (_, i) => i), first: 0, count: width };
+  const { rows, first, count, room }: Part = part ?? { rows: Array.from({ length: height }, (_, i) => i), first: 0, count: width };
   const told = cut(value, rows, first, count), rank = meta.quantity === "rank";
   const cells = rows.map((row) => Array.from({ length: count }, (_, c) => likely(arrays, row, first + c)));
   const token = (c: number) => meta.tokens[meta.positions[first + c]] ?? "";
   const data: HeatMapData = {
     values: rank ? told.map((each) => closeness(each, minus)) : told,
     rows: rows.map((row) => meta.rows[row]),
-    cols: Array.from({ length: count }, (_, c) => (part ? short(token(c)) : `${meta.positions[first + c]} ${visible(token(c))}`)),
+    cols: Array.from({ length: count }, (_, c) => (room ? short(token(c), room) : part ? visible(token(c)) : `${meta.positions[first + c]} ${visible(token(c))}`)),
     y: "stream after",
     x: "token",
     unit: colourUnit(meta, minus),
@@ -120,8 +123,7 @@ function notes(meta: LensMeta, cell: readonly Likely[], column: number, minus: b
   return lines;
 }
 
-/** A column's name that fits a narrow cell; the tip has all of it. */
-function short(token: string): string {
-  const clean = token.trim() || visible(token);
-  return [...clean].length > 8 ? `${[...clean].slice(0, 7).join("")}…` : clean;
+/** A column's name that fits; the tip has all of it. */
+function short(token: string, room: number): string {
+  return ellipsis(token.trim() ? shownLabel(token.trim()) : visible(token), 11, room);
 }
