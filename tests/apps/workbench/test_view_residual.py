@@ -61,6 +61,14 @@ def test_edits_are_in_the_sum_and_what_they_write_into_the_stream_beside_it() ->
     assert whole(found) + found.meta.rest == pytest.approx(found.meta.total, abs=1e-4)
 
 
+def test_an_edit_of_the_logits_is_the_models_own_and_not_in_the_sum() -> None:
+    edit = rz.Scale("logits", factor=2.0)
+    found, look, _ = looked("residual", microworld(), PROMPT, [edit], answer=MARY)
+    assert look.run.logits is not None
+    assert found.meta.logits == pytest.approx(float(look.run.logits[0, -1, MARY]), abs=1e-4)
+    assert found.meta.logits == pytest.approx(2 * found.meta.total, rel=1e-4)
+
+
 def test_norms_are_stream_contributions() -> None:
     found, _, _ = looked("residual", microworld(), PROMPT)
     table = rz.stream_contributions(microworld(), PROMPT).table.set_index(["layer", "part"])

@@ -57,14 +57,25 @@ def why_no_sum(model: Model) -> str:
     return f"no stream was found after block {lacking[0]}" if lacking else ""
 
 
+def own_logits(run: Run, pos: int) -> Tensor:
+    """The run's logits at one position, ``[d_vocab]``.
+
+    Raises:
+        AddressError: it stopped before them.
+    """
+    if run.logits is None:
+        raise AddressError("this run stopped before the logits", mend="run with logits=True")
+    return run.logits[0, pos]
+
+
 def direct_sum(model: Model, run: Run, pos: int, answer: int, wrong: int | None) -> DirectSum:
     """Split the answer's logit (less the wrong one's) at one position of a run of one prompt.
 
     Args:
-        run: has captured the streams, ``attn_out``, ``mlp_out``, ``head_out``, ``ln_final`` and the
-            logits.
+        run: has its logits, and captured the streams, ``attn_out``, ``mlp_out``, ``head_out`` and
+            ``ln_final``.
     """
-    own = run[f"logits@{pos}"][0].double().cpu()
+    own = own_logits(run, pos).double().cpu()
     logits = float(own[answer] - (0.0 if wrong is None else own[wrong]))
     added = torch.full((model.n_layers, model.n_heads + 2), torch.nan, dtype=torch.float64)
     reason = why_no_sum(model)

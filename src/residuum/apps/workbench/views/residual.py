@@ -9,7 +9,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from residuum.apps.workbench.views.direct_sum import DirectSum, direct_sum, why_no_sum
+from residuum.apps.workbench.views.direct_sum import (
+    DirectSum,
+    direct_sum,
+    own_logits,
+    why_no_sum,
+)
 from residuum.apps.workbench.views.lens import Pos, TokenId
 from residuum.apps.workbench.views.residual_lines import lines
 from residuum.apps.workbench.views.site_layers import (
@@ -107,7 +112,7 @@ class Residual:
         if not why_no_sum(model):
             wanted += [f"L{i}.head_out@{params.pos}" for i in layers_with(model, "head_out")]
             wanted += ["ln_final"] if model.adapted.parts.final_norm is not None else []
-        return list(dict.fromkeys([*wanted, f"logits@{params.pos}"]))
+        return list(dict.fromkeys(wanted))
 
     def read(self, look: Look, params: Params) -> Arrays:
         """Norms and cosines of the stream, norms of what is added, and the split logit."""
@@ -157,7 +162,7 @@ def _split(look: Look, params: Params) -> DirectSum:
     first = look.run if look.minus is None else look.minus
     answer = params.answer
     if answer is None:
-        answer = int(first[f"logits@{params.pos}"][0].argmax())
+        answer = int(own_logits(first, params.pos).argmax())
     need_token(look.model, answer, *([] if params.wrong is None else [params.wrong]))
     if answer == params.wrong:
         raise OptionError(

@@ -62,7 +62,7 @@ def parts(of):  # what each head, the MLP and the attention's bias add to the lo
 def lines(params: Any, minus: bool) -> str:
     """Lines that make what the view shows."""
     first = "minus" if minus else "run"
-    likeliest = f'int({first}[f"logits@{{pos}}"][0].argmax())'
+    likeliest = f"int({first}.logits[0, pos].argmax())"
     text = _STREAM.format(
         pos=params.pos,
         answer=likeliest if params.answer is None else params.answer,
