@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -15,12 +16,15 @@ import httpx
 import numpy as np
 import pytest
 import torch
+import uvicorn
 from sweep_events import drawn, followed, started, until
 from view_looks import microworld
 from workbench_server import opened
 
 import residuum as rz
 from residuum.apps.workbench import live_blocks
+from residuum.apps.workbench.app import create_app
+from residuum.apps.workbench.bench import Bench
 from residuum.apps.workbench.sweep_tally import SweepTally
 from residuum.runs.sweeping.forked import ForkedWorker
 
@@ -174,3 +178,29 @@ def test_means_of_some_prompts_are_marked_and_end_exactly(order: int) -> None:
             partial += not last
     assert final.all() and partial > 0
     assert np.array_equal(grid, sweep.effects.values)
+
+
+def test_a_listener_that_goes_away_is_forgotten(tmp_path: Path) -> None:
+    port = free_port()
+    bench = Bench(["microworld"], tmp_path)
+    app = create_app(bench, "the-token", [f"127.0.0.1:{port}"], port)
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    headers = {"Authorization": "Bearer the-token"}
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers) as client:
+            answered(client, "/api/models")
+            made = client.post("/api/sweeps", json={"model": "microworld", **LONG}, timeout=60)
+            job = bench.jobs.get(made.json()["job"])
+            with client.stream("GET", f"/api/jobs/{job.id}/events") as stream:
+                assert next(stream.iter_lines())
+                until(lambda: job.log.listeners == 1)
+            until(lambda: job.log.listeners == 0)
+            assert job.state in ("running", "waiting")  # it goes on without listeners
+            client.delete(f"/api/jobs/{job.id}")
+            until(lambda: job.over)
+    finally:
+        server.should_exit = True
+        thread.join(30)
+        bench.close()

@@ -46,6 +46,11 @@ class EventLog:
         return self._closed
 
     @property
+    def listeners(self) -> int:
+        """How many follow it now."""
+        return len(self._bells)
+
+    @property
     def last(self) -> Event:
         """The newest event, or an empty one."""
         with self._lock:
