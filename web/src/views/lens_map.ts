@@ -7,6 +7,9 @@ import { plainRows } from "../drawing/chart";
 import { ellipsis } from "../drawing/pen";
 import { type LensMeta, QUANTITIES } from "./lens_words";
 
+/** Changes of a probability are coloured on a bar of at least this, so that tiny ones look tiny. */
+const LEAST_CHANGE = 0.01;
+
 /** A part of the lens: indices of its rows, its first column and how many. */
 export interface Part {
   rows: readonly number[];
@@ -98,6 +101,7 @@ function ends(quantity: LensMeta["quantity"], value: NdArray, minus: boolean): {
     const shown = quantity === "rank" ? closeness(each, minus) : each;
     if (Number.isFinite(shown) && Math.abs(shown) > most) most = Math.abs(shown);
   }
+  if (quantity === "prob") most = Math.max(most, LEAST_CHANGE);
   most ||= 1;
   if (minus || quantity === "logit") return { low: -most, high: most };
   return quantity === "rank" ? { low: -most, high: 0 } : { low: 0, high: most };
@@ -109,7 +113,7 @@ function unitOf({ quantity, unit }: LensMeta, minus: boolean): string {
 }
 
 function colourUnit(meta: LensMeta, minus: boolean): string {
-  if (meta.quantity === "rank") return minus ? "places gained, log10(1 + n)" : "−log10 rank; 0 is the most likely";
+  if (meta.quantity === "rank") return minus ? "±log10(1 + places)" : "−log10 rank";
   if (meta.quantity === "logit") return `logits above the mean${minus ? ", B − A" : ""}`;
   return unitOf(meta, minus);
 }

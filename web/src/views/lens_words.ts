@@ -25,7 +25,7 @@ export const QUANTITIES: Record<Quantity, { title: string; of: "token" | "all"; 
   rank: { title: "Rank", of: "token", told: "rank of", short: "rank" },
   logit: { title: "Logit", of: "token", told: "logit of", short: "logit" },
   entropy: { title: "Entropy", of: "all", told: "entropy of each layer's answer", short: "bits" },
-  kl: { title: "KL to the final", of: "all", told: "KL(layer ‖ output), how far each layer's answer is from the final one", short: "bits" },
+  kl: { title: "KL to the final", of: "all", told: "KL divergence of each layer's answer from the final one", short: "bits" },
 };
 
 export const MOST_ROWS = 26;
@@ -62,6 +62,7 @@ export function lensCaption(quantity: Quantity, kind: Kind, show: Show, target: 
   const { told, of } = QUANTITIES[quantity];
   const own = show === "B-A" ? "the token that A answers at each position" : "the token that the model answers at each position";
   const what = of === "all" ? told : `${told} ${target === undefined ? own : `“${target}”`}`;
+  const colour = quantity !== "rank" ? "" : show === "B-A" ? "; blue gained places" : "; darker is nearer to 1";
   const run = show === "B-A" ? "B − A" : show;
-  return `${run}, ${kind === "tuned" ? "tuned" : "logit"} lens: ${show === "B-A" ? "change of the " : ""}${what}`;
+  return `${run}, ${kind === "tuned" ? "tuned" : "logit"} lens: ${show === "B-A" ? "change of the " : ""}${what}${colour}`;
 }
