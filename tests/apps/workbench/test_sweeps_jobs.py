@@ -173,6 +173,7 @@ def test_closing_the_server_ends_every_job(tmp_path: Path) -> None:
     running, waiting = started(made, **LONG), started(made, **LONG)
     until(lambda: made.bench.jobs.get(running["job"]).done >= 1)
     made.bench.close()
+    assert made.bench.jobs.get(running["job"]).over  # else the process would be aborted at its end
     for each in (running, waiting):
         assert followed(made, each["job"])[-1]["type"] == "cancelled"
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Any
 
 from residuum.apps.workbench.desk import Desk
@@ -20,6 +21,8 @@ from residuum.runs import Model
 LOG = logging.getLogger("residuum.workbench")
 WAITING = 32
 """Jobs that may wait or run."""
+LEAVE_S = 10.0
+"""Seconds that a running job gets to come to its next step when the server stops."""
 REMEMBERED = 64
 """Finished jobs that are remembered."""
 
@@ -52,6 +55,7 @@ class Job:
     result: dict[str, Any] | None = None
     created: str = ""
     asked_to_stop: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
 
     @property
     def over(self) -> bool:
@@ -168,10 +172,16 @@ class Jobs:
         return job
 
     def close(self) -> None:
-        """Cancel what waits and what runs."""
-        for job in self.list():
-            if not job.over:
-                self.cancel(job.id)
+        """Cancel what waits and what runs, and wait until it stopped.
+
+        A process that ends while a thread of its own is inside torch is aborted.
+        """
+        left = [job for job in self.list() if not job.over]
+        for job in left:
+            self.cancel(job.id)
+        end = monotonic() + LEAVE_S
+        for job in left:
+            job.ended.wait(max(0.0, end - monotonic()))
 
 
 def _run(job: Job, work: Work, model: Model, desk: Desk) -> None:
@@ -209,6 +219,7 @@ def _fail(job: Job, error: BaseException) -> None:
 def _end(job: Job, state: str, kind: str, **fields: Any) -> None:
     job.state = state
     job.log.add(kind, last=True, **fields)
+    job.ended.set()
 
 
 def _ended(job: Job, made: Future[None]) -> None:
