@@ -19,10 +19,10 @@ export function rowsOf(all: AllHeads | undefined, one: Arrays | undefined, head:
     const row = pattern.data.subarray(q * tokens.length, (q + 1) * tokens.length);
     if (k !== undefined && k < tokens.length) {
       rows.push([`${q} ${seen(tokens[q])} → ${k} ${seen(tokens[k])}`, impossible(row[k]), unit]);
-      rows.push([`length of the value at ${k}`, norms.data[k]]);
+      rows.push([`value's length at ${k}`, norms.data[k]]);
     } else {
       const best = strongest(row);
-      if (best >= 0) rows.push([`${q} ${seen(tokens[q])} looks most at ${best} ${seen(tokens[best])}`, row[best], unit]);
+      if (best >= 0) rows.push([`most: ${q} ${seen(tokens[q])} → ${best} ${seen(tokens[best])}`, row[best], unit]);
     }
   }
   const at = all ? all.meta.layers.indexOf(head.layer) : -1;
@@ -31,7 +31,7 @@ export function rowsOf(all: AllHeads | undefined, one: Arrays | undefined, head:
 }
 
 function impossible(value: number): number | string {
-  return Number.isNaN(value) ? "impossible: the key comes later" : value;
+  return Number.isNaN(value) ? "impossible" : value;
 }
 
 /** The cell of largest size; −1 where there is none. */

@@ -58,3 +58,17 @@ export function scoreTable(all: AllHeads) {
   );
   return { head: ["head", ...meta.scores.map((name) => `${name} (${unitOf(name)})`)], rows };
 }
+
+export const CONTRASTS = [1, 2, 4, 10] as const;
+
+export function contrastOf(given: unknown): number {
+  return CONTRASTS.find((each) => each === given) ?? 1;
+}
+
+/** Bytes with their colours ending earlier: the same picture, brighter by a factor. */
+export function brighter(bytes: Uint8Array, factor: number, zero: number): Uint8Array {
+  if (factor === 1) return bytes;
+  const least = zero ? 1 : 0;
+  const table = Uint8Array.from({ length: 256 }, (_, byte) => Math.round(Math.min(255, Math.max(least, zero + (byte - zero) * factor))));
+  return bytes.map((byte) => table[byte]);
+}

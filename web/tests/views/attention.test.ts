@@ -78,10 +78,10 @@ describe("the inspector's numbers", () => {
     bytes: 0,
   };
   it("name the chosen cell and the value behind it", () => {
-    expect(rowsOf(all, one, { layer: 3, head: 0 }, 1, 1).slice(0, 2)).toEqual([["1 b → 1 b", 0.75, "attention"], ["length of the value at 1", 4]]);
+    expect(rowsOf(all, one, { layer: 3, head: 0 }, 1, 1).slice(0, 2)).toEqual([["1 b → 1 b", 0.75, "attention"], ["value's length at 1", 4]]);
   });
   it("never show an impossible cell as a number", () => expect(String(rowsOf(all, one, { layer: 3, head: 0 }, 0, 1)[0][1])).toContain("impossible"));
-  it("tell the strongest key where none is chosen", () => expect(rowsOf(undefined, one, { layer: 3, head: 0 }, 1)[0]).toEqual(["1 b looks most at 1 b", 0.75, "attention"]));
+  it("tell the strongest key where none is chosen", () => expect(rowsOf(undefined, one, { layer: 3, head: 0 }, 1)[0]).toEqual(["most: 1 b → 1 b", 0.75, "attention"]));
   it("find the largest size among what is possible", () => {
     expect([strongest([NaN, -3, 2]), strongest([NaN, NaN]), strongest([])]).toEqual([1, -1, -1]);
   });
