@@ -1,5 +1,5 @@
 // The views: one Svelte file each, named as the server names them with a capital, loaded when first
-// shown.
+// shown. Parts of a view have a second capital (AttentionGrid.svelte) and come with it.
 
 import type { Component } from "svelte";
 
@@ -13,7 +13,7 @@ export interface ViewProps {
   edits: Edits;
 }
 
-const FILES = import.meta.glob<{ default: Component<ViewProps> }>("../views/*.svelte");
+const FILES = import.meta.glob<{ default: Component<ViewProps> }>(["../views/*.svelte", "!../views/*[a-z_][A-Z]*.svelte"]);
 
 /** Load the component of a view; undefined when these pages have none of this name. */
 export function loadView(name: string): Promise<Component<ViewProps>> | undefined {

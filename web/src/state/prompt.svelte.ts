@@ -3,6 +3,7 @@
 import type { Client } from "../api/client";
 import { aborted, type Failure, failure } from "../api/failure";
 import type { Tokens } from "../api/types";
+import { isSign } from "./words";
 
 export class Prompt {
   ids = $state.raw<readonly number[]>([]);
@@ -36,7 +37,7 @@ export class Prompt {
   /** A text to start typing from: what was typed, or the tokens read together. */
   get text(): string {
     if (this.typed) return this.typed;
-    const spoken = this.tokens.filter((each) => !/^<.*>$/.test(each));
+    const spoken = this.tokens.filter((each) => !isSign(each));
     const spaced = spoken.slice(1).some((each) => /^[ \u0120\u2581]/.test(each));
     return spoken.join(spaced ? "" : " ").replace(/[\u0120\u2581]/g, " ");
   }

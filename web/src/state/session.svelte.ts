@@ -102,15 +102,29 @@ export class Session {
       this.notices.say(`${name} is loaded`);
       if (this.phase !== "ready") return;
       await this.#loadExamples();
-      const text = this.prompt.text;
-      if (text) await this.setText(text);
-      if (this.b) await this.run();
+      await this.#readAgain();
     } catch (thrown) {
       if (this.phase !== "ready") throw thrown;
       this.notices.error(thrown);
     } finally {
       this.loadingModel = "";
     }
+  }
+
+  /** Another model: the same text, or the same ids where it has no tokenizer; run if one was. */
+  async #readAgain(): Promise<void> {
+    const ran = this.b !== undefined || this.stale !== undefined;
+    this.a = this.b = this.pinned = this.stale = this.example = undefined;
+    this.selection.clear();
+    const { ids, text } = this.prompt;
+    if (!ids.length) return;
+    if (this.model?.has_tokenizer) await this.setText(text);
+    const fits = !this.prompt.trouble && this.prompt.ids.every((id) => id < (this.model?.d_vocab ?? 0));
+    if (fits && ran) return this.run();
+    if (fits) return;
+    this.setIds([], []);
+    this.notices.note(`this prompt cannot be read by ${this.model?.name}`, this.prompt.trouble?.what ?? "it has no tokenizer: give token ids");
+    this.prompt.trouble = undefined;
   }
 
   /** Take a text as the prompt; its token ids are what counts. */

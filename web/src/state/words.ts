@@ -55,6 +55,11 @@ export function plural(count: number, noun: string, nouns = `${noun}s`): string 
   return `${number(count)} ${count === 1 ? noun : nouns}`;
 }
 
+/** Whether a token is one of the tokenizer's own signs, such as <s> or <|endoftext|>. */
+export function isSign(token: string | undefined): boolean {
+  return /^<[|/a-z_]+>$/i.test(token ?? "");
+}
+
 /** A token as a person can see it: spaces and line ends made visible. */
 export function seen(token: string): string {
   return token.replace(/\n/g, "↵").replace(/\t/g, "⇥").replace(/^ /, "·") || "∅";
