@@ -93,6 +93,19 @@ def test_ctrl_c_while_the_model_is_loading(start: Start) -> None:
     assert process.returncode == 0
 
 
+def test_ctrl_c_while_a_sweep_is_running(start: Start) -> None:
+    process = start("--port", "0")
+    base, token = link_of(process)
+    with httpx.Client(base_url=base, timeout=60, headers={"X-Residuum-Token": token}) as client:
+        patiently(lambda: client.post("/api/models", json={"name": "microworld"}))
+        sweep = {"model": "microworld", "task": "induction", "n": 256}
+        asked = {**sweep, "sites": "mlp_act", "by": ["layer", "neuron"]}
+        assert client.post("/api/sweeps", json=asked).status_code == 200
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (0, "")
+
+
 def test_a_busy_port_is_bad_input(start: Start) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,10 +64,13 @@ def run(arguments: argparse.Namespace) -> int:
     def loader(name: str) -> Model:
         return open_model(argparse.Namespace(model=name, **given))
 
-    serve(
+    ended = serve(
         place, token, models, store, browser=not arguments.no_browser, loader=loader,
         options=options,
     )  # fmt: skip
+    if not ended:  # what matters is on disk already: records and cells are written as they come
+        sys.stdout.flush()
+        os._exit(0)
     return 0
 
 

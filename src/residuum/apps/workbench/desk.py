@@ -114,6 +114,11 @@ class Desk:
         for item in waiting:
             item.future.cancel()
 
+    def ended(self, seconds: float) -> bool:
+        """Wait for the thread of a closed desk; whether it has ended."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
     def _serve(self) -> None:
         try:
             self.model = self._load()

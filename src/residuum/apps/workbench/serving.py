@@ -100,7 +100,7 @@ def serve(
     browser: bool = True,
     loader: Callable[[str], Model],
     options: Mapping[str, str],
-) -> None:
+) -> bool:
     """Serve until Ctrl-C.
 
     Args:
@@ -111,6 +111,10 @@ def serve(
         browser: open the link.
         loader: opens a model by name.
         options: what it was told beside the name, for scripts that do the same.
+
+    Returns:
+        Whether every thread has ended. One that is inside a long pass has not; the process then
+        ends best by ``os._exit``, since torch aborts where the interpreter goes away under it.
 
     Raises:
         StoreError: the history is damaged.
@@ -141,3 +145,4 @@ def serve(
     finally:
         bench.close()
         place.listener.close()
+    return all([desk.ended(_GRACE_S) for desk in bench.desks.values()])
