@@ -140,7 +140,7 @@ class Jobs:
             with self._lock:
                 del self._jobs[job.id]
             raise
-        future.add_done_callback(lambda made: _ended(job, made))
+        future.add_done_callback(lambda made: (_ended(job, made), job.ended.set()))
         return job
 
     def list(self) -> list[Job]:
@@ -177,10 +177,11 @@ class Jobs:
         A process that ends while a thread of its own is inside torch is aborted.
         """
         left = [job for job in self.list() if not job.over]
+        running = [job for job in left if job.state == "running"]
         for job in left:
             self.cancel(job.id)
         end = monotonic() + LEAVE_S
-        for job in left:
+        for job in running:
             job.ended.wait(max(0.0, end - monotonic()))
 
 
@@ -219,7 +220,6 @@ def _fail(job: Job, error: BaseException) -> None:
 def _end(job: Job, state: str, kind: str, **fields: Any) -> None:
     job.state = state
     job.log.add(kind, last=True, **fields)
-    job.ended.set()
 
 
 def _ended(job: Job, made: Future[None]) -> None:
