@@ -99,6 +99,7 @@ def test_pixels_follow_the_theme_and_exports_hold_the_values(tmp_path):
         const bytes = Uint8Array.from(atob(this.toDataURL().split(",")[1]), (c) => c.charCodeAt(0));
         done(new Blob([bytes], {type: "image/png"}));
       };
+      HTMLAnchorElement.prototype.click = () => {};  // a download can keep the browser from closing
       const saved = [];
       const original = URL.createObjectURL;
       URL.createObjectURL = (blob) => { saved.push(blob); return original.call(URL, blob); };
