@@ -37,6 +37,14 @@ export function scoreOf({ meta, scores }: AllHeads, name: string): Float32Array 
   return Float32Array.from({ length: meta.layers.length * meta.heads }, (_, i) => scores[i * size + at]);
 }
 
+/** The score to show: the one asked for, else the most telling one that has a value here. */
+export function chooseScore(all: AllHeads, asked: unknown): string {
+  const names = all.meta.scores;
+  if (typeof asked === "string" && names.includes(asked)) return asked;
+  const valued = (name: string) => names.includes(name) && scoreOf(all, name).some(Number.isFinite);
+  return ["induction", "previous"].find(valued) ?? names[0] ?? "";
+}
+
 /** All scores of one head, by name. */
 export function scoresOf({ meta, scores }: AllHeads, row: number, head: number): [name: string, value: number][] {
   const start = (row * meta.heads + head) * meta.scores.length;

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { Arrays, NdArray } from "../../src/api/arrays";
 import { strongest, rowsOf } from "../../src/views/attention_card";
 import { addressOf, shownInWords, touched, touchedBy, weightingOf } from "../../src/views/attention_heads";
-import { allHeads, scoreOf, scoreTable, scoresOf, thumbOf } from "../../src/views/attention_scores";
+import { allHeads, brighter, chooseScore, scoreOf, scoreTable, scoresOf, thumbOf } from "../../src/views/attention_scores";
 
 const sizes = { layers: [0, 1, 2], heads: 4 };
 const at = (address: string, more = {}) => touchedBy({ kind: "zero", at: address }, { ...sizes, ...more }).map(({ layer, head }) => `${layer}.${head}`);
@@ -62,6 +62,12 @@ const all = allHeads({
 
 describe("scores", () => {
   it("of one kind are a matrix of layers and heads", () => expect([...scoreOf(all, "induction")]).toEqual([1, 3, 5, NaN]));
+  it("are chosen by name, else what has a value on this prompt", () => {
+    expect(chooseScore(all, "entropy")).toBe("entropy");
+    expect([chooseScore(all, undefined), chooseScore(all, "nonsense")]).toEqual(["induction", "induction"]);
+    const none = { ...all, scores: all.scores.map((value, i) => (i % 2 ? NaN : value)) };
+    expect(chooseScore(none, undefined)).toBe("entropy");
+  });
   it("of one head are found by its row", () => expect(scoresOf(all, 1, 0)).toEqual([["entropy", 4], ["induction", 5]]));
   it("stand in the table under the model's own layer numbers; what is impossible stays empty", () => {
     const { head, rows } = scoreTable(all);
@@ -69,6 +75,14 @@ describe("scores", () => {
     expect(rows).toEqual([["1.0", 0, 1], ["1.1", 2, 3], ["3.0", 4, 5], ["3.1", 6, ""]]);
   });
   it("and thumbnails belong to the same head", () => expect([...thumbOf(all, 1, 0)]).toEqual([8, 9, 10, 11]));
+});
+
+describe("contrast", () => {
+  it("brightens bytes up to the end of the colours, zero staying zero", () => {
+    expect([...brighter(Uint8Array.of(0, 10, 100, 255), 4, 0)]).toEqual([0, 40, 255, 255]);
+    expect([...brighter(Uint8Array.of(1, 118, 128, 138, 255), 4, 128)]).toEqual([1, 88, 128, 168, 255]);
+    expect([...brighter(Uint8Array.of(7), 1, 128)]).toEqual([7]);
+  });
 });
 
 describe("the inspector's numbers", () => {
