@@ -2,6 +2,7 @@
 
 import { failure } from "../api/failure";
 import { type LinkState, readLink, writeLink } from "../state/link";
+import { linkState, openLink } from "../state/linked";
 import type { Bench } from "./bench.svelte";
 
 const WAIT_MS = 150;
@@ -19,7 +20,7 @@ export class AddressBar {
       const { session } = bench;
       if (!session.b || session.promptChanged) return;
       const run = session.b.id;
-      const state = session.linkState;
+      const state = linkState(session);
       const timer = setTimeout(() => void this.#write(run, state), WAIT_MS);
       return () => clearTimeout(timer);
     });
@@ -33,15 +34,15 @@ export class AddressBar {
     try {
       const link = await readLink(location.hash);
       if (!link) return;
-      await session.openLink(link);
+      await openLink(session, link);
       layout.activate(session.active);
-      this.#prompt = promptOf(session.linkState);
+      this.#prompt = promptOf(linkState(session));
     } catch (thrown) {
       const told = failure(thrown);
       session.notices.note("this link could not be opened", told.what);
     } finally {
       this.#opening = false;
-      if (session.b) void this.#write(session.b.id, session.linkState);
+      if (session.b) void this.#write(session.b.id, linkState(session));
     }
   }
 

@@ -8,6 +8,7 @@ import { Dialogs } from "../state/dialogs.svelte";
 import { groups } from "../state/dock_tree";
 import { Layout } from "../state/layout.svelte";
 import { writeLink } from "../state/link";
+import { linkState } from "../state/linked";
 import { Session } from "../state/session.svelte";
 import { ThemeChoice } from "../state/theme.svelte";
 
@@ -34,7 +35,7 @@ export class Bench {
   async copyLink(): Promise<void> {
     const { session } = this;
     if (!session.b) return;
-    const link = await writeLink(session.b.id, session.linkState);
+    const link = await writeLink(session.b.id, linkState(session));
     await this.copy(new URL(link, location.href).href, "Link copied: it reopens exactly this state");
   }
 

@@ -9,7 +9,7 @@ import type { EditJSON, EditVerdict, Example, ModelInfo, Models, RunRecord, Stor
 import { ArraysCache } from "./arrays_cache";
 import { Edits } from "./edits.svelte";
 import { History } from "./history.svelte";
-import type { Link, LinkState, Show } from "./link";
+import type { Show } from "./link";
 import { Notices } from "./notices.svelte";
 import { Prompt } from "./prompt.svelte";
 import { type Place, Selection } from "./selection.svelte";
@@ -228,7 +228,7 @@ export class Session {
     await this.setText(example.text);
     this.edits.load(example.edits.map((edit) => ({ edit, on: true })));
     if (this.views.some((each) => each.name === example.view)) this.active = example.view;
-    this.#select(example.sel);
+    this.select(example.sel);
     await this.run();
   }
 
@@ -237,54 +237,10 @@ export class Session {
     return this.b !== undefined && !same(this.prompt.ids, this.b.ids);
   }
 
-  get linkState(): LinkState {
-    return {
-      v: 1,
-      model: this.model?.name ?? "",
-      ids: [...this.prompt.ids],
-      edits: this.edits.entries.map((each) => ({ edit: each.edit, on: this.edits.acts(each) })),
-      ...(this.pinned ? { a: this.pinned.id } : {}),
-      show: this.show,
-      sel: this.selection.place,
-      view: this.active,
-      params: $state.snapshot(this.params[this.active] ?? {}),
-    };
-  }
-
-  /** Open a link: the same state, run again, and its run compared with the one it names. */
-  async openLink({ run, view, state }: Link): Promise<void> {
-    if (state.model && state.model !== this.model?.name) await this.chooseModel(state.model);
-    this.setIds(state.ids, state.ids.map(String));
-    if (this.b) this.edits.load(state.edits);
-    else this.edits.reset(state.edits);
-    this.#select(state.sel ?? {});
-    this.pinned = state.a ? await this.#findRun(state.a) : undefined;
-    this.show = ["A", "B", "B-A"].includes(state.show) ? state.show : "B";
-    if (this.views.some((each) => each.name === view)) this.active = view;
-    this.params[this.active] = { ...state.params };
-    await this.run();
-    if (run && this.b && this.b.id !== run && !this.stale) {
-      this.notices.note(
-        `this link was made for run ${run}, and running it here gave ${this.b.id}`,
-        "the model's weights, its dtype or the library are not the same; the numbers may differ",
-        { label: "All right", act: () => undefined },
-      );
-    }
-  }
-
-  #select(place: Place): void {
+  /** Make this the selection, kept inside the prompt. */
+  select(place: Place): void {
     this.selection.replace(place);
     this.selection.fit(this.prompt.ids.length);
-  }
-
-  async #findRun(id: string): Promise<RunRecord | undefined> {
-    try {
-      return this.history.find(id) ?? (await this.client.get<RunRecord>(`/api/runs/${encodeURIComponent(id)}`));
-    } catch (thrown) {
-      this.notices.note(`the run ${id}, which this link compares with, is not here`, "A is the prompt without edits instead");
-      if (failure(thrown).status !== 404) this.notices.error(thrown);
-      return undefined;
-    }
   }
 
   async #record(edits: readonly EditJSON[], signal: AbortSignal): Promise<RunRecord> {

@@ -52,7 +52,7 @@ export function number(value: number, digits = 4): string {
 }
 
 export function plural(count: number, noun: string, nouns = `${noun}s`): string {
-  return `${number(count)} ${count === 1 ? noun : nouns}`;
+  return `${Number(count.toPrecision(3))} ${count === 1 ? noun : nouns}`;
 }
 
 /** Whether a token is one of the tokenizer's own signs, such as <s> or <|endoftext|>. */

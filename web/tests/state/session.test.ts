@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 
 import { Client } from "../../src/api/client";
 import { readLink, writeLink } from "../../src/state/link";
+import { linkState, openLink } from "../../src/state/linked";
 import { Session } from "../../src/state/session.svelte";
 import { type Asked, FakeServer } from "../fake/server";
 
@@ -144,28 +145,28 @@ describe("links", () => {
     session.active = "lens";
     session.setParams("lens", { quantity: "kl" });
     session.selection.replace({ layer: 1, q: 4 });
-    const link = (await readLink(await writeLink(session.b!.id, session.linkState)))!;
+    const link = (await readLink(await writeLink(session.b!.id, linkState(session))))!;
 
     const other = new Session(new Client(new FakeServer().fetch));
     await other.start();
-    await other.openLink(link);
+    await openLink(other, link);
     expect(other.b!.id).toBe(session.b!.id);
-    expect(other.linkState).toEqual(session.linkState);
+    expect(linkState(other)).toEqual(linkState(session));
     expect(other.notices.list).toEqual([]);
     expect(other.prompt.tokens).toEqual(session.prompt.tokens);
   });
 
   it("whose run comes out otherwise say so in plain words", async () => {
     await session.run();
-    const link = (await readLink(await writeLink("0000000000000000", session.linkState)))!;
-    await session.openLink(link);
+    const link = (await readLink(await writeLink("0000000000000000", linkState(session))))!;
+    await openLink(session, link);
     expect(session.notices.list[0].told.what).toMatch(/made for run 0000000000000000, and running it here gave/);
   });
 
   it("that compare with a run that is gone say so", async () => {
     await session.run();
-    const link = (await readLink(await writeLink(session.b!.id, { ...session.linkState, a: "ffffffffffffffff" })))!;
-    await session.openLink(link);
+    const link = (await readLink(await writeLink(session.b!.id, { ...linkState(session), a: "ffffffffffffffff" })))!;
+    await openLink(session, link);
     expect(session.pinned).toBeUndefined();
     expect(session.notices.list[0].told.what).toMatch(/ffffffffffffffff/);
   });
