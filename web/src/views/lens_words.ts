@@ -28,7 +28,7 @@ export const QUANTITIES: Record<Quantity, { title: string; of: "token" | "all"; 
   kl: { title: "KL to the final", of: "all", told: "KL divergence of each layer's answer from the final one", short: "bits" },
 };
 
-export const MOST_ROWS = 26;
+export const MOST_ROWS = 15;
 
 /** Every how many layers are shown, so that the map keeps to about so many rows. */
 export function strideFor(rows: number, most = MOST_ROWS): number {
@@ -36,9 +36,9 @@ export function strideFor(rows: number, most = MOST_ROWS): number {
   return 32;
 }
 
-/** Rows to show: the first and the last always, between them every `stride`-th, counted from the end. */
-export function rowsShown(count: number, stride: number): number[] {
-  const shown = new Set([0, count - 1]);
+/** Rows to show: the first, the last and the selected one, and every `stride`-th, counted from the end. */
+export function rowsShown(count: number, stride: number, selected: number | null = null): number[] {
+  const shown = new Set([0, count - 1, ...(selected === null || selected >= count ? [] : [selected])]);
   for (let row = count - 1; row > 0; row -= stride) shown.add(row);
   return [...shown].filter((row) => row >= 0).sort((one, other) => one - other);
 }

@@ -38,9 +38,14 @@ describe("rows of the lens", () => {
     }
   });
   it("strides only when there are too many layers", () => {
-    expect([5, 13, 25].map((rows) => strideFor(rows))).toEqual([1, 1, 1]);
-    for (const rows of [33, 49, 81, 127]) expect(rowsShown(rows, strideFor(rows)).length).toBeLessThanOrEqual(27);
-    expect(strideFor(49)).toBe(2);
+    expect([5, 13].map((rows) => strideFor(rows))).toEqual([1, 1]);
+    for (const rows of [33, 49, 81, 127]) expect(rowsShown(rows, strideFor(rows)).length).toBeLessThanOrEqual(16);
+    expect(strideFor(49)).toBe(4);
+  });
+  it("has the selected row among them", () => {
+    expect(rowsShown(13, 4)).toEqual([0, 4, 8, 12]);
+    expect(rowsShown(13, 4, 7)).toEqual([0, 4, 7, 8, 12]);
+    expect(rowsShown(5, 4, 9)).toEqual([0, 4]);
   });
   it("names places that edits can use, and finds them again", () => {
     for (const row of ROWS) {
