@@ -1313,6 +1313,7 @@ export interface components {
          *
          *     ``direction`` patches: ``denoise`` writes clean values into the corrupt run, ``noise`` corrupt
          *     ones into the clean run. ``how`` removes instead. ``only`` names the indices of an axis.
+         *     ``tokens`` keeps only the task's pairs of so many tokens, so that positions line up.
          */
         SweepRequest: {
             /** Answer */
@@ -1362,6 +1363,8 @@ export interface components {
             sites: string;
             /** Task */
             task?: string | null;
+            /** Tokens */
+            tokens?: number | null;
             /** Wrong */
             wrong?: number | null;
         };

@@ -132,6 +132,13 @@ export function cellAt(about: Pick<SweepAbout, "dims" | "coords" | "shape">, pla
   return index.some((each) => each < 0) ? undefined : flatOf(about.shape, index);
 }
 
+/** The most frequent of some lengths, the longer one of two; 0 of none. */
+export function usualLength(lengths: readonly number[]): number {
+  const counts = new Map<number, number>();
+  for (const length of lengths) counts.set(length, (counts.get(length) ?? 0) + 1);
+  return [...counts].sort(([a, m], [b, n]) => n - m || b - a)[0]?.[0] ?? 0;
+}
+
 /** Positions at which two prompts differ. */
 export function differing(clean: readonly unknown[], corrupt: readonly unknown[]): Set<number> {
   const found = new Set<number>();

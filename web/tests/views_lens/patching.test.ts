@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import type { Client } from "../../src/api/client";
 import { Failure } from "../../src/api/failure";
-import { addressOf, cellAt, cellsOf, differing, flatOf, flattened, indexOf, type JobEvent, type JobInfo, lasting, placeOf, sheetOf, type SweepAbout, sweepTitle, WHATS } from "../../src/views/patching_kinds";
+import { addressOf, cellAt, cellsOf, differing, flatOf, flattened, indexOf, type JobEvent, type JobInfo, lasting, placeOf, sheetOf, type SweepAbout, sweepTitle, usualLength, WHATS } from "../../src/views/patching_kinds";
 import { OpenSweep, Sweeps } from "../../src/views/patching_sweep.svelte";
 
 const ABOUT: SweepAbout = {
@@ -48,6 +48,9 @@ describe("cells of a sweep", () => {
   it("marks what differs, also where one prompt is longer", () => {
     expect([...differing(["a", "b", "c"], ["a", "x"])]).toEqual([1, 2]);
     expect(differing([1, 2], [1, 2]).size).toBe(0);
+  });
+  it("finds the length that most pairs have", () => {
+    expect([[15, 14, 15], [14, 15], []].map(usualLength)).toEqual([15, 15, 0]);
   });
   it("names a sweep and a time in words", () => {
     expect(sweepTitle(ABOUT)).toBe("ioi, 4 pairs: heads by position, denoise");

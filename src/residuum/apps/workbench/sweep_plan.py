@@ -37,6 +37,7 @@ class Pairs:
     Attributes:
         task: name; empty for a pair.
         n, seed: of the task.
+        tokens: keep only its pairs of this many tokens, so that positions line up; 0 keeps all.
         clean, corrupt: ids of the pair.
         answer, wrong: ids of the tokens that are right and wrong after the clean prompt.
     """
@@ -44,6 +45,7 @@ class Pairs:
     task: str = ""
     n: int = 16
     seed: int = 0
+    tokens: int = 0
     clean: tuple[int, ...] = ()
     corrupt: tuple[int, ...] = ()
     answer: int | None = None
@@ -53,10 +55,12 @@ class Pairs:
         """The task.
 
         Raises:
-            TaskError: it does not fit the model; a pair that does not line up.
+            TaskError: it does not fit the model; a pair that does not line up; no pair has so
+                many tokens.
         """
         if self.task:
-            return rz.task(self.task, model, n=self.n, seed=self.seed)
+            task = rz.task(self.task, model, n=self.n, seed=self.seed)
+            return self._of_one_length(task) if self.tokens else task
         return rz.Task.from_pairs(
             model=model,
             name="pair",
@@ -66,10 +70,21 @@ class Pairs:
             wrong=None if self.wrong is None else [self.wrong],
         )
 
+    def _of_one_length(self, task: Task) -> Task:
+        rows = (task.lengths == self.tokens).nonzero().flatten().tolist()
+        if not rows:
+            known = ", ".join(str(each) for each in sorted(set(task.lengths.tolist())))
+            raise TaskError(
+                f"no pair of {self.task} has {self.tokens} tokens", mend=f"use one of: {known}"
+            )
+        return task.subset(rows)
+
     def python(self) -> str:
-        """The line that makes the task."""
+        """The lines that make the task."""
         if self.task:
-            return f"task = rz.task({self.task!r}, model, n={self.n}, seed={self.seed})\n"
+            made = f"task = rz.task({self.task!r}, model, n={self.n}, seed={self.seed})\n"
+            kept = f"task = task.subset((task.lengths == {self.tokens}).nonzero().flatten())\n"
+            return made + (kept if self.tokens else "")
         return (
             "task = rz.Task.from_pairs(\n"
             "    model=model,\n"

@@ -27,12 +27,14 @@ class SweepRequest(Closed):
 
     ``direction`` patches: ``denoise`` writes clean values into the corrupt run, ``noise`` corrupt
     ones into the clean run. ``how`` removes instead. ``only`` names the indices of an axis.
+    ``tokens`` keeps only the task's pairs of so many tokens, so that positions line up.
     """
 
     model: ModelName
     task: Name | None = None
     n: Count = 16
     seed: Seed = 0
+    tokens: Annotated[StrictInt, Field(ge=1, le=sizes.PROMPT_TOKENS)] | None = None
     clean: Ids | None = None
     corrupt: Ids | None = None
     answer: TokenId | None = None
@@ -105,7 +107,7 @@ def _pairs(body: SweepRequest) -> Pairs:
                 "a task brings its own prompts and answers",
                 mend="leave clean, corrupt, answer and wrong out, or leave task out",
             )
-        return Pairs(task=body.task, n=body.n, seed=body.seed)
+        return Pairs(task=body.task, n=body.n, seed=body.seed, tokens=body.tokens or 0)
     if len(given) < len(pair):
         lacking = ", ".join(name for name in pair if name not in given)
         raise OptionError(
