@@ -209,7 +209,8 @@ export class Stage<M, P extends Plan, C extends Chart<M, P>> {
     element.addEventListener("pointermove", (event) => this.#point(this.under(event), event));
     element.addEventListener("pointerleave", () => this.#point(null, null));
     element.addEventListener("focus", prepareLive);
-    element.addEventListener("blur", () => this.#point(null, null));
+    // Later, and only if it is still there: a browser tells of it too while it takes the element away.
+    element.addEventListener("blur", () => queueMicrotask(() => element.isConnected && this.#point(null, null)));
     element.addEventListener("keydown", (event) => this.#key(event));
     element.addEventListener("click", (event) => {
       const at = this.under(event);
