@@ -118,4 +118,5 @@ def _array(value: Any, where: str) -> Any:
             f"not an array of numbers: {reason}", mend="give a tensor or array", where=where
         )
     number = array.dtype.kind in "iub" or array.ndim == 0
-    return array.astype("float32" if number else array.dtype.newbyteorder("="))
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused as that
+        return array.astype("float32" if number else array.dtype.newbyteorder("="))

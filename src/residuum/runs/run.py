@@ -12,6 +12,7 @@ from torch import Tensor
 from residuum.core import Address, AddressError, Edit, Provenance, content_hash
 from residuum.models import Batch
 from residuum.runs.apply import latents_site
+from residuum.runs.bounds import check_part, check_position
 from residuum.runs.capture import TopK
 from residuum.runs.places import View, columns_of
 from residuum.runs.run_trace import Reuse, Trace
@@ -105,7 +106,8 @@ class Run:
         captured.
 
         Raises:
-            AddressError: it was not captured, or several captured sites are meant.
+            AddressError: it was not captured; several captured sites are meant; a head, neuron,
+                latent or position that is not there.
         """
         return self._look_up(self.captured, key, "captured", "capture")
 
@@ -128,7 +130,8 @@ class Run:
         A mean over all tokens serves at every position.
 
         Raises:
-            AddressError: a query, which would need several values; or not captured.
+            AddressError: a query, which would need several values; not captured; a part or
+                position that is not there.
         """
         if address.is_query:
             raise AddressError(
@@ -170,19 +173,28 @@ class Run:
         return found[0] if found else alike[0] if bare and len(alike) == 1 else query
 
     def _slice(self, table: Mapping[Address, Any], address: Address) -> Tensor | None:
-        """A part of a captured whole, or None."""
+        """A part of a captured whole, or None where that was not kept.
+
+        Raises:
+            AddressError: it was kept, and has no such part or position.
+        """
         if address.dictionary is not None:
             latents = table.get(replace(address, part=None, pos=None))
             if not isinstance(latents, Tensor) or latents.ndim != len(address.site.dims):
                 return None
+            check_part(address, latents.shape[-1])
+            check_position(address, self.batch.lengths)
             whole = View(latents_site(address), columns_of(self.batch)).read(latents)
             if whole is None or not isinstance(address.part, int):
                 return whole
-            return whole[..., address.part] if address.part < whole.shape[-1] else None
+            return whole[..., address.part]
         whole, dims = table.get(address.base), address.site.dims
         if not isinstance(whole, Tensor):
             return None
         if whole.ndim == len(dims):
+            axis = address.site.part_axis
+            check_part(address, whole.shape[axis] if axis is not None else 0)
+            check_position(address, self.batch.lengths)
             return View(address, columns_of(self.batch)).read(whole)
         return _slice_of_mean(whole, address)
 
@@ -266,6 +278,7 @@ def _slice_of_mean(mean: Tensor, address: Address) -> Tensor | None:
         return None
     gone = (0, site.pos_axis) if lost == 2 else (0,)
     axis = site.part_axis - sum(each < site.part_axis for each in gone)
+    check_part(address, mean.shape[axis])
     return mean.select(axis, address.part)
 
 
