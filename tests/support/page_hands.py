@@ -115,6 +115,7 @@ class Hands:
     # What a person does.
 
     def run(self, text: str) -> None:
+        expect(self.button("Run").first).to_be_enabled()  # the page is ready
         pencil = self.button("Edit the prompt")
         if pencil.count():
             pencil.click()
