@@ -16,7 +16,14 @@ VIEWS = ("Attention", "Lens", "Residual", "Patching")
 
 
 def serious(hands: Hands) -> list[str]:
-    """What axe calls serious or critical: rule, and the elements."""
+    """What axe calls serious or critical, twice: what fades while it loads is no violation."""
+    if not _found(hands):
+        return []
+    hands.page.wait_for_timeout(700)
+    return _found(hands)
+
+
+def _found(hands: Hands) -> list[str]:
     found: list[Any] = Axe().run(hands.page).response["violations"]
     return [
         f"{each['id']}: {node['html'][:160]} {node['failureSummary'][:200]}"
