@@ -222,6 +222,7 @@ ROWS: dict[tuple[str, str], Row] = {
         ),
     ),
     ("GET", "/api/examples"): Row({"model": _MODEL}, (*_MODELS, _QUERY)),
+    ("GET", "/api/store"): Row({}),
     ("GET", "/api/views"): Row({}),
     ("POST", "/api/views/{name}"): Row(
         {},

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from residuum.apps.workbench.desk import Desk
-from residuum.apps.workbench.refusals import Busy, Closed
-from residuum.core import LoadError, OptionError
+from residuum.apps.workbench.failures import status_of
+from residuum.apps.workbench.refusals import Broken, Busy, Closed
+from residuum.core import Address, LoadError, OptionError, ResiduumError
 from residuum.runs import Model
 
 MODEL: Any = object()
@@ -116,6 +117,49 @@ def test_a_model_that_cannot_be_opened_says_so_each_time() -> None:
             desk.submit(lambda _: None).result(10)
     assert desk.state == "failed"
     desk.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "status"),
+    [
+        (ValueError("rope_scaling must be a dictionary\nsecond line"), LoadError, 400),
+        (OSError("config.json is not there"), LoadError, 400),
+        (MemoryError(), LoadError, 400),
+    ],
+)
+def test_what_stops_a_load_is_told_and_its_traceback_is_in_the_log(
+    error: Exception, kind: type[Exception], status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    def load() -> Model:
+        raise error
+
+    desk = Desk("odd", load)
+    with pytest.raises(kind, match=type(error).__name__) as refused:
+        desk.submit(lambda _: None).result(10)
+    assert isinstance(refused.value, ResiduumError) and status_of(refused.value) == status
+    assert "\n" not in refused.value.what and "residuum doctor odd" in refused.value.mend
+    (entry,) = caplog.records
+    assert entry.args is not None and str(entry.args[0]) in refused.value.mend
+    assert entry.exc_info is not None and entry.exc_info[1] is error
+    assert desk.close(10)
+
+
+def test_a_bug_of_ours_in_a_load_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    desk = Desk("ours", lambda: Address.parse("L0.z").expand(None, 1))  # type: ignore[arg-type]
+    with pytest.raises(Broken, match="TypeError") as refused:
+        desk.submit(lambda _: None).result(10)
+    assert refused.value.status == 500 and "this is a bug" in refused.value.mend
+    assert len(caplog.records) == 1 and str(caplog.records[0].args[0]) in refused.value.mend  # type: ignore[index]
+    assert desk.close(10)
+
+
+def test_closing_waits_for_the_work_that_runs(desk: Desk) -> None:
+    held = Held()
+    first = desk.submit(held)
+    assert held.begun.wait(10)
+    assert not desk.close(0.01), "it is still at work"
+    held.free.set()
+    assert desk.close(10) and first.done()
 
 
 def test_a_closed_desk_cancels_what_waits_and_takes_no_more(desk: Desk) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from time import monotonic
 
 from residuum.apps.workbench.book import ROOM, Book
 from residuum.apps.workbench.desk import Desk
@@ -14,6 +15,8 @@ from residuum.models.embedded import INSIDE
 from residuum.runs import Model, load
 
 Loader = Callable[[str], Model]
+LEAVE_S = 5.0
+"""Seconds that running work gets to end when the server stops."""
 
 
 class Bench:
@@ -85,11 +88,20 @@ class Bench:
             raise NotFound(f"{name} is not open", mend="open it first: POST /api/models")
         return desk
 
-    def close(self) -> None:
-        """Stop taking work."""
+    def close(self) -> bool:
+        """Stop taking work, and wait for what runs.
+
+        Returns:
+            Whether every thread has ended; one inside a long pass or a load may not have.
+        """
         self.jobs.close()
-        for desk in self.desks.values():
+        desks = list(self.desks.values())
+        for desk in desks:
             desk.close()
+        end = monotonic() + LEAVE_S
+        ended = [desk.close(max(0.0, end - monotonic())) for desk in desks]
+        self.book.close()
+        return all(ended)
 
     def _check(self, name: str) -> None:
         if name not in self.allowed:

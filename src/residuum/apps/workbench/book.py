@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +23,8 @@ from torch import Tensor
 from residuum.apps.workbench.bases import best_base
 from residuum.apps.workbench.refusals import Conflict, NotFound
 from residuum.apps.workbench.sizes import captured_bytes
-from residuum.core import Address, Edit, OptionError
+from residuum.apps.workbench.store_folder import RUNS, TENSORS, in_use, made, on_disk
+from residuum.core import Address, Edit, OptionError, TensorRef
 from residuum.models import Batch
 from residuum.runs import Model, Run
 from residuum.stores import RunHistory, TensorStore
@@ -60,22 +62,35 @@ class Book:
         room: bytes of captured tensors to keep in memory; the newest run is kept in any case.
 
     Raises:
-        StoreError: the history in the folder is damaged.
+        StoreError: the folder cannot be written to; the history in it is damaged.
+        OptionError: it is being tidied.
     """
 
     def __init__(self, folder: str | Path, room: int = ROOM) -> None:
-        self.folder = Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.tensors = TensorStore(self.folder / "tensors")
+        self.folder = made(folder)
+        self.tensors = TensorStore(self.folder / TENSORS)
         self.room = room
-        self._history = RunHistory(self.folder / "runs.jsonl")
+        self._history = RunHistory(self.folder / RUNS)
         self._keys: dict[str, str] = {}
         self._seen: set[str] = set()
         self._runs: OrderedDict[str, Run] = OrderedDict()
         self._lock = threading.Lock()
+        self._held = ExitStack()
+        self._held.enter_context(in_use(self.folder))
         self._read_on()
 
     # -- records -----------------------------------------------------------------------------
+
+    @property
+    def count(self) -> int:
+        """How many runs there are."""
+        with self._lock:
+            self._read_on()
+            return len(self._keys)
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        self._held.close()
 
     def records(self, limit: int) -> list[dict[str, Any]]:
         """The newest records, newest first."""
@@ -101,7 +116,8 @@ class Book:
         with self._lock:
             self._read_on()
             if record["id"] not in self._keys:
-                self._history.append(record)
+                with on_disk(self.folder):
+                    self._history.append(record)
                 self._read_on()
             return self._history[self._keys[record["id"]]]
 
@@ -124,7 +140,7 @@ class Book:
         """
         for edit in edits:
             for ref in edit.tensors().values():
-                self.tensors.put(ref)
+                self.keep(ref)
         batch = Batch(torch.tensor([list(ids)]))
         wanted = self._wanted(model, needs, len(ids))
         key = Run(batch, None, tuple(edits), {}, {}, model.provenance).hash
@@ -152,13 +168,13 @@ class Book:
         Raises:
             Conflict: with today's weights it is another run.
         """
-        made = self.make(model, record["ids"], self.edits(record["edits"]), needs)
-        if made.run.hash != record["hash"]:
+        again = self.make(model, record["ids"], self.edits(record["edits"]), needs)
+        if again.run.hash != record["hash"]:
             raise Conflict(
                 f"run {record['id']} cannot be made again: {model.name} has other weights now",
                 mend="open the model that it was made with, or run the prompt again",
             )
-        return made
+        return again
 
     def edits(self, rows: Sequence[dict[str, Any]]) -> tuple[Edit, ...]:
         """Edits of a record or a request, with the numbers they refer to.
@@ -169,6 +185,16 @@ class Book:
         from residuum.apps.workbench.edit_rows import read_edits
 
         return read_edits(rows, self.tensors)
+
+    def keep(self, value: Any) -> TensorRef:
+        """Put a tensor into the store; see :meth:`residuum.TensorStore.put`.
+
+        Raises:
+            ShapeError: it is no tensor of finite numbers.
+            StoreError: the disk does not take it.
+        """
+        with on_disk(self.folder):
+            return self.tensors.put(value)
 
     def _wanted(self, model: Model, needs: Iterable[str], length: int) -> list[Address]:
         found: dict[Address, None] = {}

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, TypeVar
 
+from residuum.apps.workbench.load_failures import load_failure
 from residuum.apps.workbench.refusals import Busy, Closed
 from residuum.core import ResiduumError
 from residuum.runs import Model
@@ -39,14 +40,14 @@ class Desk:
 
     Attributes:
         model: None until it is loaded.
-        failure: why it could not be loaded; everything asked for then raises it.
+        failure: why it could not be loaded; everything asked for then raises it anew.
         found: what routes have computed once for this model (its vocabulary, its tasks).
     """
 
     def __init__(self, name: str, load: Callable[[], Model], bound: int = BOUND) -> None:
         self.name = name
         self.model: Model | None = None
-        self.failure: BaseException | None = None
+        self.failure: ResiduumError | None = None
         self.found: dict[str, Any] = {}
         self.since = monotonic()
         self._load = load
@@ -103,8 +104,14 @@ class Desk:
             if item is not None:
                 self._do(item)
 
-    def close(self) -> None:
-        """Take nothing more, cancel what waits. Running work ends by itself or with the process."""
+    def close(self, wait_s: float = 0.0) -> bool:
+        """Take nothing more, cancel what waits, and wait for the work that runs.
+
+        A process that ends while a thread of its own is inside torch is aborted.
+
+        Returns:
+            Whether the thread has ended.
+        """
         with self._changed:
             self._closed = True
             waiting = [*self._short, *self._long]
@@ -113,17 +120,15 @@ class Desk:
             self._changed.notify()
         for item in waiting:
             item.future.cancel()
-
-    def ended(self, seconds: float) -> bool:
-        """Wait for the thread of a closed desk; whether it has ended."""
-        self._thread.join(seconds)
+        if threading.current_thread() is not self._thread:
+            self._thread.join(wait_s)
         return not self._thread.is_alive()
 
     def _serve(self) -> None:
         try:
             self.model = self._load()
         except BaseException as error:  # told to whoever asks; the thread goes on answering
-            self.failure = error
+            self.failure = load_failure(self.name, error)
         while (item := self._next()) is not None:
             self._do(item)
 
@@ -148,8 +153,6 @@ class Desk:
             item.future.set_exception(error)
 
 
-def _again(failure: BaseException) -> BaseException:
+def _again(failure: ResiduumError) -> ResiduumError:
     """The same failure for another listener, without the first one's traceback."""
-    if isinstance(failure, ResiduumError):
-        return type(failure)(failure.what, mend=failure.mend, where=failure.where)
-    return failure
+    return type(failure)(failure.what, mend=failure.mend, where=failure.where)

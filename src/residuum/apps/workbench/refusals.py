@@ -53,6 +53,12 @@ class Busy(Refusal):
     status = 429
 
 
+class Broken(Refusal):
+    """The server's own mistake; its log has the reason, under a number that the error names."""
+
+    status = 500
+
+
 class Closed(Refusal):
     """The server is stopping."""
 

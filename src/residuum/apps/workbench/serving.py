@@ -8,7 +8,6 @@ import secrets
 import socket
 import threading
 import webbrowser
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 from residuum.core import OptionError
 
 if TYPE_CHECKING:
-    from residuum.runs import Model
+    from residuum.apps.workbench.bench import Bench
 
 PORT = 8642
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -94,38 +93,27 @@ def new_token() -> str:
 def serve(
     place: Place,
     token: str,
-    models: Sequence[str],
-    store: Path,
+    bench: Bench,
     *,
     browser: bool = True,
-    loader: Callable[[str], Model],
-    options: Mapping[str, str],
 ) -> bool:
     """Serve until Ctrl-C.
 
     Args:
         place: from :func:`bind`.
         token: that requests must bring.
-        models: the first is opened at once, while the page is shown already.
-        store: folder of the history.
+        bench: what it works on; closed at the end.
         browser: open the link.
-        loader: opens a model by name.
-        options: what it was told beside the name, for scripts that do the same.
 
     Returns:
         Whether every thread has ended. One that is inside a long pass has not; the process then
         ends best by ``os._exit``, since torch aborts where the interpreter goes away under it.
-
-    Raises:
-        StoreError: the history is damaged.
     """
     import uvicorn
 
     from residuum.apps.workbench.app import create_app
-    from residuum.apps.workbench.bench import Bench
 
     logging.getLogger("residuum.workbench").setLevel(logging.ERROR)
-    bench = Bench(models, store, loader=loader, options=options)
     app = create_app(bench, token, place.hosts, place.port)
     config = uvicorn.Config(
         app,
@@ -143,6 +131,6 @@ def serve(
     except KeyboardInterrupt:
         pass  # uvicorn raises it again once it has stopped
     finally:
-        bench.close()
+        ended = bench.close()
         place.listener.close()
-    return all([desk.ended(_GRACE_S) for desk in bench.desks.values()])
+    return ended

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from residuum.core import Address
+from math import prod
+
+from residuum.core import Address, Span
 from residuum.runs import Model
+from residuum.runs.places import part_count
 
 BODY_BYTES = 4 << 20
 TEXT_CHARACTERS = 200_000
@@ -17,8 +20,8 @@ LISTED_RUNS = 1000
 
 
 def captured_bytes(model: Model, address: Address, length: int) -> int:
-    """Bytes that a site takes for one prompt of ``length`` tokens."""
-    d = model.dims
+    """Bytes that a site, or its part and positions, takes for one prompt of ``length`` tokens."""
+    d, site = model.dims, address.site
     sizes = {
         "batch": 1,
         "pos": length,
@@ -31,7 +34,11 @@ def captured_bytes(model: Model, address: Address, length: int) -> int:
         "d_vocab": d.d_vocab,
         "expert": d.n_experts,
     }
-    count = 1
-    for axis in address.site.dims:
-        count *= sizes[axis]
-    return count * model.dtype.itemsize
+    along = [sizes[axis] for axis in site.dims]
+    if site.part_axis is not None:
+        one = isinstance(address.part, int)
+        along[site.part_axis] = 1 if one else part_count(model.adapted, address)
+    if address.pos is not None:
+        span = address.pos if isinstance(address.pos, Span) else None
+        along[site.pos_axis] = 1 if span is None else len(span.indices(length))
+    return prod(along) * model.dtype.itemsize

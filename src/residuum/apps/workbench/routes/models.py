@@ -11,7 +11,7 @@ from residuum.apps.workbench.desk import Desk
 from residuum.apps.workbench.failures import body_of
 from residuum.apps.workbench.routes.asking import TheBench, ask
 from residuum.apps.workbench.schemas import Failure, ModelInfo, Models, OpenModel
-from residuum.core import ResiduumError, package_version
+from residuum.core import package_version
 from residuum.runs import Model
 
 router = APIRouter(prefix="/api", tags=["models"])
@@ -40,21 +40,13 @@ def _info(name: str, desk: Desk | None) -> ModelInfo:
     if desk is None:
         return ModelInfo(name=name, loaded=False, state="closed")
     if desk.failure is not None:
-        return ModelInfo(name=name, loaded=False, state="failed", failure=_why(desk.failure))
+        why = Failure(**body_of(desk.failure))
+        return ModelInfo(name=name, loaded=False, state="failed", failure=why)
     if desk.model is None:
         return ModelInfo(name=name, loaded=False, state="loading")
     if "facts" not in desk.found:
         desk.found["facts"] = facts(desk.model)
     return ModelInfo(name=name, loaded=True, state="ready", **desk.found["facts"])
-
-
-def _why(failure: BaseException) -> Failure:
-    if isinstance(failure, ResiduumError):
-        return Failure(**body_of(failure))
-    return Failure(
-        what=f"the model could not be opened: {type(failure).__name__}",
-        mend="the server's log says more; try it alone: residuum doctor MODEL",
-    )
 
 
 def facts(model: Model) -> dict[str, Any]:

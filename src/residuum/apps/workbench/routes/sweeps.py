@@ -11,6 +11,7 @@ from residuum.apps.workbench import sizes
 from residuum.apps.workbench.jobs import Ticket
 from residuum.apps.workbench.routes.asking import TheBench, ask
 from residuum.apps.workbench.schemas import Closed, Count, Ids, ModelName, Seed, TokenId
+from residuum.apps.workbench.store_folder import SWEEPS
 from residuum.apps.workbench.sweep_plan import Pairs, SweepPlan
 from residuum.core import OptionError
 from residuum.runs import Model
@@ -86,7 +87,7 @@ async def start_sweep(bench: TheBench, request: Request, body: SweepRequest) -> 
         metric=body.metric or "",
         only=None if body.only is None else {str(axis): at for axis, at in body.only.items()},
     )
-    desk, folder = bench.desk(body.model), bench.book.folder / "sweeps"
+    desk, folder = bench.desk(body.model), bench.book.folder / SWEEPS
     about = await ask(request, desk, plan.check)
 
     def work(model: Model, ticket: Ticket) -> dict[str, Any]:

@@ -59,5 +59,5 @@ def _value(bench: Bench, model: Model, body: RunValue | TaskValue | UnembedValue
 
 def _store(bench: Bench, value: Value) -> StoredValue:
     tensor, note = value
-    ref = bench.book.tensors.put(tensor)
+    ref = bench.book.keep(tensor)
     return StoredValue(value=TensorReference(**ref.to_json()), note=note)

@@ -42,6 +42,7 @@ from residuum.apps.workbench.schemas.runs import (
     RunRequest,
     Runs,
 )
+from residuum.apps.workbench.schemas.store import StoreFacts, StorePart
 from residuum.apps.workbench.schemas.tasks import (
     Pair,
     Pairs,
@@ -101,6 +102,8 @@ __all__ = [
     "Runs",
     "Seed",
     "SiteText",
+    "StoreFacts",
+    "StorePart",
     "StoredValue",
     "TaskInfo",
     "TaskList",
