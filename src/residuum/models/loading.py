@@ -232,13 +232,12 @@ def _load(name: str, dtype: Any, device_map: Any, revision: str | None, pickles:
         return _computed(dtype, device_map, revision)
     path = Path(embedded_path(name)) if name in INSIDE else Path(name)
     if path.is_dir() and name.strip():
-        native = _check_folder(path, pickles)
-        if native is not None:
-            return native
         if revision is not None:
             raise OptionError(
                 "revision goes with a name on the hub, not with a folder", mend="leave it out"
             )
+        if _without_config(path, pickles):
+            return _named_as_transformer_lens(path, dtype, device_map)
         asked: dict[str, Any] = {}
     else:
         _refuse_no_folder(name, path)
@@ -286,8 +285,26 @@ def _computed(dtype: Any, device_map: Any, revision: str | None) -> Any:
             "handmade_induction takes no device_map and no revision: its weights are computed",
             mend="leave them out; model.hf.to(device) moves it",
         )
+    return handmade_induction(_dtype_named(dtype) or torch.float32)
+
+
+def _named_as_transformer_lens(path: Path, dtype: Any, device_map: Any) -> Any:
+    """Weights under TransformerLens's names, in their own dtype unless another is asked for."""
+    from residuum.models.native import load_native_folder
+
+    if device_map is not None:
+        raise OptionError(
+            f"{path} has no config.json, and is loaded without transformers: no device_map",
+            mend="leave it out; model.hf.to(device) moves it",
+        )
+    hf, named = load_native_folder(path), _dtype_named(dtype)
+    return hf if named is None else torch.nn.Module.to(hf, named)
+
+
+def _dtype_named(dtype: Any) -> torch.dtype | None:
+    """The dtype asked for; None where it is left to the weights."""
     named = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    return handmade_induction(named if isinstance(named, torch.dtype) else torch.float32)
+    return named if isinstance(named, torch.dtype) else None
 
 
 def _check_dtype(dtype: Any) -> None:
@@ -314,8 +331,8 @@ def _refuse_no_folder(name: str, path: Path) -> None:
         )
 
 
-def _check_folder(path: Path, pickles: bool) -> Any:
-    """A native model if the folder holds one without a configuration; refuse pickles."""
+def _without_config(path: Path, pickles: bool) -> bool:
+    """Whether a folder holds tensors without a configuration; refuse pickles, and no model."""
     has_tensors = any(path.glob(_SAFE))
     if not pickles and not has_tensors:
         found = [each.name for pattern in _PICKLES for each in path.glob(pattern)]
@@ -324,13 +341,10 @@ def _check_folder(path: Path, pickles: bool) -> Any:
                 f"{path} stores its weights as a pickle ({found[0]}), which can run code",
                 mend="convert it to safetensors, or pass allow_pickle=True if you trust it",
             )
-    if (path / "config.json").is_file():
-        return None
-    if has_tensors:
-        from residuum.models.native import load_native_folder
-
-        return load_native_folder(path)
-    raise LoadError(f"{path} holds no model", mend="give a folder with config.json and weights")
+    has_config = (path / "config.json").is_file()
+    if not has_config and not has_tensors:
+        raise LoadError(f"{path} holds no model", mend="give a folder with config.json and weights")
+    return not has_config
 
 
 def _reason(name: str, error: Exception) -> LoadError:
