@@ -153,6 +153,25 @@ def test_gbmi_is_one_head_again(test_data):
     assert found.top(1, n=1)[0][0] == "embed → L1H0 → logits"  # token 1 followed token 7
 
 
+SHIPPED = ("induction_2l", "induction_2l_nopos", "skip_trigram_1l", "handmade_induction", "gbmi")
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_trained_models_in_both_precisions(test_data, name):
+    """Float64: to 1e-10. Float32: to 1e-5 of the largest logit, which is the model's rounding."""
+    source = test_data / "gbmi_indhead" if name == "gbmi" else name
+    exact, rounded = rz.load(source, dtype="float64"), rz.load(source)
+    assert (exact.dtype, rounded.dtype) == (torch.float64, torch.float32)
+    generator = torch.Generator().manual_seed(3)
+    for _ in range(4):
+        ids = torch.randint(0, exact.d_vocab, (1, min(exact.n_ctx, 40)), generator=generator)
+        found = heads.path_expansion(exact, ids)
+        assert found.error < 1e-10
+        assert float((found.total() - exact.run(ids).logits[0]).abs().max()) < 1e-10
+        found = heads.path_expansion(rounded, ids)
+        assert found.error < 1e-5 * float(found.logits.abs().max())
+
+
 def test_rows_and_pictures(tmp_path):
     model = rz.load(native(2))
     found = heads.path_expansion(model, IDS)
@@ -176,6 +195,7 @@ def test_rows_and_pictures(tmp_path):
         (lambda: build("llama"), IDS, {}, AddressError, "has an MLP"),
         (lambda: native(1), IDS.repeat(2, 1), {}, OptionError, "one prompt at a time"),
         (lambda: native(1), IDS, {"order": -1}, OptionError, "order=-1"),
+        (lambda: native(2), IDS, {"order": 3}, OptionError, "order=3: no path goes through more"),
         (lambda: native(1), IDS, {"depth": 1}, OptionError, "unknown option depth"),
         (lambda: native(9), IDS, {}, OptionError, "too many"),
     ],

@@ -43,10 +43,13 @@ def path_expansion(
             more heads is computed too, one sum for each source.
 
     Returns:
-        The expansion, in float64. Its sum is checked against the model's logits.
+        The expansion, in float64. Its sum is checked against the model's logits: in a float64 model
+        it differs by less than 1e-10, in float32 by less than 1e-5 of the largest logit, which is
+        the model's own rounding.
 
     Raises:
-        OptionError: no model, an unknown option, several prompts, too many paths.
+        OptionError: no model, an unknown option, several prompts, too many paths, an order above
+            the number of layers.
         AddressError: a model with MLPs, post-norms, parallel blocks or unknown blocks.
         CheckFailed: an adapter or a hook on the weights that are read; a sum that differs from the
             logits by more than 1e-4 of their size.
@@ -70,7 +73,7 @@ def path_expansion(
     refuse_unknown(unknown, "path_expansion", "order")
     need_model(model, "path_expansion")
     parts = [_attention_only(model, layer) for layer in range(model.n_layers)]
-    order = model.n_layers if order is None else min(whole_number(order, "order", 0), len(parts))
+    order = _order(order, len(parts))
     run = _one_prompt(model, prompt)
     assert run.logits is not None
     if not bool(torch.isfinite(run.logits).all()):
@@ -112,6 +115,18 @@ def path_expansion(
         )
     object.__setattr__(result, "error", error)
     return result
+
+
+def _order(order: Any, n_layers: int) -> int:
+    """Heads on the longest path that is told apart."""
+    if order is None:
+        return n_layers
+    if whole_number(order, "order", 0) > n_layers:
+        raise OptionError(
+            f"order={order}: no path goes through more than {n_layers} heads, one in each layer",
+            mend=f"use 0 to {n_layers}, or leave order out for all paths",
+        )
+    return order
 
 
 def _attention_only(model: Model, layer: int) -> Layer:
