@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from residuum.apps.workbench.schemas import Example
+from residuum.core import TokenError
 from residuum.runs import Model
 
 _INDUCTION = "bridge bench card candle table cup clock horse doll bridge bench"
@@ -76,14 +77,30 @@ _ENGLISH = (
 
 
 def examples_for(model: Model) -> list[Example]:
-    """The examples that fit a model; none for a model without words."""
+    """The examples that fit a model: none for one without words, or that does not say what follows.
+
+    English ones are left out where the tokenizer does not know their words.
+    """
     from residuum.runs.named_tasks import speaks_microworld
 
-    if model.tokenizer is None:
+    if model.tokenizer is None or _reads_both_ways(model):
         return []
     if speaks_microworld(model):
         return list(MICROWORLD)
-    return [_english(*each) for each in _ENGLISH]
+    return [_english(*each) for each in _ENGLISH if _knows(model, each[-1])]
+
+
+def _reads_both_ways(model: Model) -> bool:
+    """Whether it is an encoder, which fills gaps and predicts no next token."""
+    return any(layer.wiring == "post_norm_encoder" for layer in model.adapted.parts.layers)
+
+
+def _knows(model: Model, text: str) -> bool:
+    try:
+        model.to_tokens(text)
+    except TokenError:
+        return False
+    return True
 
 
 def _english(name: str, view: str, text: str) -> Example:

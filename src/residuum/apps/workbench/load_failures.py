@@ -35,7 +35,7 @@ def load_failure(name: str, error: BaseException) -> ResiduumError:
         return error
     number = secrets.token_hex(4)
     LOG.error("%s: %s could not be opened", number, name, exc_info=error)
-    reason = (str(error).strip().splitlines() or ["no reason given"])[0]
+    reason = " ".join(str(error).split()) or "no reason given"
     what = f"{name} could not be opened: {type(error).__name__}: {reason}"
     if _raised_here(error) and not isinstance(error, _NOT_OURS):
         return Broken(what, mend=f"this is a bug: report it with entry {number} of the log")

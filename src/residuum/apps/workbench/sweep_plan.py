@@ -14,7 +14,7 @@ from residuum.apps.workbench.live_blocks import LiveBlocks
 from residuum.core import OptionError, TaskError
 from residuum.patching import Sweep
 from residuum.patching.activation_patching import asked
-from residuum.runs import Model, Task
+from residuum.runs import Model, Task, resolve
 from residuum.runs.sweeping import Grid
 
 CELLS = 100_000
@@ -128,6 +128,7 @@ class SweepPlan:
                 f"the metric {metric.name!r} compares with wrong answers, and there are none",
                 mend="give wrong, or another metric: prob, accuracy or loss_nats",
             )
+        _refuse_unproven(model, grid)
         cells = [index for index, _ in grid.cells()]
         _refuse_large(grid, len(cells), len(task))
         possible = set(cells)
@@ -182,6 +183,14 @@ class SweepPlan:
             f"{self.pairs.python()}sweep = rz.{verb}(model, task, {options})\n"
             "effects = sweep.effects.values\n"
         )
+
+
+def _refuse_unproven(model: Model, grid: Grid) -> None:
+    """Say now, and not in the middle of the job, that the model lacks the site at a layer of it."""
+    layers = grid.coords[grid.by.index("layer")] if "layer" in grid.by else None
+    for site in model.adapted.refused:
+        if site.name == grid.site and (layers is None or site.layer in layers):
+            resolve(model.adapted, site)
 
 
 def _refuse_large(grid: Grid, cells: int, pairs: int) -> None:

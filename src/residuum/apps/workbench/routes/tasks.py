@@ -11,6 +11,7 @@ from residuum.apps.workbench.routes.asking import TheBench, ask
 from residuum.apps.workbench.schemas import Pair, Pairs, PairsRequest, TaskInfo, TaskList
 from residuum.core import ResiduumError
 from residuum.runs import Model, Task, make_task, task_names
+from residuum.worlds import ENGLISH_TASKS
 
 router = APIRouter(prefix="/api", tags=["tasks"])
 _TRIED = 2
@@ -40,7 +41,7 @@ async def make_pairs(bench: TheBench, request: Request, body: PairsRequest) -> P
 def _fitting(desk: Desk, model: Model) -> TaskList:
     if "tasks" not in desk.found:
         found, refused = [], {}
-        for name in task_names(model):
+        for name in task_names(model) or ENGLISH_TASKS:  # each says why where there are none
             try:
                 task = make_task(name, model, n=_TRIED)
             except ResiduumError as error:
