@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 import residuum as rz
 
 REQUIRED = os.environ.get("RESIDUUM_REQUIRE_BROWSER", "") not in ("", "0")
-WAIT_MS = 20_000  # other work may share these cores
+WAIT_MS = int(os.environ.get("WAIT_MS", "20000"))  # other work may share these cores
 expect.set_options(timeout=WAIT_MS)
 
 
@@ -40,7 +40,10 @@ def visit(served: Served, browser: Browser) -> Iterator[Visit]:
     """Open the page in a context of its own; afterwards no page may have told of an error."""
     watched, contexts = Watched(), []
 
-    def opened(url: str = "", width: int = 1440, height: int = 900, **options: Any) -> Hands:
+    def opened(
+        url: str = "", width: int = 1440, height: int = 900, refused: bool = False, **options: Any
+    ) -> Hands:
+        watched.refused |= refused
         size: Any = {"width": width, "height": height}
         context = browser.new_context(viewport=size, reduced_motion="reduce", **options)
         context.set_default_timeout(WAIT_MS)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from page_hands import Hands
 from page_server import Served, Visit
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, Route, expect
 
 CLEAN = "When Mary and John went to the store , John gave a drink to"
 CORRUPT = "When Mary and John went to the store , Mary gave a drink to"
@@ -164,3 +164,50 @@ def sweep(keys: Keys) -> None:
     keys.panel("Views")
     keys.act(keys.hands.button("Cancel"))
     expect(page.get_by_text(re.compile(r"^Cancelled with \d+ of \d+ cells"))).to_be_visible()
+
+
+def test_another_view_from_inside_a_drawing(visit: Visit) -> None:
+    keys = Keys(visit())
+    hands, page = keys.hands, keys.hands.page
+    hands.run(CLEAN)
+    for number, view in ((1, "Attention"), (2, "Lens"), (3, "Residual"), (1, "Attention")):
+        keys.press(str(number))
+        panel = page.get_by_role("tabpanel", name=view, exact=True)
+        expect(panel.get_by_role("application").first).to_be_visible()
+        panel.get_by_role("application").first.focus()
+        keys.press("ArrowRight", "ArrowDown")
+    keys.press("4")
+    expect(page.get_by_role("form", name="New sweep")).to_be_visible()
+
+
+def test_escape_closes_the_table_and_keeps_the_selection(visit: Visit) -> None:
+    keys = Keys(visit())
+    hands, page = keys.hands, keys.hands.page
+    hands.run(CLEAN)
+    hands.choose_head(1, 5)
+    hands.button("As a table").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    keys.press("z", "n", "2", "Escape")  # no key acts on the page behind
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(hands.inspector.get_by_text("L1.z[H5]", exact=True)).to_be_visible()
+    expect(hands.rows).to_have_count(0)
+    expect(page.get_by_role("tab", name="Attention")).to_have_attribute("aria-selected", "true")
+
+
+def test_what_is_typed_while_the_page_starts_stays(visit: Visit, served: Served) -> None:
+    hands = visit("about:blank")
+    page = hands.page
+
+    def slow(route: Route) -> None:
+        page.wait_for_timeout(600)
+        route.continue_()
+
+    page.route("**/api/views", slow)
+    page.goto(served.link, wait_until="commit")
+    prompt = page.get_by_role("textbox", name="Prompt")
+    prompt.fill(CLEAN)
+    expect(hands.button("Run").first).to_be_enabled()
+    page.wait_for_timeout(300)
+    expect(prompt).to_have_value(CLEAN)
+    prompt.press("Enter")
+    expect(hands.answer.get_by_text("Mary")).to_be_visible()

@@ -20,6 +20,8 @@ class Watched:
 
     errors: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
+    refused: bool = False
+    """Whether the server refuses something here: a browser tells that too."""
 
     def __call__(self, context: BrowserContext) -> None:
         """Block what leaves this machine and note every error of the context's pages."""
@@ -32,7 +34,7 @@ class Watched:
         route.abort()
 
     def _hear(self, kind: str, text: str) -> None:
-        if kind == "error":
+        if kind == "error" and not (self.refused and "status of 400" in text):
             self.errors.append(text)
 
     def check(self) -> None:

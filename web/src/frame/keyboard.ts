@@ -10,7 +10,7 @@ interface Acts {
 }
 
 export function onKey(event: KeyboardEvent, bench: Bench, acts: Acts): void {
-  if (event.defaultPrevented || bench.dialogs.open) return;
+  if (event.defaultPrevented || document.querySelector("dialog[open]")) return;
   const act = event.key === "F6" ? () => cyclePanels(event.shiftKey) : command(event, bench, acts);
   if (!act) return;
   event.preventDefault();
