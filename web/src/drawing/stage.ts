@@ -221,7 +221,7 @@ export class Stage<M, P extends Plan, C extends Chart<M, P>> {
   }
 
   #key(event: KeyboardEvent): void {
-    if (!this.chart) return;
+    if (!this.chart || !this.plan) return;
     if (event.key === "Escape" && this.at !== null) {
       this.#point(null, null);
       event.stopPropagation();
