@@ -70,6 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             print(link, flush=True)
         ended = serve(place, token, bench, browser=not arguments.no_browser)
+    except KeyboardInterrupt:  # before the server was up; later ones end it in serve
+        ended = bench.close()
     except BaseException:
         bench.close()
         raise

@@ -133,7 +133,7 @@ def tidy(folder: str | Path) -> Tidied:
         StoreError: the history is damaged; nothing was removed then.
     """
     path = Path(folder)
-    if not (path / RUNS).exists() and not (path / TENSORS).exists():
+    if not any((path / name).exists() for name in (RUNS, TENSORS, IN_USE)):
         raise OptionError(f"there is no store in {path}", mend="name the folder: --store DIR")
     path = made(path)
     with in_use(path, alone=True):
