@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from by_position import PERIOD, by_position
 from handmade import INDUCTION, PREVIOUS, handmade_induction
 
 import residuum as rz
@@ -15,8 +16,6 @@ from residuum.heads import detect_heads, random_repeats
 from residuum.heads.detectors import measure
 from residuum.heads.logit_directions import LogitDirections
 from residuum.heads.matches import find_matches
-
-PERIOD, WIDTH, LETTERS = 8, 33, 40
 
 
 def named(table: Any) -> dict[str, set[str]]:
@@ -60,13 +59,6 @@ def test_the_handmade_numbers(on_handmade: Any) -> None:
     assert costs[0, PREVIOUS] > 0.5 and costs[1, INDUCTION] > 0.5
 
 
-def test_an_idle_head_that_attends_is_not_confirmed(on_handmade: Any) -> None:
-    """Idle heads look somewhere, and nobody reads what they write: removal costs nothing."""
-    idle = [row for row in on_handmade.heads if row.head == 3 - PREVIOUS and row.layer == 0]
-    assert all(each.status == "attends only" for row in idle for each in row.types)
-    assert not on_handmade.costs["repeats"].matters[0, 3 - PREVIOUS]
-
-
 @pytest.mark.parametrize("removal", ["mean", "zero"])
 def test_gbmi(test_data: Any, removal: str) -> None:
     table = detect_heads(rz.load(test_data / "gbmi_indhead"), removal=removal)
@@ -77,63 +69,6 @@ def test_gbmi(test_data: Any, removal: str) -> None:
     assert induction.low[1, 0] > induction.null_high[1, 0] + 0.5
     assert induction.values[0, 0] < 0.2
     assert direct.low[1, 0] > 10 and abs(direct.values[0, 0]) < 1
-
-
-def by_position() -> Any:
-    """One layer; head 0 looks back by ``PERIOD - 1`` and copies, whatever the tokens are."""
-    from residuum.models.native import NativeConfig, NativeForCausalLM
-
-    config = NativeConfig(
-        n_layers=1, n_heads=2, d_model=WIDTH + LETTERS, d_head=LETTERS, d_vocab=LETTERS,
-        n_ctx=WIDTH, normalization=None, positions="learned", attn_bias=False, attn_scale=1.0,
-    )  # fmt: skip
-    model = NativeForCausalLM(config)
-    token, place = slice(0, LETTERS), slice(LETTERS, None)
-    back = torch.zeros(WIDTH, WIDTH)
-    for at in range(WIDTH):
-        back[max(at - PERIOD + 1, 0), at] = 1.0
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.zero_()
-        model.model.embed.weight[:, token] = torch.eye(LETTERS)
-        model.model.pos_embed.weight[:, place] = torch.eye(WIDTH)
-        model.lm_head.weight[:, token] = torch.eye(LETTERS)
-        attn = model.model.blocks[0].attn
-        attn.q_proj.weight[:WIDTH, place] = 60.0 * back
-        attn.k_proj.weight[:WIDTH, place] = torch.eye(WIDTH)
-        attn.v_proj.weight[:LETTERS, token] = 12 * torch.eye(LETTERS)
-        attn.o_proj.weight[token, :LETTERS] = torch.eye(LETTERS)
-    return model.eval()
-
-
-def test_not_fooled_by_a_fixed_offset() -> None:
-    """A perfect attention score and a low loss, by position alone: no induction head."""
-    model = rz.load(by_position())
-    drawn = torch.rand(32, LETTERS, generator=torch.Generator().manual_seed(0)).argsort(1)
-    fixed = torch.cat([drawn[:, PERIOD : PERIOD + 1], drawn[:, :PERIOD].repeat(1, 4)], 1)
-    run = model.run(fixed, capture="L0.pattern")
-    rows = torch.arange(PERIOD + 1, WIDTH)
-    usual = run["L0.pattern"][:, 0, rows, rows - PERIOD + 1].mean()
-    loss = torch.nn.functional.cross_entropy(run.logits[:, -2], fixed[:, -1])
-    assert usual > 0.999 and loss < 0.01  # the usual score is perfect, and so is the model
-
-    table = detect_heads(model, prompts=fixed, n=32)
-    assert table.scores["text.induction"].values[0, 0] > 0.999  # our score sees the same
-    assert not [row for row in table.of_type("induction", confirmed=False)]
-    assert table.score("induction")[0, 0] < 0.3  # at random periods
-    assert any("same places" in note for note in table.notes)
-
-
-def test_not_fooled_where_tokens_come_back_by_chance_too() -> None:
-    """Blocks with repeated letters: chance places differ between prompts, the offset does not."""
-    model = rz.load(by_position())
-    generator = torch.Generator().manual_seed(1)
-    drawn = torch.randint(0, LETTERS, (32, PERIOD), generator=generator)
-    fixed = torch.cat([drawn[:, -1:], drawn.repeat(1, 4)], 1)
-    table = detect_heads(model, prompts=fixed, n=32)
-    assert table.scores["text.induction"].values[0, 0] > 0.3
-    assert not table.of_type("induction", confirmed=False)
-    assert any("same places" in note for note in table.notes)
 
 
 def test_it_finds_induction_where_positions_vary(handmade: Any) -> None:

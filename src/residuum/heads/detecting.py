@@ -30,6 +30,8 @@ from residuum.runs import (
 )
 from residuum.runs.arguments import need_progress
 
+_NULLS = 16
+"""Random repeats that the nulls of matches are taken on: all are alike; of texts all are used."""
 _OPTIONS = "task, n, length, removal, removal_n, least, level, resamples, batch_size, seed"
 
 
@@ -132,8 +134,8 @@ def detect_heads(
     Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"; Olsson et al.
     2022, "In-context Learning and Induction Heads" (prefix matching and copying); Wang et al. 2022,
     "Interpretability in the Wild" (heads of the IOI circuit); McDougall et al. 2023, "Copy
-    Suppression". Deviations: random periods, nulls from other prompts' places, and the causal
-    condition for a name.
+    Suppression". Deviations: random periods, nulls at the same places without the repeats, and the
+    causal condition for a name.
 
     >>> import residuum as rz
     >>> from residuum.heads import detect_heads
@@ -158,7 +160,7 @@ def detect_heads(
         task.check_fits(model)
     sources = [random_repeats(model, n, length, seed)]
     if prompts is not None:
-        sources.append(text_prompts(model, prompts, n, length))
+        sources.append(text_prompts(model, prompts, n, length, seed))
     directions = LogitDirections.of(model)
     ov_copying = copying_eigenvalues(directions, seed).numpy()
     kept = _Collected(model, directions, ov_copying, how)
@@ -216,13 +218,15 @@ def _scores(found: Measured, how: _How, prefix: str) -> dict[str, HeadScore]:
 
 def _notes(scores: dict[str, HeadScore], prefix: str) -> list[str]:
     """What the prompts cannot decide."""
-    induction = scores[f"{prefix}induction"]
-    if not induction.prompts:
+    if not scores[f"{prefix}induction"].prompts:
         return ["no token of the prompts comes back: nothing is said about induction on them"]
-    if not np.isfinite(induction.null).any():
+    unjudged = [
+        name for name, score in scores.items() if score.prompts and np.isnan(score.null_high).any()
+    ]
+    if unjudged:
         return [
-            "the prompts repeat at the same places: position alone would score as induction, so "
-            "no head is called induction or duplicate-token on them"
+            f"{', '.join(unjudged)}: the tokens are too few to take the repeats out of these "
+            "prompts, so there is no null, and no head is named for it on them"
         ]
     return []
 
@@ -230,11 +234,15 @@ def _notes(scores: dict[str, HeadScore], prefix: str) -> list[str]:
 def _on_prompts(kept: _Collected, source: Prompts, batch_size: int | None) -> Measured:
     """Scores, costs and types on repeats or texts."""
     how, on = kept.how, source.source
-    found = measure(kept.model, source.ids, kept.directions, how.progress, batch_size)
+    found = measure(
+        kept.model, source.ids, kept.directions, how.progress, batch_size,
+        source.exchanged, max(1, len(source) // _NULLS) if on == "repeats" else 1,
+    )  # fmt: skip
     prefix = "" if on == "repeats" else "text."
     scores = _scores(found, how, prefix)
     kept.scores |= scores
     kept.remove(source.task(how.removal_n), on, found.mean_z)
+    kept.passes[on] = found.passes
     kept.grids += types_on(scores, kept.costs.get(on), on, kept.ov_copying, how.least, prefix)
     kept.notes += [*source.notes, *_notes(scores, prefix)]
     return found

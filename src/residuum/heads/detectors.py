@@ -1,7 +1,7 @@
 """The detectors: numbers for each head and prompt, reduced batch by batch from one pass each.
 
-Every number that a shuffle of tokens can explain has its null beside it: the same attention, looked
-at where *another* prompt's repeats are. A head that goes by position alone scores alike on both.
+What asks for a match of tokens has its null beside it: the same places on the same prompts, run
+again with the repeats exchanged for other tokens; a head that goes by position scores alike there.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from torch import Tensor
 from residuum.core import Progress, ShapeError
 from residuum.core.progress import track
 from residuum.heads.logit_directions import LogitDirections
+from residuum.heads.match_scores import MATCHES, WithoutRepeats, match_attention
 from residuum.heads.matches import Matches, find_matches
 from residuum.runs import Model
 
 _AT_ONCE = 16
 _BYTES = 256 * 2**20
-_SHIFTS = (1, 2)
 _NEAR_UNIFORM = 1e-4
 """Squared distance from uniform attention, a row, below which there is no pattern to explain."""
 
@@ -58,12 +58,22 @@ def measure(
     directions: LogitDirections,
     progress: Progress,
     batch_size: int | None = None,
+    exchanged: Tensor | None = None,
+    every: int = 1,
 ) -> Measured:
-    """Run prompts ``[prompt pos]`` once and reduce every head's attention to numbers."""
+    """Run prompts ``[prompt pos]`` once and reduce every head's attention to numbers.
+
+    Args:
+        exchanged: the same prompts without their repeats, for the nulls of matches; NaN without.
+        every: the null is taken on one in so many prompts.
+    """
     sums, batches = _Sums(), list(_batches(model, ids, batch_size))
+    others = [None] * len(batches) if exchanged is None else exchanged.split([*map(len, batches)])
     parts: list[list[dict[str, tuple[Tensor, Tensor]]]] = []
-    for rows in track(batches, progress, "detectors", len(batches)):
-        parts.append(_batch(model, rows, directions, sums))
+    pairs = list(zip(batches, others, strict=True))
+    for rows, other in track(pairs, progress, "detectors", len(pairs)):
+        null = None if other is None else WithoutRepeats.of(model, rows, other, every)
+        parts.append(_batch(model, rows, directions, sums, null))
     assert sums.pattern is not None and sums.example is not None
     names = parts[0][0]
     both = [
@@ -79,7 +89,8 @@ def measure(
         for which in (0, 1)
     ]
     mean_z = {layer: total / ids.numel() for layer, total in sums.z.items()}
-    return Measured(both[0], both[1], sums.pattern / len(ids), sums.example, mean_z)
+    passes = 1.0 if exchanged is None else 1 + sum(-(-len(b) // every) for b in batches) / len(ids)
+    return Measured(both[0], both[1], sums.pattern / len(ids), sums.example, mean_z, passes)
 
 
 def _batches(model: Model, ids: Tensor, batch_size: int | None) -> Iterator[Tensor]:
@@ -92,7 +103,7 @@ def _batches(model: Model, ids: Tensor, batch_size: int | None) -> Iterator[Tens
 
 
 def _batch(
-    model: Model, ids: Tensor, directions: LogitDirections, sums: _Sums
+    model: Model, ids: Tensor, directions: LogitDirections, sums: _Sums, null: WithoutRepeats | None
 ) -> list[dict[str, tuple[Tensor, Tensor]]]:
     """One batch: for each layer name -> score and null, both ``[batch head]``."""
     last = f"L{model.n_layers - 1}.resid_post"
@@ -110,7 +121,16 @@ def _batch(
     for layer in range(model.n_layers):
         pattern, z = run["pattern", layer].to(directions.mean), run["z", layer]
         writes = _writes(directions, layer, tokens, z, run["v", layer], size, find)
-        found.append(_attention(pattern, find) | _copying(pattern, find, writes))
+        repeats = match_attention(pattern, find)
+        flat = torch.full_like(repeats, torch.nan)
+        nulls = flat if null is None else null.of_layer(layer, repeats)
+        found.append(
+            _attention(pattern, find)
+            | dict(
+                zip(MATCHES, zip(repeats.unbind(-1), nulls.unbind(-1), strict=True), strict=True)
+            )
+            | _copying(pattern, find, writes)
+        )
         patterns.append(pattern.sum(0).cpu())
         summed = z.to(directions.mean).sum((0, 1))
         sums.z[layer] = summed + sums.z.get(layer, torch.zeros_like(summed))
@@ -144,23 +164,7 @@ def _attention(pattern: Tensor, find: Matches) -> dict[str, tuple[Tensor, Tensor
             flat * (places[1:] + 1).log().mean(),
         ),
     }  # fmt: skip
-    return found | _repeats(pattern, find) | _content(pattern, find)
-
-
-def _repeats(pattern: Tensor, find: Matches) -> dict[str, tuple[Tensor, Tensor]]:
-    """Attention to earlier occurrences and to what followed them."""
-    masks = [find.duplicate, find.induction]
-    for shift in _SHIFTS:
-        masks += find.of_others(shift)
-    stacked = torch.stack(masks, 3)  # [batch q_pos k_pos mask]
-    found = torch.einsum("bhqk,bqkm->bhqm", pattern, stacked.to(pattern))
-    rows = stacked.any(2)[:, None].to(pattern)  # [batch 1 q_pos mask]
-    count = rows.sum(2)
-    mean = torch.where(count > 0, (found * rows).sum(2) / count, torch.nan)
-    return {
-        "duplicate_token": (mean[..., 0], mean[..., 2::2].nanmean(2)),
-        "induction": (mean[..., 1], mean[..., 3::2].nanmean(2)),
-    }
+    return found | _content(pattern, find)
 
 
 def _content(pattern: Tensor, find: Matches) -> dict[str, tuple[Tensor, Tensor]]:

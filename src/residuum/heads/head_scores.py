@@ -13,10 +13,11 @@ ABOUT: dict[str, tuple[str, str, str]] = {
     "previous_token": (
         "share", "attention to the token before", "uniform attention"),
     "duplicate_token": (
-        "share", "attention to earlier occurrences of the same token", "another prompt's places"),
+        "share", "attention to earlier occurrences of the same token",
+        "the same places, repeats exchanged for other tokens"),
     "induction": (
         "share", "attention to what followed earlier occurrences (prefix matching)",
-        "another prompt's places"),
+        "the same places, repeats exchanged for other tokens"),
     "direct": (
         "logits", "direct effect on the logit of the token that followed the earlier occurrence",
         "another prompt's token"),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,12 +25,13 @@ if TYPE_CHECKING:
     from residuum.figures import HeatMap, Panel
 
 View = Literal["types", "scores", "costs", "attention"]
+_NAME = re.compile(r"L(\d+)(?:H(\d+)|\.z\[H(?P<head>\d+)\])")
 SUFFIXES = (".json", ".csv", ".html", ".svg", ".png")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class HeadTable:
-    """Every head with every detector.
+    """Every head with every detector; its rows by ``table["L1H0"]``, or one after the other.
 
     Shows: what heads look at, what they write to logits, what each costs when it is removed alone.
     Does not show: heads that only matter together, nor what a head does on other text.
@@ -80,6 +82,27 @@ class HeadTable:
         return tuple(
             self.head(layer, head) for layer in range(self.n_layers) for head in range(self.n_heads)
         )
+
+    def __iter__(self) -> Iterator[HeadRow]:
+        return iter(self.heads)
+
+    def __len__(self) -> int:
+        return self.n_layers * self.n_heads
+
+    def __getitem__(self, at: str | tuple[int, int]) -> HeadRow:
+        """One head, by ``"L1H0"``, ``"L1.z[H0]"`` or ``(1, 0)``.
+
+        Raises:
+            OptionError: out of range, or no name of a head.
+        """
+        found = _NAME.fullmatch(at) if isinstance(at, str) else None
+        if found is not None:
+            return self.head(int(found[1]), int(found[2] or found["head"]))
+        if not isinstance(at, tuple) or len(at) != 2:
+            raise OptionError(
+                f"{at!r:.40} names no head", mend='use "L1H0", "L1.z[H0]" or (layer, head)'
+            )
+        return self.head(*at)
 
     def head(self, layer: int, head: int) -> HeadRow:
         """One head.

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_SHARED = 0.25
-"""Share of another prompt's places that may be a prompt's own."""
-
 
 @dataclass(frozen=True, eq=False)
 class Matches:
@@ -27,18 +24,17 @@ class Matches:
     predicted: Tensor
     has: Tensor
 
-    def of_others(self, shift: int) -> tuple[Tensor, Tensor]:
-        """Duplicate and induction places of another prompt, less this prompt's own.
+    def gone(self, ids: Tensor) -> Tensor:
+        """``[batch q_pos]`` whether no match of these prompts is left in the other ids."""
+        same = ids[:, :, None] == ids[:, None, :]
+        return ~(same & self.duplicate).any(2)
 
-        None at all where many of them are this prompt's own too: prompts that repeat at a shared
-        distance have only chance repeats left, and these are no null for attention by position.
-        """
-        found = []
-        for own in (self.duplicate, self.induction):
-            other = own.roll(shift, 0)
-            shared = (other & own).flatten(1).sum(1) / other.flatten(1).sum(1).clamp_min(1)
-            found.append(other & ~own & (shared <= _SHARED)[:, None, None])
-        return found[0], found[1]
+    def where(self, rows: Tensor) -> Matches:
+        """Those of some queries ``[batch q_pos]``."""
+        kept = rows[..., None]
+        return Matches(
+            self.duplicate & kept, self.induction & kept, self.predicted, self.has & rows
+        )
 
 
 def find_matches(ids: Tensor) -> Matches:

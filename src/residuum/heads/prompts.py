@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from residuum.core import OptionError, TokenError
+from residuum.heads.exchanged import without_repeats
 from residuum.runs import Model, Task, need_model, shown, whole_number
 
 LENGTH = 49
@@ -33,6 +34,7 @@ class Prompts:
         ids: ``[prompt pos]``.
         answers: ``[prompt]`` the token after the last; -1 where it is not known.
         periods: ``[prompt]`` distance from a token to its repeat; empty for texts.
+        exchanged: ``[prompt pos]`` the same without their repeats, for nulls.
         notes: what a reader must know.
     """
 
@@ -40,6 +42,7 @@ class Prompts:
     ids: Tensor
     answers: Tensor
     periods: Tensor
+    exchanged: Tensor
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -87,10 +90,12 @@ def random_repeats(model: Model, n: int = 50, length: int | None = None, seed: i
     if model.bos_token_id is not None:
         rows[:, 0] = model.bos_token_id
     ids = torch.from_numpy(rows)
-    return Prompts("repeats", ids[:, :-1], ids[:, -1].clone(), torch.from_numpy(periods))
+    kept, answers = ids[:, :-1], ids[:, -1].clone()
+    exchanged = without_repeats(kept, pool, seed)
+    return Prompts("repeats", kept, answers, torch.from_numpy(periods), exchanged)
 
 
-def text_prompts(model: Model, prompts: Any, n: int, length: int | None) -> Prompts:
+def text_prompts(model: Model, prompts: Any, n: int, length: int | None, seed: int = 0) -> Prompts:
     """One's own texts or token ids, cut to one width.
 
     Raises:
@@ -116,7 +121,9 @@ def text_prompts(model: Model, prompts: Any, n: int, length: int | None) -> Prom
     note = f"texts were cut to {width} tokens (the longest has {longest})"
     ids = torch.tensor([row[: width + 1] for row in rows])
     notes = (note,) if longest > width + 1 else ()
-    return Prompts("text", ids[:, :width], ids[:, width].clone(), torch.empty(0), notes)
+    kept, answers = ids[:, :width], ids[:, width].clone()
+    exchanged = without_repeats(kept, _pool(model), seed)
+    return Prompts("text", kept, answers, torch.empty(0), exchanged, notes)
 
 
 def _rows(model: Model, prompts: Any) -> list[list[int]]:
