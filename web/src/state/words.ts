@@ -47,7 +47,8 @@ export function number(value: number, digits = 4): string {
   if (!Number.isFinite(value)) return Number.isNaN(value) ? "no value" : value > 0 ? "∞" : "−∞";
   if (Number.isInteger(value) && Math.abs(value) < 1e6) return String(value).replace("-", "−");
   const size = Math.abs(value);
-  const text = size >= 1e5 || size < 1e-3 ? value.toExponential(digits - 1) : value.toPrecision(digits);
+  const exponent = size >= 1e5 || size < 1e-3;
+  const text = exponent ? value.toExponential(digits - 1) : size >= 10 ** digits ? value.toFixed(0) : value.toPrecision(digits);
   return text.replace(/-/g, "−");
 }
 
