@@ -108,8 +108,9 @@ def test_a_trained_layer_is_not_called_induction() -> None:
     model = rz.load(trained_at_a_fixed_distance())
     for draw in range(3):
         ids = repeats_at_a_fixed_distance(50, PERIOD + 1, 9000 + draw)
-        logits = model.run(ids).logits[:, 2 * PERIOD : -1]
-        found = (logits.argmax(-1) == ids[:, 2 * PERIOD + 1 :]).float().mean()
+        logits = model.run(ids).logits
+        assert logits is not None
+        found = (logits[:, 2 * PERIOD : -1].argmax(-1) == ids[:, 2 * PERIOD + 1 :]).float().mean()
         table = detect_heads(model, prompts=ids, n=50, seed=draw)
         assert found > 0.95 and table.score("text.induction").max() > 0.6
         assert not named(table)

@@ -37,7 +37,7 @@ def by_position(offset: int = PERIOD - 1) -> Any:
         n_layers=1, n_heads=2, d_model=WIDTH + LETTERS, d_head=LETTERS, d_vocab=LETTERS,
         n_ctx=WIDTH, normalization=None, positions="learned", attn_bias=False, attn_scale=1.0,
     )  # fmt: skip
-    model = NativeForCausalLM(config)
+    model: Any = NativeForCausalLM(config)
     token, place = slice(0, LETTERS), slice(LETTERS, None)
     back = torch.zeros(WIDTH, WIDTH)
     for at in range(WIDTH):
@@ -63,7 +63,7 @@ def trained_at_a_fixed_distance(steps: int = 250, seed: int = 0) -> Any:
         n_layers=1, n_heads=2, d_model=64, d_head=32, d_vocab=LETTERS, n_ctx=WIDTH,
         normalization="layernorm", positions="learned",
     )  # fmt: skip
-    model = NativeForCausalLM(config)
+    model: Any = NativeForCausalLM(config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     for step in range(steps):
         ids = repeats_at_a_fixed_distance(48, PERIOD + 1, 1000 * seed + step)
