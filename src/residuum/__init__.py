@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         TokenError,
         Zero,
     )
+    from residuum.directions import DifferenceOfMeans, Direction, Examples, direction
     from residuum.findings import Finding, investigate, replay
     from residuum.heads import HeadTable, detect_heads
     from residuum.lenses import (
@@ -161,6 +162,7 @@ _ROOMS: dict[str, tuple[str, ...]] = {
         "patch",
         "path_patch",
     ),
+    "directions": ("DifferenceOfMeans", "Direction", "Examples", "direction"),
     "stores": ("TensorStore", "load_edits", "save_edits"),
     "findings": ("Finding", "investigate", "replay"),
 }
@@ -176,11 +178,14 @@ __all__ = [
     "Capture",
     "CheckFailed",
     "ContrastPair",
+    "DifferenceOfMeans",
+    "Direction",
     "DirectionAblation",
     "Edit",
     "EditError",
     "EditNeverFired",
     "Erase",
+    "Examples",
     "Finding",
     "Freeze",
     "Generation",
@@ -223,6 +228,7 @@ __all__ = [
     "attention_view",
     "detect_heads",
     "direct_logit_attribution",
+    "direction",
     "heads",
     "investigate",
     "knock_out",

@@ -1,8 +1,17 @@
 """What outlives the process: tensors by content hash, edits in files, the history of runs."""
 
+from residuum.stores.activation_shards import ActivationShards
 from residuum.stores.cell_log import Cell, CellLog
 from residuum.stores.edit_file import load_edits, save_edits
 from residuum.stores.run_history import RunHistory
 from residuum.stores.tensor_store import TensorStore
 
-__all__ = ["Cell", "CellLog", "RunHistory", "TensorStore", "load_edits", "save_edits"]
+__all__ = [
+    "ActivationShards",
+    "Cell",
+    "CellLog",
+    "RunHistory",
+    "TensorStore",
+    "load_edits",
+    "save_edits",
+]

@@ -1,0 +1,422 @@
+"""A direction: a vector (or a few) at a site, where it comes from, and what it does as an edit.
+
+>>> import residuum as rz
+>>> model = rz.load("microworld", check=False)
+>>> data = rz.Examples.from_task(rz.task("refusal", model, n=32))
+>>> found = rz.direction(model, data, at="L2.resid_post", prove=False)
+>>> found.as_edit(2.0).at
+Address('L2.resid_post')
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from residuum.core import (
+    Add,
+    Address,
+    AddressError,
+    Erase,
+    LoadError,
+    OptionError,
+    Patch,
+    Provenance,
+    ShapeError,
+    StoreError,
+)
+from residuum.core.notebook import html_of
+from residuum.core.paths import as_path
+from residuum.core.saving import save_result
+from residuum.directions.direction_figure import entry_bars, token_bars
+from residuum.directions.origin import Origin
+from residuum.directions.proof import Proof
+from residuum.runs import Model, Run, need_model, resolve, shown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from residuum.figures import Bars
+
+Unit = Literal["typical", "raw"]
+_RANK = 1e-6
+_FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Direction:
+    """A vector at a site; for ``k`` vectors, the subspace they span.
+
+    Shows: a place in a site's space, and what was found there. Does not show: that the model uses
+    it; that is what ``proof`` is for.
+
+    Attributes:
+        at: address of the site; may hold a part and a position.
+        vector: ``[d]`` or ``[k d]``, in the site's own units.
+        typical_norm: mean length of the site's activations on the data it was found on; NaN where
+            none were seen.
+        threshold: along the unit vector: above it is class 1; NaN where there are no classes.
+        method: how it was found.
+        origin: data, split and seed.
+        weight_hash: of the model.
+        provenance: of the model and the method.
+        proof: what was shown about it; None before that.
+        notes: further numbers of the method, by name; plain data.
+    """
+
+    at: Address
+    vector: Float[Tensor, ...]
+    typical_norm: float
+    threshold: float
+    method: str
+    origin: Origin
+    weight_hash: str
+    provenance: Provenance
+    proof: Proof | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "at", Address.parse(self.at))
+        value = torch.as_tensor(self.vector).detach().to("cpu", torch.float64, copy=True)
+        rows = value if value.ndim == 2 else value[None]
+        if value.ndim not in (1, 2) or not rows.numel() or not bool(value.isfinite().all()):
+            raise ShapeError(
+                f"a direction is finite numbers [d] or [k d], got {list(value.shape)}",
+                mend="look where the vector comes from",
+                where=str(self.at),
+            )
+        if int(torch.linalg.matrix_rank(rows, rtol=_RANK)) < len(rows):
+            raise ShapeError(
+                "the vector is zero, or the vectors are dependent",
+                mend="the data do not differ there; take another site, or fewer vectors",
+                where=str(self.at),
+            )
+        object.__setattr__(self, "vector", value)
+
+    @property
+    def k(self) -> int:
+        """How many vectors."""
+        return 1 if self.vector.ndim == 1 else len(self.vector)
+
+    @property
+    def width(self) -> int:
+        """Length of a vector, ``d``."""
+        return self.vector.shape[-1]
+
+    @property
+    def norm(self) -> float:
+        """Length of the vector (of the first, where there are several)."""
+        return float(self._rows[0].norm())
+
+    @property
+    def unit(self) -> Tensor:
+        """The vector at length 1; with several, the first."""
+        return self._rows[0] / self._rows[0].norm()
+
+    @property
+    def basis(self) -> Float[Tensor, "k d"]:
+        """Orthonormal rows that span it; for one vector, its unit vector."""
+        rows = self._rows / self._rows.norm(dim=1, keepdim=True)
+        q, r = torch.linalg.qr(rows.T)
+        return (q * r.diagonal().sign()).T.contiguous()
+
+    @property
+    def _rows(self) -> Tensor:
+        return self.vector if self.vector.ndim == 2 else self.vector[None]
+
+    def __getitem__(self, index: int) -> Direction:
+        """One of the vectors, as a direction."""
+        if type(index) is not int or not -self.k <= index < self.k:
+            raise OptionError(f"vector {shown(index)} of {self.k}", mend=f"use 0 to {self.k - 1}")
+        one = replace(self, vector=self._rows[index], proof=None, notes={})
+        return one if index in (0, -self.k) else replace(one, threshold=math.nan)
+
+    def __repr__(self) -> str:
+        several = f"{self.k} vectors" if self.k > 1 else "1 vector"
+        verdict = "not proven" if self.proof is None else str(self.proof.verdict)
+        return f"Direction({self.at}: {several} × {self.width}, {self.method}; {verdict})"
+
+    # -- as edits ----------------------------------------------------------------------------
+
+    def as_edit(
+        self, scale: float = 1.0, unit: Unit = "typical", at: str | Address | None = None
+    ) -> Add:
+        """Adding the direction, as an edit.
+
+        Args:
+            scale: how much; in typical activation norms, or in lengths of the vector.
+            unit: ``"typical"``: scale 1 adds a vector as long as the site's activations are on
+                average; ``"raw"``: scale 1 adds the vector as it was found.
+            at: where, if not at its own address: the same site with another position, or another
+                layer's site of the same name.
+
+        Raises:
+            OptionError: several vectors; a unit that is none; no typical norm.
+            AddressError: another kind of site.
+            EditError: a scale that is not finite.
+        """
+        if self.k > 1:
+            raise OptionError(
+                f"{self.k} vectors cannot be added as one",
+                mend="take one of them, direction[0], or erase them all with erase_edit()",
+            )
+        if unit not in ("typical", "raw"):
+            raise OptionError(f"unit={shown(unit)} is none", mend='"typical" or "raw"')
+        if unit == "raw":
+            return Add(self._place(at), self._value(self._rows[0]), scale)
+        if not math.isfinite(self.typical_norm):
+            raise OptionError(
+                "the direction was found without data, and has no typical norm",
+                mend='give unit="raw", or find it with data: rz.direction(model, data, ...)',
+            )
+        return Add(self._place(at), self._value(self.unit * self.typical_norm), scale)
+
+    def erase_edit(self, at: str | Address | None = None) -> Erase:
+        """Taking the direction (or subspace) out, ``x - P x``, as an edit."""
+        return Erase(self._place(at), self._value(self._rows))
+
+    def swap_edits(self, into: Run | Tensor, source: Run | Tensor) -> tuple[Patch]:
+        """Giving one run the other's value along the direction, and leaving it the rest.
+
+        Args:
+            into: run (that captured the site) or its values, which the edit is for.
+            source: run, or values of the same shape, whose value along the direction is taken.
+
+        Returns:
+            ``x + P(x' - x)`` as an edit, of the shape of the site.
+
+        Raises:
+            AddressError: a run that did not capture the site.
+            ShapeError: runs of different shape.
+
+        Source: Geiger et al. 2023, "Finding Alignments Between Interpretable Causal Variables and
+        Distributed Neural Representations", section 3 (interchange in a subspace).
+        """
+        own, other = (self._values_of(each) for each in (into, source))
+        if own.shape != other.shape:
+            raise ShapeError(
+                f"the two runs have {list(own.shape)} and {list(other.shape)} at {self.at}",
+                mend="swap between prompts of the same length, one for one",
+            )
+        basis = self.basis.to(own.device)
+        moved = own.double() + (other.double() - own.double()) @ basis.T @ basis
+        return (Patch(self.at, moved.to(own.dtype)),)
+
+    def _place(self, at: str | Address | None) -> Address:
+        place = self.at if at is None else Address.parse(at)
+        if (place.name, place.part is None) != (self.at.name, self.at.part is None):
+            raise AddressError(
+                f"the direction is of {self.at}, not of {place}",
+                mend=f"give a {self.at.name} site; the position and the layer may differ",
+            )
+        return place
+
+    def _value(self, vector: Tensor) -> Tensor:
+        return vector.to(torch.float32)
+
+    def _values_of(self, given: Run | Tensor) -> Tensor:
+        values: Any = given if isinstance(given, Tensor) else given[self.at]
+        if values.shape[-1] != self.width:
+            raise ShapeError(
+                f"the direction has width {self.width}, the values {list(values.shape)}",
+                mend="give the values of its own site",
+                where=str(self.at),
+            )
+        return values
+
+    # -- reading -----------------------------------------------------------------------------
+
+    def project(self, run: Run | Tensor) -> Tensor:
+        """Coordinates along the direction, in the site's units.
+
+        Args:
+            run: a run of its model that captured its site, or the site's values ``[... d]``.
+
+        Returns:
+            ``[batch pos]`` (``[batch]`` where its address has a position); with ``k`` vectors one
+            more axis ``[... k]``, along the orthonormal ``basis``.
+
+        Raises:
+            LoadError: a run of another model.
+            AddressError: the site was not captured.
+            ShapeError: values of another width.
+        """
+        if isinstance(run, Run):
+            self._need_same(run.provenance.weight_hash, run.provenance.model_id)
+        values = self._values_of(run)
+        found = values @ self.basis.T.to(values)
+        return found[..., 0] if self.k == 1 else found
+
+    def cosine(self, other: Direction | Tensor) -> float:
+        """Cosine with another direction; between subspaces, of the smallest principal angle.
+
+        Signed for two single vectors, -1 to 1; else 0 to 1.
+
+        Raises:
+            ShapeError: of another width.
+        """
+        vectors = other if isinstance(other, Tensor) else other.vector
+        theirs = replace(self, vector=vectors, proof=None)
+        if theirs.width != self.width:
+            raise ShapeError(
+                f"directions of width {self.width} and {theirs.width}",
+                mend="compare directions of the same site",
+            )
+        if self.k == theirs.k == 1:
+            return float((self.unit @ theirs.unit).clamp(-1, 1))
+        return float(torch.linalg.svdvals(self.basis @ theirs.basis.T)[0].clamp(0, 1))
+
+    def check_fits(self, model: Model) -> None:
+        """Refuse another model, or one without this site.
+
+        Raises:
+            OptionError: no model.
+            LoadError: another model than it was found on.
+            AddressError: the site is not there, or has another width.
+        """
+        need_model(model, "a direction")
+        self._need_same(model.adapted.weight_hash, model.name)
+        resolve(model.adapted, self.at)
+
+    def _need_same(self, weight_hash: str, name: str) -> None:
+        if weight_hash != self.weight_hash:
+            raise LoadError(
+                f"the direction was found on {self.provenance.model_id} "
+                f"({self.weight_hash[:8]}), this is {name} ({weight_hash[:8]})",
+                mend="find it again on this model: rz.direction(model, ...)",
+                where=str(self.at),
+            )
+
+    # -- results -----------------------------------------------------------------------------
+
+    def with_proof(self, proof: Proof) -> Direction:
+        """The same, with what was shown about it."""
+        return replace(self, proof=proof)
+
+    def projections(self, model: Model, prompt: Any) -> pd.DataFrame:
+        """Each token of a prompt and its coordinate: columns ``token, position, projection``."""
+        import pandas as pd
+
+        words, values = self._tokens(model, prompt)
+        return pd.DataFrame({"token": words, "position": range(len(words)), "projection": values})
+
+    def figure(self, model: Model | None = None, prompt: Any = None) -> Bars:
+        """Projections of a prompt's tokens; without one, the vector's largest entries."""
+        if model is None or prompt is None:
+            return entry_bars(str(self.at), self._rows[0].numpy(), self.method)
+        words, values = self._tokens(model, prompt)
+        above = self.origin.classes[-1] if self.origin.classes else ""
+        return token_bars(str(self.at), words, values, self.threshold, above)
+
+    def _tokens(self, model: Model, prompt: Any) -> tuple[list[str], list[float]]:
+        self.check_fits(model)
+        site = replace(self.at, pos=None)
+        run = model.run(prompt, capture=[site], logits=False)
+        if len(run.ids) != 1:
+            raise OptionError(
+                f"{len(run.ids)} prompts in one picture", mend="give one prompt at a time"
+            )
+        values: Any = replace(self, vector=self.unit, at=site, proof=None).project(run)
+        return list(model.to_str_tokens(run.ids[0])), values[0].double().cpu().tolist()
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """The vector's entries: columns ``vector, dim, value``."""
+        import pandas as pd
+
+        rows = self._rows.numpy()
+        k, d = np.indices(rows.shape)
+        return pd.DataFrame({"vector": k.ravel(), "dim": d.ravel(), "value": rows.ravel()})
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, the vector included; NaN as None."""
+        return {
+            "format": _FORMAT,
+            "at": str(self.at),
+            "vector": self.vector.tolist(),
+            "typical_norm": _or_none(self.typical_norm),
+            "threshold": _or_none(self.threshold),
+            "method": self.method,
+            "origin": self.origin.to_json(),
+            "weight_hash": self.weight_hash,
+            "provenance": self.provenance.to_json(),
+            "proof": None if self.proof is None else self.proof.to_json(),
+            "notes": dict(self.notes),
+        }
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Direction:
+        """Read what :meth:`to_json` wrote.
+
+        Raises:
+            StoreError: keys missing or unknown, or another format.
+        """
+        known = {each.name for each in fields(Direction)} | {"format"}
+        if not isinstance(data, Mapping) or set(data) != known or data["format"] != _FORMAT:
+            raise StoreError(
+                f"not a direction of format {_FORMAT}", mend="give what Direction.save wrote"
+            )
+        numbers = {
+            name: math.nan if data[name] is None else float(data[name])
+            for name in ("typical_norm", "threshold")
+        }
+        return Direction(
+            at=Address.parse(data["at"]),
+            vector=torch.tensor(data["vector"], dtype=torch.float64),
+            **numbers,
+            method=data["method"],
+            origin=Origin.from_json(data["origin"]),
+            weight_hash=data["weight_hash"],
+            provenance=Provenance.from_json(dict(data["provenance"])),
+            proof=None if data["proof"] is None else Proof.from_json(data["proof"]),
+            notes=dict(data["notes"]),
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write ``.json`` (with the hash of the model), ``.csv`` or the picture of its entries.
+
+        Raises:
+            OptionError: another suffix.
+            StoreError: a path that cannot be written to.
+        """
+        save_result(self, path, "a direction")
+
+    @staticmethod
+    def load(path: str | Path, model: Model | None = None) -> Direction:
+        """Read what :meth:`save` wrote as JSON.
+
+        Args:
+            path: the file.
+            model: refused where the direction is another model's; None puts that off to its use.
+
+        Raises:
+            StoreError: no such file, or no direction.
+            LoadError: another model's.
+        """
+        try:
+            data = json.loads(as_path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                f"cannot be read as a direction: {error}",
+                mend="give a file that direction.save(...) wrote",
+                where=str(path),
+            ) from error
+        found = Direction.from_json(data)
+        if model is not None:
+            found.check_fits(model)
+        return found
+
+    def _repr_html_(self) -> str | None:
+        return html_of(self)
+
+
+def _or_none(number: float) -> float | None:
+    return number if math.isfinite(number) else None
