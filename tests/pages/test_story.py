@@ -180,13 +180,13 @@ def started(hands: Hands, what: str, pairs: int) -> Locator:
     panel = hands.view("Patching")
     form = panel.get_by_role("form", name="New sweep")
     another = hands.button("New sweep", panel)
-    expect(form.or_(another)).to_be_visible()
+    expect(form.or_(another).first).to_be_visible()
     if another.count():
         another.click()
     form.get_by_role("spinbutton", name="pairs").fill(str(pairs))
     form.get_by_role("combobox", name="patch").select_option(label=what)
     hands.button("Start", form).click()
-    sweep = panel.get_by_role("region", name="Sweep")
+    sweep = panel.get_by_role("region", name="Sweep", exact=True)
     expect(sweep).to_be_visible()
     return sweep
 
