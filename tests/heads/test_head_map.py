@@ -25,7 +25,16 @@ def test_types_are_categories_and_doubt_is_marked(table: rz.heads.HeadTable) -> 
         name = figure.categories[int(figure.matrix[at])]
         assert name == (best.name if best else "none")
         assert unsure[at] == (best is not None and best.status != "confirmed")
-        assert figure.cell_text[at[0]][at[1]].endswith("?") == unsure[at]
+        text = figure.cell_text[at[0]][at[1]]
+        assert ("?" in text) == unsure[at] and text.endswith("+") == (len(row.types) > 1)
+
+
+def test_the_caption_says_when_a_negative_cost_confirms(table: rz.heads.HeadTable) -> None:
+    """L3H0 looks at the first token, and the model does better without it."""
+    row = table["L3H0"]
+    assert row.type == "first-token" and row.costs["repeats"] < 0
+    assert "first-token" in table.figure().caption and "either way" in table.figure().caption
+    assert any(len(row.types) > 1 for row in table) and "more types" in table.figure().caption
 
 
 def test_layers_go_upwards_in_every_map(table: rz.heads.HeadTable) -> None:

@@ -13,7 +13,14 @@ from residuum.heads.head_rows import HeadRow
 from residuum.heads.head_scores import HeadScore, RemovalCost
 from residuum.heads.head_types import SHORT, TYPES, score_of_type
 
-_ONE_SCALE = "A type is confirmed where removing the head changes what the model does."
+_WHEN = (
+    "A type is confirmed where removing the head costs something (first-token, previous-token, "
+    "duplicate-token and copy suppression: changes the loss either way)."
+)
+_SEVERAL = (
+    "A + says that the head has more types: its cell shows the first, confirmed ones before others "
+    "and then in the order of TYPES; the tables list them all."
+)
 _THUMBNAIL = 64
 _MOST_THUMBNAILS = 256
 
@@ -22,7 +29,9 @@ HOW_TO_READ = (
     "score: the share of attention that the type rests on (for copy suppression on repeats: "
     "logits); null: the same by chance. writes: logits that the head itself adds to the right "
     "token. cost, low, high: what is lost when the head is removed; positive where the model needs "
-    "it. ?: it attends so, and no effect or no copying was shown."
+    "it, negative where it does better without: first-token, previous-token, duplicate-token and "
+    "copy suppression are confirmed by a change either way. ?: it attends so, and no effect or no "
+    "copying was shown."
 )
 
 
@@ -98,6 +107,7 @@ def type_map(table: Drawn, title: str = "") -> HeatMap:
             at = (row.layer, row.head)
             values[at], unsure[at] = 1 + TYPES.index(best.name), best.status != "confirmed"
             texts[row.layer][row.head] = SHORT[best.name] + ("?" if unsure[at] else "")
+            texts[row.layer][row.head] += "+" if len(row.types) > 1 else ""
     return HeatMap(
         values[::-1],
         *_labels(table),
@@ -109,7 +119,7 @@ def type_map(table: Drawn, title: str = "") -> HeatMap:
         unsure=unsure[::-1],
         unsure_name="not confirmed",
         cell_text=texts[::-1],
-        caption=f"{_ONE_SCALE} With ?: it attends so, and no effect was shown."
+        caption=f"{_WHEN} With ?: it attends so, and no effect was shown. {_SEVERAL}"
         if values.any()
         else "No head has a type.",
         does_not_show="heads that matter only together, or on other text",
