@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 import residuum as rz
 
 REQUIRED = os.environ.get("RESIDUUM_REQUIRE_BROWSER", "") not in ("", "0")
-WAIT_MS = int(os.environ.get("WAIT_MS", "20000"))  # other work may share these cores
+WAIT_MS = 20_000  # other work may share these cores
 expect.set_options(timeout=WAIT_MS)
 
 

@@ -156,6 +156,8 @@ def sweep(keys: Keys) -> None:
         keys.go(pairs)
         keys.press("Control+a")
         keys.type(count)
+        keys.press("Tab")
+        expect(keys.hands.button("Start", form)).to_be_enabled()  # the pairs are made
         keys.act(keys.hands.button("Start", form))
         if wait:
             expect(page.get_by_role("table", name=wait)).to_be_visible()
