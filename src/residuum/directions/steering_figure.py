@@ -1,0 +1,97 @@
+"""A steering as a panel: dose-response beside side effects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from residuum.figures import Figure, Guide, Lines, Panel, Series
+from residuum.runs.arguments import need_text
+
+if TYPE_CHECKING:
+    from residuum.directions.steering import Steering
+
+_X = "strength (typical norms)"
+
+
+def steering_figure(steering: Steering, title: str = "") -> Panel:
+    """Share flipped and effect, perplexity, divergence, other tasks; each against strength.
+
+    Raises:
+        OptionError: a title that is no text.
+    """
+    need_text(title, "title")
+    figures: list[Figure] = _responses(steering) + _costs(steering)
+    low, high = steering.usable
+    return Panel(
+        figures,
+        columns=2,
+        thumbnails=False,
+        title=title or f"Steering at {steering.at}, {steering.tokens}",
+        caption=f"Strength in typical norms ({steering.typical_norm:.3g}) of the site. Usable from "
+        f"{low:g} to {high:g}: perplexity on {steering.neutral_n} neutral texts rises by less than "
+        "10 %. Bands: 95 % intervals.",
+        does_not_show="that the model uses the direction by itself, or what steering does to text "
+        "unlike the neutral texts.",
+    )
+
+
+def _responses(steering: Steering) -> list[Figure]:
+    doses = steering.doses
+    if not doses:
+        return []
+    flipped = [
+        _banded("along or against the direction", doses, "flipped"),
+        Series("random directions", [each.random_flipped for each in doses]),
+    ]
+    return [
+        _lines(steering, flipped, "answers flipped", "share"),
+        _lines(
+            steering,
+            [_banded(steering.metric, doses, "effect")],
+            f"change of {steering.metric}, towards clean",
+            steering.unit,
+            [Guide(0.0)],
+        ),
+    ]
+
+
+def _costs(steering: Steering) -> list[Figure]:
+    effects = steering.side_effects
+    up = Series(
+        "perplexity",
+        [100 * each.perplexity_up_frac for each in effects],
+        [100 * each.perplexity_up_interval[0] for each in effects],
+        [100 * each.perplexity_up_interval[1] for each in effects],
+    )
+    kl = Series("KL", [each.kl_bits for each in effects])
+    figures: list[Figure] = [
+        _lines(steering, [up], "perplexity on neutral text, change", "%", [Guide(10.0, "10 %")]),
+        _lines(steering, [kl], "KL from the unsteered model, a token", "bits"),
+    ]
+    names = dict.fromkeys(each.task for each in steering.off_target)
+    if names:
+        lines = [
+            _banded(name, [each for each in steering.off_target if each.task == name], "accuracy")
+            for name in names
+        ]
+        figures.append(_lines(steering, lines, "accuracy on other tasks", "share"))
+    if steering.repetition:
+        shares = [steering.repetition[scale] for scale in steering.scales]
+        figures.append(
+            _lines(steering, [Series("repetition", shares)], "repeated word pairs", "share")
+        )
+    return figures
+
+
+def _banded(name: str, rows: Sequence[Any], field: str) -> Series:
+    ends = [getattr(each, f"{field}_interval") for each in rows]
+    return Series(
+        name, [getattr(each, field) for each in rows], [e[0] for e in ends], [e[1] for e in ends]
+    )
+
+
+def _lines(
+    steering: Steering, series: list[Series], y: str, unit: str, guides: Sequence[Guide] = ()
+) -> Lines:
+    return Lines(steering.scales, series, x=_X, y=y, unit=unit, guides=guides, title=y)
