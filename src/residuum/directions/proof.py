@@ -1,0 +1,220 @@
+"""A proof: what adding, erasing and swapping a direction does, and the three verdicts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from residuum.core import Provenance, StoreError
+from residuum.core.notebook import html_of
+from residuum.core.saving import save_result
+from residuum.directions.decodability import Decodability
+from residuum.directions.proof_figure import proof_figure
+from residuum.directions.specificity import MOST, OffTarget
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from residuum.figures import Bars
+
+LEAST = 0.1
+"""A direction is causal only if swapping it closes at least this share of the gap."""
+
+
+@dataclass(frozen=True)
+class CausalTest:
+    """One of the three edits against random directions.
+
+    Attributes:
+        kind: ``"add"``, ``"erase"`` or ``"swap"``.
+        effect: mean over pairs, in the metric's unit, towards the other side of the pair.
+        recovered_frac: the same as a share of the gap between clean and corrupt answers.
+        interval: 95 % interval of the effect, clustered by template; NaN for a single template.
+        p: share of directions with the activations' covariance, this one counted among them, whose
+            effect is at least as large.
+        p_adjusted: corrected over the three edits (step-down max-T).
+        random_mean, random_high: mean and 95th percentile of those directions' effects.
+        isotropic_high: 95th percentile of isotropic directions' effects.
+        isotropic_p: p against isotropic directions; no verdict rests on it.
+    """
+
+    kind: str
+    effect: float
+    recovered_frac: float
+    interval: tuple[float, float]
+    p: float
+    p_adjusted: float
+    random_mean: float
+    random_high: float
+    isotropic_high: float
+    isotropic_p: float
+
+
+@dataclass(frozen=True, repr=False)
+class Proof:
+    """What was shown about a direction, and what was not.
+
+    Attributes:
+        at: address of the direction.
+        method: how it was found.
+        task: name of the task it was proven on.
+        metric, unit: what the effects are measured in.
+        clean, corrupt: mean metric without edits, signed so that more is better.
+        tests: the three edits.
+        decodability: held-out accuracy with its controls.
+        off_target: side effects on other tasks; empty if none were given.
+        on_target_frac: largest mean share by which the edits move the task itself.
+        n_pairs, n_templates: what it was proven on.
+        n_random: random directions of each kind.
+        alpha: bound on the probability of the verdict ``causal`` for a direction without meaning.
+        strength_typical: length of the vector added, in mean norms of the site's activations.
+        split: what was done so that no pair served for finding and for proving.
+        provenance: model, task, strategy, seed.
+
+    Shows: whether the label can be read along the direction (decodable), whether the answers follow
+    it more than they follow directions drawn like the activations (causal), and whether other tasks
+    stay (specific). Does not show: that it is the only such direction; that the model computes the
+    concept as one direction; anything about prompts unlike the task's.
+    """
+
+    at: str
+    method: str
+    task: str
+    metric: str
+    unit: str
+    clean: float
+    corrupt: float
+    tests: tuple[CausalTest, ...]
+    decodability: Decodability
+    off_target: tuple[OffTarget, ...]
+    on_target_frac: float
+    n_pairs: int
+    n_templates: int
+    n_random: int
+    alpha: float
+    strength_typical: float
+    split: str
+    provenance: Provenance
+
+    def __getitem__(self, kind: str) -> CausalTest:
+        """The test of one edit: ``proof["swap"]``."""
+        found = {test.kind: test for test in self.tests}
+        if kind not in found:
+            raise KeyError(f"no test {kind!r}; there are {', '.join(found)}")
+        return found[kind]
+
+    @property
+    def verdict(self) -> dict[str, bool | None]:
+        """``decodable``, ``causal`` and ``specific``; the last None without off-target tasks."""
+        causal = self._causal
+        specific = causal and all(each.spared for each in self.off_target)
+        return {
+            "decodable": self.decodability.holds,
+            "causal": causal,
+            "specific": specific if self.off_target else None,
+        }
+
+    @property
+    def _causal(self) -> bool:
+        beyond = {test.kind: test.p_adjusted <= self.alpha for test in self.tests}
+        swap = self["swap"]
+        sure = math.isnan(swap.interval[0]) or swap.interval[0] > 0
+        large = swap.recovered_frac >= LEAST
+        return all(beyond.values()) and sure and large
+
+    @property
+    def rules(self) -> dict[str, str]:
+        """The rule that decided each verdict, with its numbers."""
+        ps = ", ".join(f"{test.kind} p = {test.p_adjusted:.3f}" for test in self.tests)
+        swap = self["swap"]
+        low, high = swap.interval
+        causal = (
+            f"all three must be beyond {self.n_random} random directions at p <= {self.alpha:g} "
+            f"({ps}), and swapping close {LEAST:g} of the gap (it closes "
+            f"{swap.recovered_frac:.2f}), its interval [{low:.2f}, {high:.2f}] above 0"
+        )
+        worst = max(self.off_target, key=lambda each: each.ratio, default=None)
+        specific = (
+            "no off-target tasks were given"
+            if worst is None
+            else f"it must be causal, and no other task move by more than {MOST:g} of what its "
+            f"own task does; moved most: {worst.task} ({worst.kind}), {worst.ratio:.2f}"
+        )
+        return {"decodable": self.decodability.rule, "causal": causal, "specific": specific}
+
+    def __repr__(self) -> str:
+        said = {True: "yes", False: "no", None: "not tested"}
+        verdict = self.verdict
+        lines = [
+            f"Proof({self.at} on {self.task}: {self.n_pairs} pairs, {self.n_templates} templates)"
+        ]
+        lines += [f"  {name}: {said[verdict[name]]}; {self.rules[name]}" for name in verdict]
+        return "\n".join([*lines, f"  {self.split}"])
+
+    def figure(self) -> Bars:
+        """The three effects beside random directions', as shares of the gap."""
+        return proof_figure(self)
+
+    def _repr_html_(self) -> str | None:
+        return html_of(self)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row for each edit."""
+        import pandas as pd
+
+        return pd.DataFrame([asdict(test) for test in self.tests])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; NaN as None."""
+        data = {each.name: getattr(self, each.name) for each in fields(self)}
+        data["tests"] = [asdict(test) for test in self.tests]
+        data["decodability"] = asdict(self.decodability)
+        data["off_target"] = [asdict(each) for each in self.off_target]
+        data["provenance"] = self.provenance.to_json()
+        return _plain(data) | {"verdict": self.verdict, "rules": self.rules}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Proof:
+        """Read what :meth:`to_json` wrote.
+
+        Raises:
+            StoreError: keys are missing or unknown.
+        """
+        known = {each.name for each in fields(Proof)}
+        if not isinstance(data, Mapping) or set(data) != known | {"verdict", "rules"}:
+            raise StoreError("not a proof", mend="give what Proof.to_json wrote")
+        own = {name: data[name] for name in known}
+        own["tests"] = tuple(CausalTest(**_numbers(each)) for each in data["tests"])
+        own["decodability"] = Decodability(**_numbers(data["decodability"]))
+        own["off_target"] = tuple(OffTarget(**_numbers(each)) for each in data["off_target"])
+        own["provenance"] = Provenance.from_json(dict(data["provenance"]))
+        return Proof(**own)
+
+    def save(self, path: str | Path) -> None:
+        """Write ``.json``, ``.csv`` (the three edits), or the figure as HTML, SVG or PNG."""
+        save_result(self, path, "a proof")
+
+
+def _plain(value: Any) -> Any:
+    """The same without NaN and infinities, which JSON does not have."""
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _numbers(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A saved record with NaN where None was written, and its interval as a pair."""
+    out: dict[str, Any] = {
+        key: math.nan if value is None else value for key, value in record.items()
+    }
+    if "interval" in out:
+        low, high = (math.nan if end is None else end for end in out["interval"])
+        out["interval"] = (low, high)
+    if "ratio" in out and math.isnan(out["ratio"]):
+        out["ratio"] = math.inf
+    return out

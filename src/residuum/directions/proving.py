@@ -1,0 +1,315 @@
+"""Prove a direction: decodable, causal, specific, each with its numbers and its rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from residuum.core import SILENT, Address, OptionError, Progress, TaskError
+from residuum.directions.chance import beaten_by_chance
+from residuum.directions.decodability import decode, folds_of
+from residuum.directions.examples import Examples
+from residuum.directions.interventions import (
+    KINDS,
+    Pairs,
+    effects,
+    gap_along,
+    places_of,
+    read_pairs,
+)
+from residuum.directions.origin import Origin
+from residuum.directions.proof import CausalTest, Proof
+from residuum.directions.random_directions import (
+    covariance_directions,
+    isotropic_directions,
+    orthonormal,
+)
+from residuum.directions.specificity import OffTarget, largest_share, side_effect
+from residuum.runs import (
+    Model,
+    Task,
+    bootstrap_mean_interval,
+    need_model,
+    need_task,
+    whole_number,
+)
+
+ALPHA = 0.05
+FEWEST = 19
+_OFF_TARGET_DRAWS = 5
+
+
+class Provable(Protocol):
+    """What a proof needs of a direction."""
+
+    @property
+    def at(self) -> Address:
+        """Its site."""
+        ...
+
+    @property
+    def vector(self) -> Tensor:
+        """``[d]``, or ``[k d]`` for a subspace."""
+        ...
+
+    @property
+    def method(self) -> str:
+        """How it was found."""
+        ...
+
+    @property
+    def origin(self) -> Origin:
+        """What it was found on."""
+        ...
+
+    def check_fits(self, model: Model) -> None:
+        """Refuse another model or site."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Subspace:
+    """Orthonormal rows ``[k d]`` and the vector ``[d]`` that adding adds."""
+
+    basis: Float[Tensor, "k d"]
+    shift: Float[Tensor, " d"]
+
+
+def prove(
+    direction: Provable,
+    model: Model,
+    task: Task,
+    *,
+    off_target: Sequence[Task] = (),
+    n_random: int = 50,
+    seed: int = 0,
+    progress: Progress = SILENT,
+) -> Proof:
+    """Ask what a direction does: add it, erase it, swap it, beside random directions.
+
+    * *Adding* moves corrupt prompts along the direction by the mean distance between the two sides,
+      and clean prompts back by as much. *Erasing* sets the component to its mean (a projection
+      about the mean). *Swapping* gives each prompt its partner's component (an interchange).
+    * Each against ``n_random`` directions drawn with the covariance of the activations read, the
+      same norm added; p with +1, corrected over the three by step-down max-T. These draws are the
+      null because a direction found on labels without meaning is distributed like them; isotropic
+      ones, which mostly miss the activations, are reported beside.
+    * *Decodable*: held-out accuracy above the majority and above a control (random labels).
+      *Causal*: all three are beyond the random directions at 5 %, and swapping closes at least a
+      tenth of the gap, its interval above zero. *Specific*: causal, and no
+      off-target task moves by more than a quarter of what the task itself does.
+
+    Args:
+        direction: whose site says where; with a position edits write there, without one at every
+            token, and the label is read at the last.
+        model: the model that the direction was found in.
+        task: contrast pairs on which it was *not* found. Templates that hold a pair it was found on
+            are left out, and ``proof.split`` says so.
+        off_target: tasks that should stay as they are.
+        n_random: random directions of each kind, at least 19 (fewer cannot reach p = .05).
+        seed: of the random directions and the resampling.
+        progress: who is told.
+
+    Returns:
+        The proof; ``proof.verdict`` has the three answers, ``proof.rules`` why.
+
+    Raises:
+        OptionError: too few random directions, off-target tasks that are none.
+        TaskError: no template is left that it was not found on; the model does not tell clean from
+            corrupt prompts; a metric that compares with another run.
+        AddressError, ShapeError: a position that prompts do not have, a zero direction, activations
+            that do not vary at the site.
+
+    Shows: that these answers follow this direction more than directions like it. Does not show:
+    that the model has no other way to the same answer, or uses one direction for the concept.
+    Source: Geiger et al. 2021, "Causal abstractions of neural networks" (interchange); Westfall &
+    Young 1993 (max-T). Deviation: edits of both sides of a pair count, not only of one.
+    """
+    _check(model, task, off_target, n_random, seed)
+    direction.check_fits(model)
+    task, split = unseen(direction, task)
+    pairs = read_pairs(model, direction.at, task)
+    if pairs.gap <= 0:
+        raise TaskError(
+            f"the model does not tell clean from corrupt: mean {task.metric} differs by "
+            f"{pairs.gap:.3g}",
+            mend="check the task with task.evaluate(model); exchange sides with task.swap()",
+            where=task.name,
+        )
+    progress.start("directions", 2 * n_random + 1 + len(off_target))
+    found = as_given(pairs, direction.vector)
+    norm = float(found.shift.norm())
+    at_read = pairs.at_read.flatten(0, 1)
+    k, d = found.basis.shape
+    alike = covariance_directions(at_read, n_random, k, seed)
+    anywhere = isotropic_directions(d, n_random, k, seed + 1, at_read.dtype)
+    null = [_random(pairs, basis, norm) for basis in alike]
+    flat = [_random(pairs, basis, norm) for basis in anywhere]
+    tests = causal_tests(model, pairs, found, null, flat, seed)
+    progress.advance(2 * n_random + 1)
+    on_target = largest_share(model, pairs, found.basis, found.shift)
+    side = tuple(
+        _aside(model, direction.at, each, found, on_target, null, seed) for each in off_target
+    )
+    progress.finish()
+    return Proof(
+        at=str(direction.at),
+        method=str(direction.method),
+        task=task.name,
+        metric=task.metric,
+        unit=pairs.metric.unit,
+        clean=float(pairs.base[0].mean()),
+        corrupt=float(pairs.base[1].mean()),
+        tests=tests,
+        decodability=decode(pairs, found.basis, seed),
+        off_target=side,
+        on_target_frac=on_target,
+        n_pairs=len(pairs),
+        n_templates=len(set(task.templates)) if task.templates else 1,
+        n_random=n_random,
+        alpha=ALPHA,
+        strength_typical=norm / float(at_read.norm(dim=1).mean()),
+        split=split,
+        provenance=replace(
+            model.provenance(seed=seed),
+            task_hash=task.task_hash,
+            strategy=f"prove({direction.method} at {direction.at}, n_random={n_random})",
+        ),
+    )
+
+
+def as_given(pairs: Pairs, vector: Tensor) -> Subspace:
+    """The subspace of a direction; a single vector keeps its sign, several take the data's."""
+    rows = vector.detach().to(pairs.values)
+    single = rows.ndim == 1
+    basis = orthonormal(rows[None] if single else rows)
+    shift = gap_along(pairs, basis)
+    return Subspace(basis, basis[0] * shift.norm() if len(basis) == 1 else shift)
+
+
+def _random(pairs: Pairs, basis: Float[Tensor, "k d"], norm: float) -> Subspace:
+    """A random subspace with a vector of this norm that points from corrupt to clean."""
+    basis = basis.to(pairs.values)
+    shift = gap_along(pairs, basis)
+    shift = shift if bool(shift.norm() > 0) else basis[0]
+    return Subspace(basis, shift * (norm / shift.norm()))
+
+
+def causal_tests(
+    model: Model,
+    pairs: Pairs,
+    found: Subspace,
+    null: Sequence[Subspace],
+    flat: Sequence[Subspace],
+    seed: int = 0,
+) -> tuple[CausalTest, ...]:
+    """The three edits, each against random directions.
+
+    Args:
+        found: the direction.
+        null: directions with the activations' covariance: p-values are against these.
+        flat: isotropic directions.
+        seed: of the bootstrap.
+    """
+    every = [found, *null, *flat]
+    bases, shifts = [each.basis for each in every], [each.shift for each in every]
+    table = [effects(model, pairs, kind, bases, shifts).numpy() for kind in KINDS]
+    means = np.stack([each.mean(axis=1) for each in table], axis=1)
+    alike, anywhere = means[1 : 1 + len(null)], means[1 + len(null) :]
+    chance = beaten_by_chance(means[0], alike)
+    apart = beaten_by_chance(means[0], anywhere)
+    clusters = folds_of(pairs.task.templates, len(pairs))[1]
+    return tuple(
+        CausalTest(
+            kind,
+            float(means[0, at]),
+            float(means[0, at]) / pairs.gap,
+            bootstrap_mean_interval(table[at][0].tolist(), clusters=clusters, seed=seed),
+            float(chance.p[at]),
+            float(chance.adjusted[at]),
+            float(alike[:, at].mean()),
+            float(np.quantile(alike[:, at], 0.95)),
+            float(np.quantile(anywhere[:, at], 0.95)),
+            float(apart.p[at]),
+        )
+        for at, kind in enumerate(KINDS)
+    )
+
+
+def _aside(
+    model: Model,
+    at: Address,
+    task: Task,
+    found: Subspace,
+    on_target: float,
+    null: Sequence[Subspace],
+    seed: int,
+) -> OffTarget:
+    few = [(each.basis, each.shift) for each in null[:_OFF_TARGET_DRAWS]]
+    return side_effect(model, at, task, found.basis, found.shift, on_target, few, seed)
+
+
+def _check(model: Model, task: Task, off_target: Sequence[Task], n_random: int, seed: int) -> None:
+    need_model(model, "prove")
+    need_task(task, "prove")
+    for each in (off_target,) if isinstance(off_target, Task) else off_target:
+        need_task(each, "prove")
+        each.check_fits(model)
+    if isinstance(off_target, Task):
+        raise OptionError("off_target is one task", mend="give a list: off_target=[task]")
+    task.check_fits(model)
+    whole_number(seed, "seed", 0)
+    whole_number(n_random, "n_random", 1)
+    if n_random < FEWEST:
+        raise OptionError(
+            f"with {n_random} random directions no p is below {1 / (n_random + 1):.2g}",
+            mend=f"give n_random of {FEWEST} or more",
+            where="prove",
+        )
+
+
+def unseen(direction: Provable, task: Task) -> tuple[Task, str]:
+    """The pairs of templates that hold nothing the direction was found on, and a sentence about it.
+
+    Raises:
+        TaskError: every template holds something it was found on.
+    """
+    templates = list(task.templates) if any(task.templates) else [""] * len(task)
+    seen = _seen(direction, task)
+    gone = {template for template, each in zip(templates, seen, strict=True) if each}
+    kept = [row for row, template in enumerate(templates) if template not in gone]
+    if not kept:
+        raise TaskError(
+            f"the direction was found on {sum(seen)} of these {len(task)} pairs, and no template "
+            "is free of them",
+            mend="prove it on pairs of other templates, or let rz.direction split the task itself",
+            where=task.name,
+        )
+    if not gone:
+        shared = sorted(set(templates) & set(direction.origin.groups) - {""})
+        also = f"; templates seen before, in other pairs: {', '.join(shared)}" if shared else ""
+        return task, f"no pair was seen when the direction was found{also}"
+    return task.subset(kept), (
+        f"left out {len(task) - len(kept)} pairs of templates that it was found on: "
+        f"{', '.join(sorted(gone))}"
+    )
+
+
+def _seen(direction: Provable, task: Task) -> list[bool]:
+    """Of each pair, whether one of its prompts was among those the direction was found on."""
+    fitted = direction.origin.fitted_on
+    real = torch.arange(task.clean.shape[1])[None] < task.lengths[:, None]
+    seen = torch.zeros(len(task), dtype=torch.bool)
+    for read in (task.last, places_of(direction.at, task)[1]) if fitted else ():
+        for ids in (task.clean, task.corrupt):
+            rows = Examples(
+                ids, real, torch.zeros(len(task), dtype=torch.long), ("",), (), read
+            ).identities
+            seen |= torch.tensor([each in fitted for each in rows])
+    return seen.tolist()

@@ -1,0 +1,67 @@
+"""Planted directions are found and proven; a decoy and random labels are not called causal."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from planted import YES, planted
+
+import residuum as rz
+from residuum.directions.proving import prove
+
+AT = "L0.resid_post"
+TRIES, ALPHA = 100, 0.05
+ACCEPTED = 10
+"""Of 100 tries at 5 %: more come in less than 2 % of runs."""
+
+
+@pytest.fixture(scope="module")
+def world():
+    torch.set_num_threads(1)
+    return planted()
+
+
+def found_by(world, which: str) -> rz.Direction:
+    """The direction of one planted sign, from every word once."""
+    column = ("used", "decoy", "other").index(which)
+    examples = world.examples(world.signs[:, column].tolist())
+    return rz.direction(world.model, examples, at=AT, prove=False)
+
+
+def test_planted_directions_are_found(world):
+    for which in ("used", "decoy", "other"):
+        found = found_by(world, which)
+        assert abs(found.cosine(getattr(world, which))) > 0.98
+
+
+def test_the_used_one_is_causal_and_the_decoy_is_only_decodable(world):
+    """On one task, in which both tell the sides apart perfectly."""
+    task, verdicts = world.task(seed=7), {}
+    for which in ("used", "decoy"):
+        proof = prove(
+            found_by(world, which), world.model, task, off_target=[world.other_task()], seed=1
+        )
+        assert proof.decodability.accuracy == 1
+        verdicts[which] = proof.verdict
+    assert verdicts["used"] == {"decodable": True, "causal": True, "specific": True}
+    assert verdicts["decoy"] == {"decodable": True, "causal": False, "specific": False}
+
+
+def test_random_labels_are_causal_at_most_at_the_stated_rate(world):
+    """Directions found on labels drawn at random, proven on the real task."""
+    causal = 0
+    for seed in range(TRIES):
+        generator = torch.Generator().manual_seed(seed)
+        labels = torch.randint(2, (len(world.signs),), generator=generator).tolist()
+        found = rz.direction(world.model, world.examples(labels), at=AT, prove=False, seed=seed)
+        task = world.task(24, seed=1000 + seed)
+        proof = prove(found, world.model, task, seed=seed)
+        assert proof.alpha == ALPHA
+        causal += proof.verdict["causal"] is True
+    print(f"{causal} of {TRIES} random labellings called causal")
+    assert causal <= ACCEPTED
+
+
+def test_the_task_can_be_done(world):
+    last = world.model.run(world.task(12).clean).last
+    assert (last[:, YES] > 0).all()

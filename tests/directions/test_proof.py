@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from planted import NO, YES, planted
+
+import residuum as rz
+from residuum.core import Address, AddressError, Erase, OptionError, StoreError, TaskError
+from residuum.directions.direction import Direction
+from residuum.directions.interventions import (
+    answers_after,
+    edited,
+    effects,
+    gap_along,
+    read_pairs,
+)
+from residuum.directions.orientation import oriented
+from residuum.directions.origin import Origin
+from residuum.directions.proof import Proof
+from residuum.directions.proving import prove
+from residuum.directions.random_directions import orthonormal
+
+AT = Address.parse("L0.resid_post")
+
+
+@pytest.fixture(scope="module")
+def world():
+    torch.set_num_threads(1)
+    return planted()
+
+
+def given(world, vector, at=AT, origin=None) -> Direction:
+    return Direction(
+        at, vector, 1.0, 0.0, "given", origin or Origin(),
+        world.model.adapted.weight_hash, world.model.provenance(),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def proof(world):
+    return prove(
+        given(world, world.used), world.model, world.task(), off_target=[world.other_task()]
+    )
+
+
+def test_edits_are_what_they_say(world):
+    pairs = read_pairs(world.model, AT, world.task(8))
+    basis = world.used[None]
+    x = pairs.values
+    along = x @ world.used
+    added = edited(pairs, "add", basis, 3 * world.used) @ world.used
+    assert torch.allclose(added - along, torch.tensor([-3.0, 3.0])[:, None, None], atol=1e-5)
+    swapped = edited(pairs, "swap", basis, world.used)
+    assert torch.allclose(swapped @ world.used, along.flip(0), atol=1e-5)
+    assert torch.allclose(swapped @ world.decoy, x @ world.decoy, atol=1e-5)
+    erased = edited(pairs, "erase", basis, world.used) @ world.used
+    assert torch.allclose(erased, (pairs.centre @ world.used).expand_as(erased), atol=1e-5)
+
+
+def test_a_position_limits_what_is_written(world):
+    task = world.task(8)
+    first = read_pairs(world.model, replace(AT, pos=0), task)
+    changed = edited(first, "add", world.used[None], world.used) - first.values
+    assert changed[:, :, 0].abs().max() > 0.1 and changed[:, :, 1].abs().max() == 0
+    with pytest.raises(AddressError, match="outside the shortest prompt"):
+        read_pairs(world.model, replace(AT, pos=7), task)
+
+
+def test_erasing_equals_the_erase_edit(world):
+    task = world.task(8)
+    pairs = read_pairs(world.model, AT, task)
+    basis = world.used[None]
+    made = answers_after(world.model, pairs, [edited(pairs, "erase", basis, world.used)])[0, 0]
+    edit = Erase(AT, world.used, bias=(pairs.centre @ world.used) * world.used)
+    last = world.model.run(task.clean, edits=[edit]).last
+    assert torch.allclose(made, (last[:, YES] - last[:, NO]).double(), atol=1e-5)
+
+
+def test_effects_in_closed_form(world):
+    """The planted model reads 4 x the component into the difference of logits."""
+    pairs = read_pairs(world.model, AT, world.task(12))
+    shift = gap_along(pairs, world.used[None])
+    assert torch.allclose(shift, 2 * world.used, atol=1e-5)
+    for kind in ("add", "erase", "swap"):
+        found = effects(world.model, pairs, kind, [world.used[None]], [shift])
+        assert torch.allclose(found, torch.full_like(found, 8.0), atol=1e-4)
+
+
+def test_the_planted_direction_has_all_three_verdicts(proof):
+    assert proof.verdict == {"decodable": True, "causal": True, "specific": True}
+    assert proof["swap"].recovered_frac == pytest.approx(1, abs=1e-4)
+    assert proof["swap"].p == pytest.approx(1 / 51)
+    assert proof.off_target[0].moved_frac < 1e-4 < 0.05 < proof.off_target[0].random_frac
+    assert "add p = 0.020" in proof.rules["causal"] and "majority 0.500" in repr(proof)
+
+
+def test_a_direction_for_everything_is_not_specific(world):
+    both = given(world, torch.stack([world.used, world.other]))
+    found = prove(both, world.model, world.task(), off_target=[world.other_task()])
+    assert found.verdict["causal"] is True and found.verdict["specific"] is False
+    assert found.off_target[0].ratio > 0.9
+
+
+def test_without_off_target_tasks_specific_is_open(world):
+    found = prove(given(world, world.used), world.model, world.task(), n_random=19)
+    assert found.verdict == {"decodable": True, "causal": True, "specific": None}
+    assert found["swap"].p_adjusted == pytest.approx(0.05)
+
+
+def test_it_round_trips_and_draws(proof, tmp_path):
+    text = json.dumps(proof.to_json(), allow_nan=False)
+    assert Proof.from_json(json.loads(text)) == proof
+    proof.save(tmp_path / "proof.svg")
+    proof.save(tmp_path / "proof.json")
+    assert json.loads((tmp_path / "proof.json").read_text())["verdict"]["causal"] is True
+    assert len(proof.to_dataframe()) == 3
+    assert "swapping" in proof._repr_html_()
+    with pytest.raises(StoreError):
+        Proof.from_json({"at": "L0.resid_post"})
+    with pytest.raises(KeyError, match="add, erase, swap"):
+        proof["turn"]
+
+
+def test_the_same_seed_gives_the_same_proof(world):
+    found = [
+        prove(given(world, world.used), world.model, world.task(), n_random=19, seed=s)
+        for s in (3, 3, 4)
+    ]
+    assert found[0] == found[1] != found[2]
+
+
+def test_found_and_proven_on_the_same_pairs(world):
+    task = world.task()
+    every = rz.Examples.from_task(task)
+    with pytest.raises(TaskError, match="no template is free of them"):
+        prove(
+            given(world, world.used, origin=Origin(fitted_on=frozenset(every.identities))),
+            world.model,
+            task,
+        )
+    rows = [i for i, t in enumerate(task.templates) if t in ("filler 0", "filler 1")]
+    some = rz.Examples.from_task(task.subset(rows))
+    origin = Origin(fitted_on=frozenset(some.identities), groups=("filler 0", "filler 1"))
+    found = prove(given(world, world.used, origin=origin), world.model, task, n_random=19)
+    assert found.n_pairs == len(task) - len(rows)
+    assert found.split.startswith(f"left out {len(rows)} pairs") and "filler 1" in found.split
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"n_random": 18}, OptionError, "no p is below"),
+        ({"n_random": 0}, OptionError, "n_random"),
+        ({"off_target": "task"}, OptionError, "is one task"),
+    ],
+)
+def test_refusals(world, options, error, text):
+    if options.get("off_target"):
+        options = {"off_target": world.other_task()}
+    with pytest.raises(error, match=text):
+        prove(given(world, world.used), world.model, world.task(8), **options)
+
+
+def test_a_task_that_the_model_does_not_do_is_refused(world):
+    with pytest.raises(TaskError, match="does not tell clean from corrupt"):
+        prove(given(world, world.used), world.model, world.task(8).swap().swap(answers=False))
+
+
+def test_oriented_puts_one_class_on_the_clean_side():
+    model = rz.load("microworld", check=False)
+    task = rz.task("agreement", model, n=24)
+    found = oriented(task)
+    assert len({tuple(sorted(row)) for row in found.answers.tolist()}) <= 2
+    assert {model.to_string([a]) for a in found.answers.flatten().tolist()} in (
+        {"is", "was", "looks", "seems"},
+        {"are", "were", "look", "seem"},
+    )
+    assert oriented(found) == found != task
+    with pytest.raises(TaskError, match="two sets"):
+        oriented(rz.task("negation", model, n=24))
+
+
+def test_a_subspace_keeps_its_span():
+    rows = torch.tensor([[1.0, 0, 0], [1.0, 1.0, 0]])
+    basis = orthonormal(rows)
+    assert torch.allclose(basis @ basis.T, torch.eye(2), atol=1e-6)
+    assert torch.allclose(rows @ basis.T @ basis, rows, atol=1e-6)
