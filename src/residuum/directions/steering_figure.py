@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from residuum.figures import Figure, Guide, Lines, Panel, Series
 from residuum.runs.arguments import need_text
 
-if TYPE_CHECKING:
-    from residuum.directions.steering import Steering
-
 _X = "strength (typical norms)"
 
 
-def steering_figure(steering: Steering, title: str = "") -> Panel:
+def steering_figure(steering: Any, title: str = "") -> Panel:
     """Share flipped and effect, perplexity, divergence, other tasks; each against strength.
+
+    Args:
+        steering: a ``Steering``; its type is not named, since its module draws with this one.
 
     Raises:
         OptionError: a title that is no text.
@@ -36,7 +36,7 @@ def steering_figure(steering: Steering, title: str = "") -> Panel:
     )
 
 
-def _responses(steering: Steering) -> list[Figure]:
+def _responses(steering: Any) -> list[Figure]:
     doses = steering.doses
     if not doses:
         return []
@@ -56,7 +56,7 @@ def _responses(steering: Steering) -> list[Figure]:
     ]
 
 
-def _costs(steering: Steering) -> list[Figure]:
+def _costs(steering: Any) -> list[Figure]:
     effects = steering.side_effects
     up = Series(
         "perplexity",
@@ -92,6 +92,6 @@ def _banded(name: str, rows: Sequence[Any], field: str) -> Series:
 
 
 def _lines(
-    steering: Steering, series: list[Series], y: str, unit: str, guides: Sequence[Guide] = ()
+    steering: Any, series: list[Series], y: str, unit: str, guides: Sequence[Guide] = ()
 ) -> Lines:
     return Lines(steering.scales, series, x=_X, y=y, unit=unit, guides=guides, title=y)
