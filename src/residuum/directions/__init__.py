@@ -6,6 +6,12 @@ from residuum.directions.finding import direction
 from residuum.directions.harvesting import Activations, harvest
 from residuum.directions.methods.difference_of_means import DifferenceOfMeans
 from residuum.directions.origin import Origin
+from residuum.directions.probes.logistic import Logistic, MultiClass
+from residuum.directions.probes.mass_mean import MassMean
+from residuum.directions.probes.probing import probe
+from residuum.directions.probes.result import Probes
+from residuum.directions.probes.ridge import Ridge
+from residuum.directions.probes.sparse import SparseProbe
 from residuum.directions.splitting import Split
 
 __all__ = [
@@ -13,8 +19,15 @@ __all__ = [
     "DifferenceOfMeans",
     "Direction",
     "Examples",
+    "Logistic",
+    "MassMean",
+    "MultiClass",
     "Origin",
+    "Probes",
+    "Ridge",
+    "SparseProbe",
     "Split",
     "direction",
     "harvest",
+    "probe",
 ]

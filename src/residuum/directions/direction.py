@@ -251,7 +251,7 @@ class Direction:
             ShapeError: values of another width.
         """
         if isinstance(run, Run):
-            self._need_same(run.provenance.weight_hash, run.provenance.model_id)
+            self.check_run(run)
         values = self._values_of(run)
         found = values @ self.basis.T.to(values)
         return found[..., 0] if self.k == 1 else found
@@ -286,6 +286,14 @@ class Direction:
         need_model(model, "a direction")
         self._need_same(model.adapted.weight_hash, model.name)
         resolve(model.adapted, self.at)
+
+    def check_run(self, run: Run) -> None:
+        """Refuse a run of another model.
+
+        Raises:
+            LoadError: it is one.
+        """
+        self._need_same(run.provenance.weight_hash, run.provenance.model_id)
 
     def _need_same(self, weight_hash: str, name: str) -> None:
         if weight_hash != self.weight_hash:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
+from torch.nn.functional import pad
 
 from residuum.core import OptionError, TaskError
 from residuum.directions.example_files import read_examples
@@ -209,6 +210,35 @@ class Examples:
             groups=tuple(self.groups[i] for i in at.tolist()) if self.groups else (),
             positions=self.positions[at],
             pairs=None if self.pairs is None else self.pairs[at],
+        )
+
+    @staticmethod
+    def joined(parts: Sequence[Examples]) -> Examples:
+        """Several sets of examples, one after the other (pairs keep their numbers).
+
+        Raises:
+            TaskError: other classes, or ids of other tokenizers.
+        """
+        first = parts[0]
+        for other in parts[1:]:
+            if (other.classes, other.tokenizer_hash) != (first.classes, first.tokenizer_hash):
+                raise TaskError(
+                    f"examples of {', '.join(first.classes)} and of {', '.join(other.classes)} "
+                    "(or of another tokenizer) do not go together",
+                    mend="make them with the same labels and the same model",
+                )
+        longest = max(each.ids.shape[1] for each in parts)
+        wide = [(0, longest - each.ids.shape[1]) for each in parts]
+        grouped = all(each.groups for each in parts)
+        pairs = [each.pairs for each in parts if each.pairs is not None]
+        return replace(
+            first,
+            ids=torch.cat([pad(each.ids, by) for each, by in zip(parts, wide, strict=True)]),
+            mask=torch.cat([pad(each.mask, by) for each, by in zip(parts, wide, strict=True)]),
+            labels=torch.cat([each.labels for each in parts]),
+            positions=torch.cat([each.positions for each in parts]),
+            groups=tuple(group for each in parts for group in each.groups) if grouped else (),
+            pairs=torch.cat(pairs) if len(pairs) == len(parts) else None,
         )
 
     def unique(self) -> Examples:

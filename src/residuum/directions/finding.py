@@ -17,7 +17,7 @@ from residuum.directions.harvesting import Activations, SiteValues, harvest
 from residuum.directions.methods.difference_of_means import DifferenceOfMeans
 from residuum.directions.methods.found_vectors import FindingMethod, FoundVectors
 from residuum.directions.origin import Origin
-from residuum.directions.reading_places import Cell
+from residuum.directions.reading_places import written_at
 from residuum.runs import Model, Task, need_model, refuse_unknown, shown, whole_number
 from residuum.runs.arguments import need_progress, yes_or_no
 
@@ -202,12 +202,6 @@ def at_cell(
         ),
         notes=found.notes,
     )
-
-
-def written_at(cell: Cell) -> Address:
-    """Where the direction is used: every token, unless another token than the last was read."""
-    last = cell.position is None and cell.at.pos == -1
-    return replace(cell.at, pos=None) if last else cell.at
 
 
 def _oriented(values: SiteValues, found: FoundVectors) -> FoundVectors:

@@ -70,6 +70,15 @@ class ClassMoments:
         means = self._sums[present] / self.counts[present, None]
         return (self._squares - (means * self.counts[present, None]).T @ means) / self.n
 
+    def of_dims(self, chosen: Tensor) -> ClassMoments:
+        """The moments of some of the dimensions."""
+        few = ClassMoments(len(chosen), len(self.counts))
+        few.counts = self.counts
+        few._shift = self._origin[chosen]
+        few._sums = self._sums[:, chosen]
+        few._squares = self._squares[chosen][:, chosen]
+        return few
+
     @property
     def _origin(self) -> Tensor:
         return torch.zeros(self._sums.shape[1]).double() if self._shift is None else self._shift

@@ -68,6 +68,12 @@ def cells_of(
     return tuple(cells)
 
 
+def written_at(cell: Cell) -> Address:
+    """Where the direction is used: every token, unless another token than the last was read."""
+    last = cell.position is None and cell.at.pos == -1
+    return replace(cell.at, pos=None) if last else cell.at
+
+
 def shared_position(examples: Examples) -> int | None:
     """The one position that names the token read in every example; None if there is none.
 

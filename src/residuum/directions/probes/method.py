@@ -1,0 +1,55 @@
+"""What every way of fitting a probe takes and gives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from residuum.core import OptionError
+from residuum.directions.moments import ClassMoments
+from residuum.directions.probes.weights import ProbeWeights
+from residuum.runs import shown
+
+Blocks = Iterable[tuple[Tensor, Tensor]]
+"""Vectors ``[m d]`` and labels ``[m]``; may be gone through more than once."""
+
+
+class ProbeMethod(Protocol):
+    """A way to fit a linear probe; its ``repr`` is its record."""
+
+    def fit(self, blocks: Blocks, moments: ClassMoments) -> ProbeWeights:
+        """Fit on training examples.
+
+        Args:
+            blocks: the examples.
+            moments: of the same ones.
+        """
+        ...
+
+
+def positive(value: Any, name: str) -> float:
+    """The number, if it is finite and above zero.
+
+    Raises:
+        OptionError: it is not.
+    """
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or value <= 0:
+        raise OptionError(f"{name}={shown(value)} is out of range", mend="give a number above 0")
+    return float(value)
+
+
+def need_two(moments: ClassMoments, name: str) -> None:
+    """Refuse a number of classes that a method cannot take.
+
+    Raises:
+        OptionError: other than two.
+    """
+    if len(moments.counts) != 2:
+        raise OptionError(
+            f"{name} tells two classes apart, the examples have {len(moments.counts)}",
+            mend="use MultiClass(), Ridge() or MassMean()",
+        )
