@@ -55,11 +55,6 @@ class Statements:
                 "statements need one text, label, truth and group each",
                 mend="give lists of the same length",
             )
-        if len(set(self.asks_truth)) < 2:
-            raise TaskError(
-                "all statements are of one side: either all ask for the truth or none",
-                mend="give both, in the same wordings",
-            )
 
     @staticmethod
     def from_file(path: str | Path) -> Statements:

@@ -17,12 +17,26 @@ from residuum.apps.cli import (
     replay,
     run,
     serve,
+    steer,
     tasks,
 )
 from residuum.apps.cli.parser import Parser, command_parser
 from residuum.core import CheckFailed, OptionError, ResiduumError
 
-COMMANDS = (investigate, replay, run, lens, heads, patch, tasks, models, organisms, doctor, serve)
+COMMANDS = (
+    investigate,
+    replay,
+    run,
+    lens,
+    heads,
+    patch,
+    steer,
+    tasks,
+    models,
+    organisms,
+    doctor,
+    serve,
+)
 """One module each, with ``add(commands)`` and ``run(arguments)``; in the order of the help."""
 
 BAD_INPUT, CHECK_FAILED, INTERRUPTED = 2, 1, 130
