@@ -61,6 +61,9 @@ class SiteValues:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return self._stream()
+
     def blocks(self) -> Iterator[tuple[Float[Tensor, "m d"], Tensor]]:
         """Vectors ``[m d]`` and labels ``[m]``, in order; flat in memory."""
         yield from self._stream()
@@ -111,6 +114,24 @@ class SiteValues:
             )
         pairs = None if self.pairs is None else self.pairs[whole]
         return replace(self, labels=self.labels[whole], rows=self.rows[whole], pairs=pairs)
+
+    def difference_moment(self) -> Tensor:
+        """Mean of ``(x₁ - x₀)(x₁ - x₀)ᵀ`` over whole contrast pairs, ``[d d]``, float64."""
+        assert self.pairs is not None
+        width = self.source.width
+        total = torch.zeros(width, width, dtype=torch.float64)
+        order = self.pairs.argsort(stable=True)
+        for start in range(0, len(order), 2 * _BLOCK):
+            part = order[start : start + 2 * _BLOCK].sort().values
+            some = replace(
+                self, labels=self.labels[part], rows=self.rows[part], pairs=self.pairs[part]
+            )
+            by_pair = some.pairs.argsort(stable=True)  # type: ignore[union-attr]
+            sign = 2.0 * some.labels[by_pair].double() - 1
+            signed = some.all().double()[by_pair] * sign[:, None]
+            differences = signed.unflatten(0, (-1, 2)).sum(1)
+            total += differences.T @ differences
+        return total / (len(order) // 2)
 
     def _stream(self) -> Iterator[tuple[Tensor, Tensor]]:
         wanted, done = self.rows.numpy(), 0

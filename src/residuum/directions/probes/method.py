@@ -42,6 +42,18 @@ def positive(value: Any, name: str) -> float:
     return float(value)
 
 
+def need_probe_method(method: Any) -> ProbeMethod:
+    """Refuse what is no way to fit a probe.
+
+    Raises:
+        OptionError: it is none.
+    """
+    if isinstance(method, type) or not hasattr(method, "fit"):
+        made = f"{method.__name__}()" if isinstance(method, type) else "Logistic()"
+        raise OptionError(f"method={shown(method)} is no way to fit a probe", mend=f"give {made}")
+    return method
+
+
 def need_two(moments: ClassMoments, name: str) -> None:
     """Refuse a number of classes that a method cannot take.
 

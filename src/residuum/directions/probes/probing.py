@@ -20,7 +20,7 @@ from residuum.directions.origin import Origin
 from residuum.directions.probes.calibration import fitted_temperature, loss_bits
 from residuum.directions.probes.controls import ControlTask, control_task, shuffled
 from residuum.directions.probes.logistic import Logistic, MultiClass
-from residuum.directions.probes.method import ProbeMethod
+from residuum.directions.probes.method import ProbeMethod, need_probe_method
 from residuum.directions.probes.result import Probes
 from residuum.directions.probes.scores import (
     ProbeScore,
@@ -143,36 +143,14 @@ def sides_of(
     )
 
 
-def need_probe_method(method: Any) -> ProbeMethod:
-    """Refuse what is no way to fit a probe.
-
-    Raises:
-        OptionError: it is none.
-    """
-    if isinstance(method, type) or not hasattr(method, "fit"):
-        made = f"{method.__name__}()" if isinstance(method, type) else "Logistic()"
-        raise OptionError(f"method={shown(method)} is no way to fit a probe", mend=f"give {made}")
-    return method
-
-
 def fit_calibrated(
     method: ProbeMethod, train: SiteValues, validation: SiteValues
 ) -> tuple[ProbeWeights, float]:
     """A probe with its temperature, and its cross-entropy on validation in bits."""
-    fitted = method.fit(_Reread(train), train.moments())
+    fitted = method.fit(train, train.moments())
     raw = logits_of(fitted, validation)
     temperature = fitted_temperature(raw, validation.labels)
     return fitted.at_temperature(temperature), loss_bits(raw / temperature, validation.labels)
-
-
-class _Reread:
-    """Blocks of examples that can be gone through again."""
-
-    def __init__(self, values: SiteValues) -> None:
-        self.values = values
-
-    def __iter__(self):
-        return self.values.blocks()
 
 
 def _method_for(data: Examples, method: ProbeMethod | None) -> ProbeMethod:
@@ -219,7 +197,7 @@ def _on_labels(
     if labels is None:
         return math.nan
     train, test = (replace(each, labels=labels[each.rows]) for each in (train, test))
-    return accuracy(method.fit(_Reread(train), train.moments()), test)
+    return accuracy(method.fit(train, train.moments()), test)
 
 
 def _clusters(examples: Examples, test: Tensor, by: str) -> list[str] | None:
