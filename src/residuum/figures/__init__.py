@@ -11,7 +11,7 @@ text as one self-contained HTML page.
 from residuum.figures.bars import Bars
 from residuum.figures.figure import Figure
 from residuum.figures.heatmap import HeatMap
-from residuum.figures.lines import Guide, Lines, Series
+from residuum.figures.lines import Guide, Lines, Moment, Series
 from residuum.figures.page import (
     Bullets,
     Callout,
@@ -44,6 +44,7 @@ __all__ = [
     "HeatMap",
     "KeyValues",
     "Lines",
+    "Moment",
     "Panel",
     "Paragraph",
     "Part",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 Numbers = Sequence[float | None] | np.ndarray
 AxisScale = Literal["linear", "log"]
 AXIS_SCALES = ("linear", "log")
+_GUIDE = 14
+"""Letters in a line of a guide's label, beside the plot."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +63,16 @@ class Guide:
     label: str = ""
 
 
+@dataclass(frozen=True)
+class Moment:
+    """A vertical line at ``x``, such as a midpoint, with its interval and its label."""
+
+    x: float
+    lo: float | None = None
+    hi: float | None = None
+    label: str = ""
+
+
 @dataclass(frozen=True, eq=False)
 class Lines(Figure):
     """Several named series over one x axis.
@@ -73,7 +86,8 @@ class Lines(Figure):
         x_labels: a label per x where x counts categories, such as layers.
         x_scale: ``"linear"`` or ``"log"``.
         y_scale: ``"linear"`` or ``"log"``.
-        guides: horizontal lines to compare with.
+        guides: horizontal lines to compare with, named at their right.
+        moments: vertical lines with an interval each, named above.
 
     >>> Lines([0, 1], [Series("loss", [2.0, 1.0])], unit="nats").to_json()["series"][0]["y"]
     [2.0, 1.0]
@@ -89,15 +103,17 @@ class Lines(Figure):
     x_scale: AxisScale = "linear"
     y_scale: AxisScale = "linear"
     guides: Sequence[Guide] = field(default=())
+    moments: Sequence[Moment] = field(default=())
 
     def __post_init__(self) -> None:
         xs = record.as_values(self.xs, 1, "Lines.xs")
         series = tuple(_read(Series, item, "Series") for item in self.series)
         guides = tuple(_read(Guide, item, "Guide") for item in self.guides)
+        moments = tuple(_read(Moment, item, "Moment") for item in self.moments)
         labels = self.x_labels
         if labels is not None:
             labels = record.as_texts(labels, len(xs), "Lines.x_labels")
-        record.settle(self, xs=xs, series=series, guides=guides, x_labels=labels)
+        record.settle(self, xs=xs, series=series, guides=guides, moments=moments, x_labels=labels)
         self._check(xs, series)
 
     def _check(self, xs: np.ndarray, series: tuple[Series, ...]) -> None:
@@ -138,6 +154,7 @@ class Lines(Figure):
             "xs": markup.float32_base64(np.asarray(self.xs)), "x": self.x, "y": self.y,
             "unit": self.unit, "labels": self.x_labels, "xScale": self.x_scale,
             "yScale": self.y_scale, "guides": self.guides,
+            "moments": self.moments,
             "series": [_encoded(line) for line in self.series],
         }  # fmt: skip
         return frame(self, "lines", data=data, describe=self.describe(), compact=compact)
@@ -159,9 +176,20 @@ class Lines(Figure):
         self._plot(axes)
         for guide in self.guides:
             axes.annotate(
-                paper.plain(guide.label), (1, guide.y), xycoords=("axes fraction", "data"),
-                ha="right", va="bottom", fontsize=paper.SMALL, color=paper.FAINT,
+                "\n".join(wrap(paper.plain(guide.label), _GUIDE)), (1.01, guide.y),
+                xycoords=("axes fraction", "data"), ha="left", va="center",
+                fontsize=paper.SMALL, color=paper.FAINT, annotation_clip=False,
             )  # fmt: skip
+        for moment in self.moments:
+            axes.annotate(
+                paper.plain(moment.label),
+                (moment.x, 1),
+                xycoords=("data", "axes fraction"),
+                ha="center",
+                va="bottom",
+                fontsize=paper.SMALL,
+                color=paper.FAINT,
+            )
         if self.x_labels is not None:
             self._label_x(axes, self.x_labels)
         axes.set_xlabel(paper.plain(self.x), fontsize=paper.BODY, color=paper.INK)
@@ -180,6 +208,10 @@ class Lines(Figure):
         axes.grid(axis="y", color=paper.RULE, linewidth=0.5)
         for guide in self.guides:
             axes.axhline(guide.y, color=paper.FAINT, linewidth=0.8, linestyle=(0, (4, 3)))
+        for moment in self.moments:
+            axes.axvline(moment.x, color=paper.FAINT, linewidth=0.9)
+            if moment.lo is not None and moment.hi is not None:
+                axes.axvspan(moment.lo, moment.hi, color=paper.FAINT, alpha=0.14, linewidth=0)
 
     def _label_x(self, axes: Axes, labels: Sequence[str]) -> None:
         shown = paper.every(len(labels), 24)

@@ -57,6 +57,8 @@ export interface HeatMapPlan extends Plan {
   rowRoom: number;
   turned: boolean;
   below: number;
+  /** Whether the key stands below the map, for want of width beside it. */
+  keyBelow: boolean;
 }
 
 export class HeatMapChart implements Chart<GridMarks, HeatMapPlan> {
@@ -110,10 +112,12 @@ export class HeatMapChart implements Chart<GridMarks, HeatMapPlan> {
     const { rows, cols, data, key } = this;
     if (compact) {
       const tall = Math.min(width * clip(rows / cols, 0.4, 1.4), width * 1.4);
-      return { width, height: tall, compact, x: 0, y: 0, w: width, h: tall, cell: width / cols, high: tall / rows, rowRoom: 0, turned: false, below: 0 };
+      return { width, height: tall, compact, x: 0, y: 0, w: width, h: tall, cell: width / cols, high: tall / rows, rowRoom: 0, turned: false, below: 0, keyBelow: false };
     }
     const rowRoom = Math.min(largest(this.#rowNames.map((n) => measure(n, LABEL))), Math.min(170, width * 0.3));
-    const right = key ? 18 + key.width : barRoom(this.colouring, rows < 4, data.unit ?? "");
+    const narrow = rowRoom + 10 + (data.y ? 20 : 0) + (key?.width ?? 0) + 18 + cols * (this.#written ? TEXT_WIDE : 2) > width;
+    const keyBelow = key !== null && narrow;
+    const right = keyBelow ? 16 : key ? 18 + key.width : barRoom(this.colouring, rows < 4, data.unit ?? "");
     const colWide = Math.min(largest(this.#colNames.map((n) => measure(n, LABEL))), 120);
     let left = rowRoom + 10 + (data.y ? 20 : 0);
     const most = data.most ?? (this.#written ? 96 : 52);
@@ -126,11 +130,12 @@ export class HeatMapChart implements Chart<GridMarks, HeatMapPlan> {
     const top = title ? 36 : 8;
     const high = this.#rowHeight(cell, height === undefined ? undefined : height - top - below - (data.x ? 20 : 2));
     const w = cell * cols, h = high * rows;
-    const least = key ? key.height + 4 : 74 + below + (data.x ? 18 : 0);
+    const least = keyBelow ? 0 : key ? key.height + 4 : 74 + below + (data.x ? 18 : 0);
+    const under = keyBelow ? key.height + 12 : 0;
     return {
       width: whole(Math.max(left + w + right, 120)),
-      height: whole(top + Math.max(h + below + (data.x ? 20 : 2), least)),
-      compact, x: left, y: top, w, h, cell, high, rowRoom, turned, below,
+      height: whole(top + Math.max(h + below + (data.x ? 20 : 2), least) + under),
+      compact, x: left, y: top, w, h, cell, high, rowRoom, turned, below, keyBelow,
     };
   }
 
@@ -161,7 +166,8 @@ export class HeatMapChart implements Chart<GridMarks, HeatMapPlan> {
     this.#drawRowNames(pen, plan, theme);
     this.#drawColNames(pen, plan, theme);
     const x = plan.x + plan.w + 18;
-    if (key) key.draw(pen, x, plan.y, theme);
+    if (key && plan.keyBelow) key.draw(pen, plan.x, plan.height - key.height - 4, theme);
+    else if (key) key.draw(pen, x, plan.y, theme);
     else drawBar(pen, x, plan.y, clip(plan.h, 72, 460), plan.width - 9, this.colouring, this.rows < 4, data.unit ?? "", theme);
     if (data.x) pen.text(plan.x + plan.w / 2, plan.y + plan.h + plan.below + 8, data.x, theme.faint, { anchor: "middle" });
     if (data.y) pen.text(10, plan.y + plan.h / 2, data.y, theme.faint, { anchor: "middle", turn: -90 });

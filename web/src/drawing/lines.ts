@@ -6,6 +6,15 @@ import { DASHES, SERIES } from "./palette";
 import { Stage, type StageOptions } from "./stage";
 import { node } from "./tip";
 
+/** A line of dashes and gaps as a background, as the chart draws it. */
+export function dashed(lengths: readonly number[]): string {
+  const colour = "light-dark(var(--l), var(--d))";
+  if (!lengths.length) return colour;
+  let end = 0;
+  const parts = lengths.map((each, i) => `${i % 2 ? "transparent" : colour} ${end}px ${(end += each)}px`);
+  return `repeating-linear-gradient(90deg, ${parts.join(", ")})`;
+}
+
 /** Buttons that show and hide the series of a chart; null where there is only one. */
 export function legendOf(chart: LinesChart, redraw: () => void): HTMLElement | null {
   if (chart.data.series.length < 2) return null;
@@ -16,7 +25,7 @@ export function legendOf(chart: LinesChart, redraw: () => void): HTMLElement | n
     for (const [theme, name] of [["light", "l"], ["dark", "d"]] as const) {
       swatch.style.setProperty(`--${name}`, SERIES[theme][k % SERIES[theme].length]);
     }
-    swatch.style.borderTopStyle = DASHES[k % DASHES.length].length ? "dashed" : "solid";
+    Object.assign(swatch.style, { borderTop: "0", height: "2.5px", background: dashed(DASHES[k % DASHES.length]) });
     button.append(swatch, node("span", {}, shownLabel(line.name)));
     button.addEventListener("click", () => {
       if (!chart.hidden.delete(k)) chart.hidden.add(k);

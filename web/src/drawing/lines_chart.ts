@@ -8,6 +8,8 @@ import { clip, largest, powers, spread, ticks } from "./scales";
 import type { Theme } from "./theme";
 
 const SIZE = 11;
+/** Share of the width that the names of level lines may take, at their right. */
+const GUIDE = 0.25;
 
 export type AxisScale = "linear" | "log";
 
@@ -30,6 +32,8 @@ export interface LinesData {
   labels?: readonly string[] | null;
   /** Level lines. */
   guides?: readonly { y: number; label: string }[];
+  /** Upright lines, such as midpoints, each with an interval. */
+  moments?: readonly { x: number; lo?: number | null; hi?: number | null; label: string }[];
 }
 
 export interface LinesMarks {
@@ -49,6 +53,7 @@ export interface LinesPlan extends Plan {
   below: number;
   legend: number;
   turned: boolean;
+  titles: string[];
 }
 
 const AXES: Record<AxisScale, (value: number) => number> = { linear: (v) => v, log: (v) => Math.log10(v) };
@@ -113,16 +118,26 @@ export class LinesChart implements Chart<LinesMarks, LinesPlan> {
     const { data } = this, count = data.xs.length, [low, high] = this.#extent();
     const yTicks = this.#yLog ? powers(low, high) : ticks(low, high, compact ? 2 : 5);
     const room = largest(yTicks.map((t) => measure(number(this.#yValue(t), 3), SIZE)), 8);
-    const least = room + 12 + (this.#yTitle && !compact ? 22 : 0), top = title ? 36 : 10;
-    const legend = title && data.series.length > 1 ? 20 : 0, wide = Math.min(width, 980);
+    const wide = Math.min(width, 980), natural = compact ? wide * 0.55 : clip(wide * 0.42, 190, 320);
+    const titles = compact ? [] : this.#yTitles(height ? Math.min(natural, height - 60) : natural);
+    const least = room + 12 + (titles.length ? 7 + 15 * titles.length : 0);
+    const top = (title ? 36 : 10) + (data.moments?.length && !compact ? 14 : 0);
+    const legend = title && data.series.length > 1 ? 20 : 0;
+    const named = compact ? 0 : largest((data.guides ?? []).map((g) => Math.min(measure(g.label, SIZE), wide * GUIDE) + 8));
     const spaced = this.#labels ? largest(this.#labels.map((l) => measure(l, SIZE))) + 10 : 0;
     const turned = this.#labels !== null && spaced * count > wide - least - 16 && spaced > 34;
     const [before, after] = compact ? [0, 0] : this.#overhang(turned, wide - least - 16);
-    const x = Math.max(least, before), w = Math.max(wide - x - Math.max(16, after), 60);
+    const x = Math.max(least, before), w = Math.max(wide - x - Math.max(16, after, named), 60);
     const below = compact ? 4 : (turned ? Math.min(spaced, 100) * 0.71 + 14 : 24) + (data.x ? 20 : 0);
-    const natural = compact ? wide * 0.55 : clip(wide * 0.42, 190, 320);
     const h = height === undefined || compact ? natural : Math.max(90, height - top - legend - below);
-    return { width: wide, height: top + legend + h + below, compact, x, y: top + legend, w, h, low, high, yTicks, below, legend, turned };
+    return { width: wide, height: top + legend + h + below, compact, x, y: top + legend, w, h, low, high, yTicks, below, legend, turned, titles };
+  }
+
+  /** The title of y in one line, or in two where one is too long for the height. */
+  #yTitles(room: number): string[] {
+    const { y, unit } = this.data, whole = this.#yTitle;
+    if (!whole) return [];
+    return y && unit && measure(whole, 12) > room ? [y, `(${unit})`] : [whole];
   }
 
   /** Pixels that the first and the last label need beyond their ticks. */
@@ -134,7 +149,11 @@ export class LinesChart implements Chart<LinesMarks, LinesPlan> {
 
   #placeX(plan: Pick<LinesPlan, "x" | "w">, i: number): number {
     const { xs } = this.data;
-    return xs.length === 1 ? plan.x + plan.w / 2 : plan.x + 4 + ((this.#fx(xs[i]) - this.#first) / this.#span) * (plan.w - 8);
+    return xs.length === 1 ? plan.x + plan.w / 2 : this.#across(plan, xs[i]);
+  }
+
+  #across(plan: Pick<LinesPlan, "x" | "w">, value: number): number {
+    return plan.x + 4 + ((this.#fx(value) - this.#first) / this.#span) * (plan.w - 8);
   }
 
   #placeY(plan: LinesPlan, value: number): number {
@@ -152,13 +171,29 @@ export class LinesChart implements Chart<LinesMarks, LinesPlan> {
     for (const guide of this.data.guides ?? []) {
       const y = this.#placeY(plan, guide.y);
       pen.line([[plan.x, y], [plan.x + plan.w, y]], theme.faint, { dash: [5, 4] });
-      pen.text(plan.x + plan.w - 2, y - 8, guide.label, theme.faint, { size: SIZE, anchor: "end" });
+      if (!plan.compact) pen.text(plan.x + plan.w + 6, y, ellipsis(guide.label, SIZE, plan.width * GUIDE), theme.faint, { size: SIZE });
     }
+    this.#drawMoments(pen, plan, theme);
     this.data.series.forEach((line, k) => this.hidden.has(k) || this.#drawSeries(pen, plan, line, k, theme));
-    if (this.#yTitle && !plan.compact) {
-      pen.text(10, plan.y + plan.h / 2, ellipsis(this.#yTitle, 12, plan.h), theme.faint, { anchor: "middle", turn: -90 });
-    }
+    plan.titles.forEach((text, k) => {
+      pen.text(10 + 15 * k, plan.y + plan.h / 2, ellipsis(text, 12, plan.h), theme.faint, { anchor: "middle", turn: -90 });
+    });
     if (plan.legend) this.#drawLegend(pen, plan, theme);
+  }
+
+  #drawMoments(pen: Pen, plan: LinesPlan, theme: Theme): void {
+    const top = plan.y, bottom = plan.y + plan.h;
+    for (const { x, lo, hi, label } of this.data.moments ?? []) {
+      const at = this.#across(plan, x);
+      if (lo != null && hi != null) {
+        const [left, right] = [lo, hi].map((end) => clip(this.#across(plan, end), plan.x, plan.x + plan.w));
+        pen.area([[left, top], [right, top], [right, bottom], [left, bottom]], theme.faint, 0.14);
+      }
+      pen.line([[at, top], [at, bottom]], theme.faint);
+      if (plan.compact) continue;
+      const half = measure(label, SIZE) / 2;
+      pen.text(clip(at, plan.x + half, plan.x + plan.w - half), top - 8, label, theme.faint, { size: SIZE, anchor: "middle" });
+    }
   }
 
   #drawX(pen: Pen, plan: LinesPlan, theme: Theme): void {
