@@ -19,7 +19,7 @@ _WHEN = (
 )
 _SEVERAL = (
     "A + says that the head has more types: its cell shows the first, confirmed ones before others "
-    "and then in the order of TYPES; the tables list them all."
+    "and then as in the key; the tables list them all."
 )
 _THUMBNAIL = 64
 _MOST_THUMBNAILS = 256
