@@ -46,9 +46,10 @@ def random_gpt2(folder: Path, width: int) -> None:
     GPT2LMHeadModel(config).save_pretrained(folder)
 
 
-def oracle(**settings: str) -> subprocess.CompletedProcess[str]:
+def oracle(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     kept = {key: value for key, value in os.environ.items() if key != "RESIDUUM_GPT2"}
     command = [sys.executable, "-m", "pytest", "tests/oracle/gpt2", "-rA", "-p", "no:cacheprovider"]
+    command += arguments
     return subprocess.run(
         command, cwd=ROOT, env=kept | settings, capture_output=True, text=True, timeout=250
     )
@@ -71,6 +72,14 @@ def test_without_a_copy_it_skips_and_says_how(tmp_path: Path) -> None:
     done = oracle(HF_HOME=str(tmp_path), HF_HUB_CACHE=str(tmp_path / "hub"))
     assert done.returncode == 0 and f"{CLAIMS} skipped" in done.stdout, done.stdout[-2000:]
     assert "RESIDUUM_GPT2=FOLDER" in done.stdout
+
+
+def test_the_mark_asks_the_hub_and_skips_where_there_is_none(tmp_path: Path) -> None:
+    """Nothing listens at the endpoint: what was tried is said, and nothing fails."""
+    nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "0"}
+    done = oracle("-m", "gpt2", HF_HOME=str(tmp_path), HF_HUB_CACHE=str(tmp_path / "h"), **nowhere)
+    assert done.returncode == 0 and f"{CLAIMS} skipped" in done.stdout, done.stdout[-2000:]
+    assert "none from the hub" in done.stdout
 
 
 @pytest.mark.parametrize("place", ["nowhere", "empty"])

@@ -1,4 +1,9 @@
-"""GPT-2 small, where a copy can be had; else these tests skip with the reason."""
+"""GPT-2 small, where a copy can be had; else these tests skip with the reason.
+
+With a copy (``RESIDUUM_GPT2=FOLDER``, or the hub's cache) they run wherever pytest does. A hub that
+could be reached is not enough: nothing is downloaded unless it is asked for, by
+``RESIDUUM_GPT2=openai-community/gpt2`` or by the mark: ``pytest -m gpt2 tests/oracle/gpt2``.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +20,23 @@ NAMES = ("gpt2", "openai-community/gpt2")
 
 
 @pytest.fixture(scope="session")
-def gpt2() -> Any:
+def gpt2(request: pytest.FixtureRequest) -> Any:
     """The model that ``RESIDUUM_GPT2`` names (a folder, or a name on the hub), or a cached copy.
 
-    Only a name in that variable may be downloaded. A variable that leads nowhere is a failure: who
-    sets it wants the tests to run.
+    A name in that variable may be downloaded; one that leads nowhere is a failure: who sets it
+    wants the tests to run. With the mark asked for (``-m gpt2``) the hub is tried as well, and
+    where it cannot be reached the tests skip.
     """
     name = os.environ.get("RESIDUUM_GPT2") or _cached()
-    if not name:
-        pytest.skip("no GPT-2 small in the cache: RESIDUUM_GPT2=FOLDER (or =gpt2, from the hub)")
-    model = rz.load(name)
+    if name:
+        model = rz.load(name)
+    elif request.config.getoption("markexpr") == "gpt2":
+        try:
+            model = rz.load(name := NAMES[1])
+        except rz.core.LoadError as error:
+            pytest.skip(f"no GPT-2 small here, and none from the hub: {error.what}")
+    else:
+        pytest.skip("no GPT-2 small in the cache: RESIDUUM_GPT2=FOLDER, or -m gpt2 from the hub")
     assert (model.dims.n_layers, model.dims.n_heads) == (12, 12), f"{name} is not GPT-2 small"
     return model
 
