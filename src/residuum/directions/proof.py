@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from residuum.core import Provenance, StoreError
 from residuum.core.notebook import html_of
 from residuum.core.saving import save_result
+from residuum.directions.causal_test import CausalTest
 from residuum.directions.decodability import Decodability
 from residuum.directions.proof_figure import proof_figure
 from residuum.directions.specificity import MOST, OffTarget
@@ -22,35 +23,6 @@ if TYPE_CHECKING:
 
 LEAST = 0.1
 """A direction is causal only if swapping it closes at least this share of the gap."""
-
-
-@dataclass(frozen=True)
-class CausalTest:
-    """One of the three edits against random directions.
-
-    Attributes:
-        kind: ``"add"``, ``"erase"`` or ``"swap"``.
-        effect: mean over pairs, in the metric's unit, towards the other side of the pair.
-        recovered_frac: the same as a share of the gap between clean and corrupt answers.
-        interval: 95 % interval of the effect, clustered by template; NaN for a single template.
-        p: share of directions with the activations' covariance, this one counted among them, whose
-            effect is at least as large.
-        p_adjusted: corrected over the three edits (step-down max-T).
-        random_mean, random_high: mean and 95th percentile of those directions' effects.
-        isotropic_high: 95th percentile of isotropic directions' effects.
-        isotropic_p: p against isotropic directions; no verdict rests on it.
-    """
-
-    kind: str
-    effect: float
-    recovered_frac: float
-    interval: tuple[float, float]
-    p: float
-    p_adjusted: float
-    random_mean: float
-    random_high: float
-    isotropic_high: float
-    isotropic_p: float
 
 
 @dataclass(frozen=True, repr=False)
@@ -156,7 +128,15 @@ class Proof:
 
     def figure(self) -> Bars:
         """The three effects beside random directions', as shares of the gap."""
-        return proof_figure(self)
+        said = {True: "yes", False: "no", None: "not tested"}
+        verdict = ", ".join(f"{name}: {said[is_so]}" for name, is_so in self.verdict.items())
+        return proof_figure(
+            self.tests,
+            self.off_target,
+            title=f"{self.at} on {self.task}",
+            caption=f"{verdict}. {self.n_pairs} pairs of {self.n_templates} templates, "
+            f"{self.n_random} random directions with the activations' covariance.",
+        )
 
     def _repr_html_(self) -> str | None:
         return html_of(self)

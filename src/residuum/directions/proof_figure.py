@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
+from residuum.directions.causal_test import CausalTest
+from residuum.directions.specificity import OffTarget
 from residuum.figures import Bars
-
-if TYPE_CHECKING:
-    from residuum.directions.proof import Proof
 
 NAMES = {"add": "adding", "erase": "erasing", "swap": "swapping"}
 
 
-def proof_figure(proof: Proof) -> Bars:
+def proof_figure(
+    tests: Sequence[CausalTest], off_target: Sequence[OffTarget], title: str, caption: str
+) -> Bars:
     """Bars of the three effects and of random directions' 95th percentiles, as shares of the gap.
 
     Intervals are those of the effects, clustered by template; bars of off-target tasks show the
     share of their own gap that they move by.
     """
     names, values, lo, hi = [], [], [], []
-    gap = proof.clean - proof.corrupt
-    for test in proof.tests:
+    for test in tests:
+        gap = test.effect / test.recovered_frac if test.recovered_frac else math.nan
         names += [NAMES[test.kind], f"{NAMES[test.kind]}, random (95th percentile)"]
-        values += [test.effect / gap, test.random_high / gap]
+        values += [test.recovered_frac, test.random_high / gap]
         lo += [test.interval[0] / gap, math.nan]
         hi += [test.interval[1] / gap, math.nan]
-    for other in proof.off_target:
+    for other in off_target:
         names.append(f"{other.task}: {NAMES[other.kind]}")
         values.append(other.moved_frac)
         lo.append(other.interval[0])
         hi.append(other.interval[1])
-    said = {True: "yes", False: "no", None: "not tested"}
-    verdict = ", ".join(f"{name}: {said[is_so]}" for name, is_so in proof.verdict.items())
     return Bars(
         names,
         values,
@@ -40,8 +39,7 @@ def proof_figure(proof: Proof) -> Bars:
         hi=hi,
         x="share of the gap between clean and corrupt answers",
         order="given",
-        title=f"{proof.at} on {proof.task}",
-        caption=f"{verdict}. {proof.n_pairs} pairs of {proof.n_templates} templates, "
-        f"{proof.n_random} random directions with the activations' covariance.",
+        title=title,
+        caption=caption,
         does_not_show="That this is the only such direction, or other prompts.",
     )

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from residuum.core import SILENT, Address, OptionError, Progress, TaskError
+from residuum.directions.causal_test import CausalTest
 from residuum.directions.chance import beaten_by_chance
 from residuum.directions.decodability import decode, folds_of
 from residuum.directions.examples import Examples
@@ -24,7 +25,7 @@ from residuum.directions.interventions import (
     read_pairs,
 )
 from residuum.directions.origin import Origin
-from residuum.directions.proof import CausalTest, Proof
+from residuum.directions.proof import Proof
 from residuum.directions.random_directions import (
     covariance_directions,
     isotropic_directions,

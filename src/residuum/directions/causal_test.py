@@ -1,0 +1,34 @@
+"""One of the three edits, against random directions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CausalTest:
+    """One of the three edits against random directions.
+
+    Attributes:
+        kind: ``"add"``, ``"erase"`` or ``"swap"``.
+        effect: mean over pairs, in the metric's unit, towards the other side of the pair.
+        recovered_frac: the same as a share of the gap between clean and corrupt answers.
+        interval: 95 % interval of the effect, clustered by template; NaN for a single template.
+        p: share of directions with the activations' covariance, this one counted among them, whose
+            effect is at least as large.
+        p_adjusted: corrected over the three edits (step-down max-T).
+        random_mean, random_high: mean and 95th percentile of those directions' effects.
+        isotropic_high: 95th percentile of isotropic directions' effects.
+        isotropic_p: p against isotropic directions; no verdict rests on it.
+    """
+
+    kind: str
+    effect: float
+    recovered_frac: float
+    interval: tuple[float, float]
+    p: float
+    p_adjusted: float
+    random_mean: float
+    random_high: float
+    isotropic_high: float
+    isotropic_p: float
