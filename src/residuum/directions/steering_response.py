@@ -25,7 +25,8 @@ class Dose:
         flipped: share of the prompts *without* the answer pushed for that now give it as their
             most likely next token: above 0 corrupt prompts that give clean answers, below 0 clean
             prompts that give corrupt ones. At 0, the share of both without any push.
-        flipped_interval: 95 %: bootstrap by template, or Wilson's where there is one template.
+        flipped_interval: 95 %: bootstrap by template; Wilson's where there is one template, or all
+            prompts agree.
         effect: mean change of the metric over both sides of the pairs, signed towards clean.
         effect_interval: its 95 % bootstrap interval.
         random_flipped: mean share flipped by random directions of the same length.
@@ -127,7 +128,8 @@ class Answering:
 
     def _interval(self, values: Tensor, seed: int, share: bool = False) -> Interval:
         labels = list(self.task.templates) * (len(values) // max(len(self.task), 1))
-        if len(set(labels)) > 1:
+        agreed = share and len(set(values.tolist())) == 1  # resampling would give a point
+        if len(set(labels)) > 1 and not agreed:
             return bootstrap_mean_interval(values.tolist(), seed=seed, clusters=labels)
         if share:
             return wilson_interval(int(values.sum()), len(values))
