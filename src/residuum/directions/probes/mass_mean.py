@@ -36,8 +36,11 @@ class MassMean:
         means, within = moments.means, moments.within
         centred = means - moments.mean
         if self.whiten:
-            within.diagonal().add_(_FLOOR * float(within.diagonal().mean()))
-            matrix = torch.linalg.solve(within, centred.T).T
+            spread = within.diagonal().clamp_min(0).sqrt()
+            spread = spread.clamp_min(_FLOOR * float(spread.max()))
+            scaled = within / torch.outer(spread, spread)
+            scaled.diagonal().add_(_FLOOR)
+            matrix = torch.linalg.solve(scaled, (centred / spread).T).T / spread
         else:
             along = (centred @ within * centred).sum(1).sum() / centred.square().sum()
             total = float(moments.covariance.diagonal().sum())
