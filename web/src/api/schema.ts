@@ -899,11 +899,13 @@ export interface components {
         };
         /**
          * Models
-         * @description The models that may be opened, and the one opened last.
+         * @description The models that may be opened: the first named at the start, and the one opened last.
          */
         Models: {
             /** Current */
             current: string;
+            /** First */
+            first: string;
             /** Models */
             models: components["schemas"]["ModelInfo"][];
             /** Version */

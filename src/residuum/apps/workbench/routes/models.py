@@ -33,7 +33,9 @@ async def open_model(bench: TheBench, request: Request, body: OpenModel) -> Mode
 def _all(bench: Bench) -> Models:
     desks = bench.desks
     infos = [_info(name, desks.get(name)) for name in bench.allowed]
-    return Models(current=bench.current, version=package_version(), models=infos)
+    return Models(
+        first=bench.named[0], current=bench.current, version=package_version(), models=infos
+    )
 
 
 def _info(name: str, desk: Desk | None) -> ModelInfo:

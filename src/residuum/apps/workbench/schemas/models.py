@@ -37,8 +37,9 @@ class ModelInfo(BaseModel):
 
 
 class Models(BaseModel):
-    """The models that may be opened, and the one opened last."""
+    """The models that may be opened: the first named at the start, and the one opened last."""
 
+    first: str
     current: str
     version: str
     models: list[ModelInfo]
