@@ -14,7 +14,8 @@ import residuum as rz
 from residuum.core import OptionError, ShapeError, TaskError
 from residuum.directions.conditional import Targets, When, generate_steered, push
 from residuum.directions.side_effects import Neutral, repetition_share
-from residuum.directions.steering import Steering, steer
+from residuum.directions.steering import steer
+from residuum.directions.steering_result import Steering
 from residuum.directions.steering_sides import by_template, oriented
 
 RECIPES: dict[str, tuple[str, str, list[str]]] = {

@@ -14,7 +14,7 @@ from residuum.core import OptionError
 
 if TYPE_CHECKING:
     from residuum.directions.direction import Direction
-    from residuum.directions.steering import Steering
+    from residuum.directions.steering_result import Steering
     from residuum.runs import Model, Task
 
 SUFFIXES = (".html", ".svg", ".png", ".json", ".csv")
