@@ -150,6 +150,8 @@ def test_saved_and_read_it_is_the_same_and_fits_no_other_model(
         FactEdit.load(tmp_path / "edit", twin)
     with pytest.raises(LoadError, match="other weights"):
         edit.apply(twin)
+    with edit:  # the refusal left it with its own model
+        assert model.generate(REQUEST.prompt, 1).texts == ("Oslo",)
     record = tmp_path / "edit" / "fact_edit.json"
     data = json.loads(record.read_text()) | {"tensors": "0"}
     record.write_text(json.dumps(data))
@@ -199,7 +201,7 @@ def test_a_gated_model_is_edited_too() -> None:
     config = LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=32,
         intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
-        max_position_embeddings=64,
+        max_position_embeddings=64, initializer_range=0.2,
     )  # fmt: skip
     llama = rz.load(LlamaForCausalLM(config).eval(), tokenizer=tokenizer)
     corpus = list(islice(microworld_text(seed=3), 60))

@@ -130,17 +130,16 @@ class FactEdit:
         """
         if self.applied:
             raise OptionError("this edit is already applied", mend="undo() it first")
-        hold = self._hold
-        hold.model = self._model(model)
-        with hold.model.adapted.lock:
-            self.check_fits(hold.model)
-            hold.matrices = out_matrices(hold.model, self.layers)
+        hold, bound = self._hold, self._model(model)
+        with bound.adapted.lock:
+            self.check_fits(bound)
+            hold.model, hold.matrices = bound, out_matrices(bound, self.layers)
             originals = [each.parameter.detach().clone() for each in hold.matrices]
             for matrix, original in zip(hold.matrices, originals, strict=True):
                 left, right = self.factors[matrix.layer]
                 matrix.add(original, left @ right)
             hold.originals = originals
-            hold.hash_after = hold.model.adapted.rehash()
+            hold.hash_after = bound.adapted.rehash()
         return self
 
     def undo(self) -> FactEdit:
@@ -212,7 +211,7 @@ class FactEdit:
             LoadError: other weights.
         """
         bound = self._model(model)
-        was_applied = self.applied
+        home, was_applied = self._hold.model, self.applied
         if was_applied:
             self.undo()
         try:
@@ -223,6 +222,7 @@ class FactEdit:
                 seed=seed, progress=progress,
             )  # fmt: skip
         finally:
+            self._hold.model = home or self._hold.model
             if was_applied and not self.applied:
                 self.apply()
 
