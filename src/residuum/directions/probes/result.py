@@ -95,9 +95,14 @@ class Probes:
             if math.isfinite(best.control)
             else f"no control task ({self.control_token})"
         )
+        interval = (
+            f"[{best.low:.3f}, {best.high:.3f}]"
+            if math.isfinite(best.low)
+            else "(no interval: the test side has one template)"
+        )
         return (
             f"{'decodable' if self.decodable else 'not shown to be decodable'} at {best.at}: test "
-            f"accuracy {best.test:.3f} [{best.low:.3f}, {best.high:.3f}] against majority "
+            f"accuracy {best.test:.3f} {interval} against majority "
             f"{self.majority:.3f} (p = {self.p:.4f}), shuffled {best.shuffled:.3f}, {control}; "
             f"split by {self.split_by}"
         )
