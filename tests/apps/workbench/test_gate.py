@@ -61,6 +61,23 @@ def test_loopback_names_with_the_port(browser: TestClient, host: str) -> None:
     assert browser.get("/api/models", headers=headers).status_code == 403
 
 
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8642", "127.0.0.1", "127.0.0.1:8643", f"{HOST}.evil", ""]
+)
+@pytest.mark.parametrize("path", ["/", "/api/models"])
+def test_other_hosts_are_refused(browser: TestClient, host: str, path: str) -> None:
+    headers = {"X-Residuum-Token": TOKEN, "Host": host}
+    response = browser.get(path, headers=headers)
+    assert response.status_code == 403 and "host name" in response.json()["what"]
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", f"https://{HOST}", "null"])
+def test_other_origins_are_refused(browser: TestClient, origin: str) -> None:
+    headers = {"X-Residuum-Token": TOKEN, "Origin": origin}
+    response = browser.get("/api/models", headers=headers)
+    assert response.status_code == 403 and "origin" in response.json()["what"]
+
+
 def test_tokens_are_compared_in_constant_time() -> None:
     assert (
         gate.same(TOKEN, TOKEN) and not gate.same(TOKEN[:-1], TOKEN) and not gate.same("é", TOKEN)

@@ -32,6 +32,9 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+DRAINED_BYTES = 16 * BODY_BYTES
+"""Of a body that is too large, read and dropped before it is refused."""
+_LENGTH_DIGITS = 18
 _READING = ("GET", "HEAD", "OPTIONS")
 
 
@@ -121,20 +124,29 @@ def _cookies(headers: Headers) -> dict[str, str]:
 
 
 async def _body(method: str, headers: Headers, receive: Receive) -> bytes:
-    """The whole body, within bounds and finite JSON; empty for methods that only read."""
+    """The whole body, within bounds and finite JSON; empty for methods that only read.
+
+    One that is too large is read on, and dropped, up to a second bound: a client that is still
+    sending when the connection closes sees a reset, and never the answer.
+    """
     declared = headers.get("content-length", "0")
-    if not declared.isascii() or not declared.isdigit() or int(declared) > BODY_BYTES:
+    if not declared.isascii() or not declared.isdigit() or len(declared) > _LENGTH_DIGITS:
         raise _too_large()
-    body = bytearray()
-    while True:
+    if int(declared) > DRAINED_BYTES:
+        raise _too_large()
+    body, got, more = bytearray(), 0, True
+    while more:
         message = await receive()
         if message["type"] != "http.request":
             break
-        body += message.get("body", b"")
-        if len(body) > BODY_BYTES:
+        got += len(message.get("body", b""))
+        if got > DRAINED_BYTES:
             raise _too_large()
-        if not message.get("more_body", False):
-            break
+        if got <= BODY_BYTES:
+            body += message.get("body", b"")
+        more = message.get("more_body", False)
+    if max(got, int(declared)) > BODY_BYTES:
+        raise _too_large()
     if body or method not in (*_READING, "DELETE"):
         kind = headers.get("content-type", "").split(";")[0].strip().lower()
         if kind != "application/json":
