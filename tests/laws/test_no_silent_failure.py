@@ -597,7 +597,15 @@ ROWS = [
         lambda w: model().run(IDS, edits=[rz.Zero("L0.q_in"), rz.Zero("L1.ln1")]),
         EditError,
         "L0.q_in and L0.ln1 are taken together, which is ambiguous",
-        "edit one of them, and take gradients with respect to others in another run",
+        "edit one of them: name its site, where a pattern such as * takes both",
+    ),
+    Row(
+        "every site at once",
+        lambda w: model().run(IDS, edits=[rz.Zero("*")]),
+        lambda w: model().run(IDS, edits=[rz.Zero("resid_pre")]),
+        EditError,
+        "L0.k_in and L0.ln1 are taken together, which is ambiguous",
+        "edit one of them: name its site, where a pattern such as * takes both",
     ),
     Row(
         "own input of the MLP and the shared norm together",
@@ -605,7 +613,7 @@ ROWS = [
         lambda w: model().run(IDS, edits=[rz.Zero("L0.mlp_in"), rz.Zero("L0.ln1")]),
         EditError,
         "L0.mlp_in and L0.ln1 are taken together, which is ambiguous",
-        "edit one of them, and take gradients with respect to others in another run",
+        "edit one of them: name its site, where a pattern such as * takes both",
     ),
     Row(
         "dictionary that is not loaded",

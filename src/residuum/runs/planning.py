@@ -98,7 +98,9 @@ def refuse_norm_conflict(
         if name in readers and pair <= names and pair & written:
             raise EditError(
                 f"L{layer}.{name} and L{layer}.ln1 are taken together, which is ambiguous",
-                mend="edit one of them, and take gradients with respect to others in another run",
+                mend="edit one of them: name its site, where a pattern such as * takes both"
+                if pair <= written
+                else "edit one of them, and take gradients with respect to others in another run",
             )
 
 
