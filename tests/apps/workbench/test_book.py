@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from workbench_server import PROMPT, Server, opened
 
 import residuum as rz
-from residuum.apps.workbench.book import Book
+from residuum.apps.workbench.book import Book, _bytes
 from residuum.apps.workbench.refusals import Conflict
 from residuum.core import OptionError, StoreError, edit_from_json
 
@@ -119,10 +120,25 @@ def test_captured_tensors_stay_within_their_room(tmp_path: Path, model: rz.Model
     torch.testing.assert_close(again.run["pattern", 0], plain["pattern", 0], rtol=0, atol=0)
 
 
+def test_a_part_counts_as_the_whole_that_it_holds(tmp_path: Path, model: rz.Model) -> None:
+    book = Book(tmp_path, room=0)
+    book.make(model, [1, 180, 544], (), ["L1.pattern"])
+    (key, run), *others = book._runs.items()
+    assert not others, "the newest run stays, however little room there is"
+    assert run.logits is not None
+    whole = torch.zeros(50, *run.logits.shape)
+    part = dataclasses.replace(run, logits=whole[0], captured={})
+    assert _bytes([part]) == whole.nbytes > part.logits.nbytes
+    assert _bytes([part, part]) == whole.nbytes, "what runs share counts once"
+    book.room = whole.nbytes - 1
+    book._keep("part", part)
+    assert list(book._runs) == ["part"] and key != "part"
+
+
 def test_more_than_there_is_room_for_is_refused_before_the_pass(
     tmp_path: Path, model: rz.Model
 ) -> None:
-    book = Book(tmp_path, room=1000)
+    book = Book(tmp_path, largest=1000)
     with pytest.raises(OptionError, match="GB of memory"):
         book.make(model, [1] * 20, (), ["pattern"])
     assert not book._runs

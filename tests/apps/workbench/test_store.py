@@ -122,7 +122,7 @@ def test_sizes_are_those_of_what_is_captured() -> None:
 
 def test_one_position_of_a_long_prompt_fits(tmp_path: Path) -> None:
     model, ids = rz.load("microworld"), [1] * 60
-    book = Book(tmp_path, room=captured_bytes(model, Address.parse("L1.head_out@-1"), 60))
+    book = Book(tmp_path, largest=captured_bytes(model, Address.parse("L1.head_out@-1"), 60))
     assert "L1.head_out@-1" in book.make(model, ids, (), ["L1.head_out@-1"]).run
     with pytest.raises(OptionError, match="GB of memory"):
         book.make(model, ids, (), ["L1.head_out"])

@@ -29,8 +29,10 @@ from residuum.models import Batch
 from residuum.runs import Model, Run
 from residuum.stores import RunHistory, TensorStore
 
-ROOM = 1 << 30
-"""Bytes of captured tensors and logits kept in memory."""
+ROOM = 256 << 20
+"""Bytes of captured tensors and logits kept in memory; the newest run is kept in any case."""
+LARGEST = 1 << 30
+"""Bytes of one run's captured tensors: what needs more is refused before the pass."""
 ID_DIGITS = 16
 
 
@@ -59,17 +61,19 @@ class Book:
 
     Args:
         folder: of the store; made if missing, readable by its owner only.
-        room: bytes of captured tensors to keep in memory; the newest run is kept in any case.
+        room: bytes of captured tensors and logits to keep in memory; the newest run is kept in any
+            case.
+        largest: bytes of them that one run may have.
 
     Raises:
         StoreError: the folder cannot be written to; the history in it is damaged.
         OptionError: it is being tidied.
     """
 
-    def __init__(self, folder: str | Path, room: int = ROOM) -> None:
+    def __init__(self, folder: str | Path, room: int = ROOM, largest: int = LARGEST) -> None:
         self.folder = made(folder)
         self.tensors = TensorStore(self.folder / TENSORS)
-        self.room = room
+        self.room, self.largest = room, largest
         self._history = RunHistory(self.folder / RUNS)
         self._keys: dict[str, str] = {}
         self._seen: set[str] = set()
@@ -201,10 +205,10 @@ class Book:
         for query in needs:
             found |= dict.fromkeys(Address.parse(query).expand(model.sites, model.n_layers))
         asked = sum(captured_bytes(model, each, length) for each in found)
-        if asked > self.room:
+        if asked > self.largest:
             raise OptionError(
                 f"this view of {length} tokens needs {asked / 1e9:.1f} GB of memory, "
-                f"{self.room / 1e9:.1f} GB are set aside",
+                f"{self.largest / 1e9:.1f} GB are allowed",
                 mend="shorten the prompt, or look at fewer layers",
             )
         return list(found)
@@ -213,9 +217,8 @@ class Book:
         with self._lock:
             self._runs[key] = run
             self._runs.move_to_end(key)
-            used = sum(_bytes(each) for each in self._runs.values())
-            while used > self.room and len(self._runs) > 1:
-                used -= _bytes(self._runs.popitem(last=False)[1])
+            while len(self._runs) > 1 and _bytes(self._runs.values()) > self.room:
+                self._runs.popitem(last=False)
 
 
 def now() -> str:
@@ -227,6 +230,11 @@ def _has(run: Run, address: Address) -> bool:
     return address in run.captured or address.base in run.captured
 
 
-def _bytes(run: Run) -> int:
-    held = [run.logits, *run.captured.values()]
-    return sum(each.nbytes for each in held if isinstance(each, Tensor))
+def _bytes(runs: Iterable[Run]) -> int:
+    """What they hold in memory: whole storages, each once, since a captured part holds its whole.
+
+    Runs that went on from one another share tensors.
+    """
+    held = [each for run in runs for each in (run.logits, *run.captured.values())]
+    storages = [each.untyped_storage() for each in held if isinstance(each, Tensor)]
+    return sum({each.data_ptr(): each.nbytes() for each in storages}.values())
