@@ -116,6 +116,21 @@ def test_a_finished_sweep_is_read_back(tmp_path: Path) -> None:
     assert other["kept_blocks"] == 0
 
 
+def test_the_list_of_jobs_says_what_became_of_earlier_ones(tmp_path: Path) -> None:
+    counts = []
+    for _ in range(2):
+        server = opened(tmp_path)
+        try:
+            told = server.get("/api/jobs")
+            assert told["jobs"] == [] and "ask for the same sweep again" in told["note"]
+            counts.append(told["kept_sweeps"])
+            followed(server, started(server, task="ioi", n=2)["job"])
+            assert len(server.get("/api/jobs")["jobs"]) == 1
+        finally:
+            server.bench.close()
+    assert counts == [0, 1]
+
+
 def test_a_damaged_file_of_cells_is_told(tmp_path: Path) -> None:
     server = opened(tmp_path)
     followed(server, started(server, task="ioi", n=4)["job"])

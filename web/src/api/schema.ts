@@ -53,7 +53,7 @@ export interface paths {
         };
         /**
          * List Jobs
-         * @description All jobs, the newest first.
+         * @description The jobs of this start of the server, the newest first.
          */
         get: operations["listJobs"];
         put?: never;
@@ -721,11 +721,18 @@ export interface components {
         };
         /**
          * JobList
-         * @description Jobs, the newest first, without their results.
+         * @description Jobs of this start of the server, the newest first, without their results.
+         *
+         *     ``note`` says what becomes of those of earlier starts, ``kept_sweeps`` of how many sweeps the
+         *     store holds finished cells.
          */
         JobList: {
             /** Jobs */
             jobs: components["schemas"]["JobInfo"][];
+            /** Kept Sweeps */
+            kept_sweeps: number;
+            /** Note */
+            note: string;
         };
         /**
          * Meta

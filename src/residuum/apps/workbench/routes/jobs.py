@@ -12,10 +12,15 @@ from pydantic import BaseModel
 
 from residuum.apps.workbench.jobs import Job
 from residuum.apps.workbench.routes.asking import TheBench
+from residuum.apps.workbench.store_folder import SWEEPS
 
 router = APIRouter(prefix="/api", tags=["jobs"])
 JobId = Annotated[str, Path(max_length=64)]
 NDJSON = "application/x-ndjson"
+_EARLIER = (
+    "sweeps of earlier starts are not listed; their finished cells are kept: ask for the same "
+    "sweep again and it goes on from there"
+)
 
 
 class JobInfo(BaseModel):
@@ -39,9 +44,15 @@ class JobInfo(BaseModel):
 
 
 class JobList(BaseModel):
-    """Jobs, the newest first, without their results."""
+    """Jobs of this start of the server, the newest first, without their results.
+
+    ``note`` says what becomes of those of earlier starts, ``kept_sweeps`` of how many sweeps the
+    store holds finished cells.
+    """
 
     jobs: list[JobInfo]
+    kept_sweeps: int
+    note: str
 
 
 class JobEvent(BaseModel):
@@ -70,8 +81,10 @@ class JobEvent(BaseModel):
 
 @router.get("/jobs", operation_id="listJobs")
 def list_jobs(bench: TheBench) -> JobList:
-    """All jobs, the newest first."""
-    return JobList(jobs=[_info(job, whole=False) for job in bench.jobs.list()])
+    """The jobs of this start of the server, the newest first."""
+    kept = sum(1 for _ in (bench.book.folder / SWEEPS).glob("*.cells"))
+    jobs = [_info(job, whole=False) for job in bench.jobs.list()]
+    return JobList(jobs=jobs, kept_sweeps=kept, note=_EARLIER)
 
 
 @router.get("/jobs/{job}", operation_id="readJob")
