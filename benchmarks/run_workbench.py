@@ -1,10 +1,16 @@
-"""From a prompt to all heads on screen, as far as the server goes: its run and its attention view.
+"""From a prompt to all heads, as far as the server goes: its run and its attention view.
 
-A GPT-2-small-shaped random model: the bare forward pass, the same by `model.run`, and what a page
-asks for (POST /api/runs, then /api/views/attention), in this process and over loopback, side by
-side in one run with a fresh prompt each time; then microworld. What the browser draws comes on top.
+A GPT-2-small-shaped random model: the bare forward pass (transformers alone, nothing captured), the
+same by `model.run` with patterns, and what a page asks for (POST /api/runs, then
+/api/views/attention), in this process and over loopback; then microworld. Rounds are paired: each
+does all of them in turn, with a fresh prompt each, in an order that turns from round to round. The
+best round of each is compared, since whatever else the machine does only ever adds time; medians
+stand beside it. What the browser draws is left out: `run_workbench_page.py` measures that.
 
-    python benchmarks/run_workbench.py [--rounds 7] [--json FILE]
+With other work on the machine (load above 2 before the start) the results are printed, and not
+written to --json unless --loaded is given; the record says so then.
+
+    python benchmarks/run_workbench.py [--rounds 7] [--json FILE] [--loaded]
 """
 
 from __future__ import annotations
@@ -12,6 +18,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import sys
 import tempfile
 import threading
@@ -39,6 +46,7 @@ from residuum.apps.workbench.wire import unpack
 
 TOKEN = "benchmark"
 RATIO, MORE_MS, MICROWORLD_MS = 1.3, 150.0, 200.0
+LOAD, NOISE = 2.0, 0.05
 VIEW_MS = {64: 40.0, 512: 300.0}
 
 
@@ -46,18 +54,31 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--loaded", action="store_true", help="write --json under load too")
     options = parser.parse_args()
+    before = load()
     hf = peers.gpt2_small_shape()
     shape = rz.load(hf)
-    results: dict[str, Any] = {"machine": peers.machine()}
+    results: dict[str, Any] = {
+        "machine": peers.machine() | {"load_before": before, "loaded": before > LOAD}
+    }
     with served("gpt2-small-shape", shape) as sides:
-        for length, rounds in ((64, options.rounds), (512, max(2, options.rounds // 3))):
+        for length, rounds in ((64, options.rounds), (512, max(3, options.rounds // 2))):
             results[f"{length} tokens"] = gpt2_shape(hf, shape, sides, length, rounds)
     with served("microworld", rz.load("microworld")) as sides:
         results["microworld"] = microworld(sides, options.rounds)
-    if options.json:
+    if before > LOAD:
+        print(f"the machine was busy: load {before:.1f} before the start, quiet is below {LOAD}")
+    if options.json and before > LOAD and not options.loaded:
+        print(f"{options.json} is left as it is; --loaded writes it all the same")
+    elif options.json:
         options.json.write_text(json.dumps(results, indent=1))
     return 0 if all(each.get("reached", True) for each in results.values()) else 1
+
+
+def load() -> float:
+    """Processes that ran or waited, a mean over the last minute; 0 where the system has none."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
 
 
 def gpt2_shape(hf: Any, model: Any, sides: Any, length: int, rounds: int) -> dict[str, Any]:
@@ -74,28 +95,40 @@ def gpt2_shape(hf: Any, model: Any, sides: Any, length: int, rounds: int) -> dic
         with torch.no_grad():
             hf(input_ids=ids)
 
-    for _ in range(rounds + 1):
-        timed("forward pass", bare)
-        timed("model.run with patterns", lambda ids: model.run(ids, capture=["pattern"]))
-        for name, ask in sides.items():
-            timed(name, lambda ids, ask=ask: ask(ids[0].tolist()))
-    middle = {name: median(times[1:]) for name, times in found.items()}  # the first one warms up
+    works = {"forward pass": bare}
+    works["model.run with patterns"] = lambda ids: model.run(ids, capture=["pattern"])
+    for name, ask in sides.items():
+        works[name] = lambda ids, ask=ask: ask(ids[0].tolist())
+    for turn in range(rounds + 1):
+        names = list(works)[turn % len(works) :] + list(works)[: turn % len(works)]
+        for name in names:
+            timed(name, works[name])
+    rest = {name: found[name][1:] for name in works}  # the first round warms up
+    best = {name: min(times) for name, times in rest.items()}
     view = view_ms(model, next(prompts), rounds)
-    forward = middle["forward pass"]
-    print(f"\n{length} tokens, against a forward pass of {forward:.0f} ms")
-    for name in middle:
-        ratio = middle[name] / forward
-        print(f"  {name}: {middle[name]:.0f} ms, {ratio:.2f} x, {middle[name] - forward:+.0f} ms")
+    forward = best["forward pass"]
+    print(f"\n{length} tokens, best of {rounds} rounds; a bare forward pass took {forward:.0f} ms")
+    for name, ms in best.items():
+        print(f"  {name}: {ms:.0f} ms, {ms / forward:.2f} x, {ms - forward:+.0f} ms", end="")
+        print(f"; median {median(rest[name]):.0f} ms")
     allowed = RATIO * forward + MORE_MS
-    reached = length != 64 or max(middle[name] for name in sides) <= allowed
+    sound = (
+        min(best[name] for name in sides) >= (1 - NOISE) * forward
+    )  # a server cannot be faster than its model
+    reached = sound and (length != 64 or max(best[name] for name in sides) <= allowed)
     print(f"  the view beyond the pass: {view:.1f} ms, to reach {VIEW_MS[length]:.0f}")
+    if not sound:
+        print("  noise: the workbench came out faster than the pass that it contains")
     if length == 64:
         print(f"  to reach {RATIO} x + {MORE_MS:.0f} ms = {allowed:.0f} ms: {_said(reached)}")
     return {
-        "ms": middle,
+        "rounds": rounds,
+        "best_ms": best,
+        "median_ms": {name: median(times) for name, times in rest.items()},
         "view_ms": view,
         "allowed_ms": allowed,
-        "ratio": {name: value / forward for name, value in middle.items()},
+        "ratio": {name: value / forward for name, value in best.items()},
+        "sound": sound,
         "reached": reached and view <= VIEW_MS[length],
     }
 
@@ -119,7 +152,7 @@ def microworld(sides: Any, rounds: int) -> dict[str, Any]:
 
 
 def view_ms(model: Any, ids: torch.Tensor, rounds: int) -> float:
-    """All thumbnails and scores beyond the pass, median."""
+    """All thumbnails and scores beyond the pass, the best round."""
     view = all_views()["attention"]
     params = view.Params()
     look = Look(model, model.run(ids, capture=list(view.needs(model, params))))
@@ -128,7 +161,7 @@ def view_ms(model: Any, ids: torch.Tensor, rounds: int) -> float:
         start = perf_counter()
         view.read(look, params)
         times.append(1000 * (perf_counter() - start))
-    return median(times[1:])
+    return min(times[1:])
 
 
 @contextmanager
