@@ -13,6 +13,8 @@ from playwright.sync_api import expect
 
 PROMPT = "When Mary and John went to the store , John gave a drink to"
 VIEWS = ("Attention", "Lens", "Residual", "Patching")
+# axe leaves this one out by default: who speaks to the page says what stands on the button.
+RULES = {"rules": {"label-content-name-mismatch": {"enabled": True}}}
 
 
 def serious(hands: Hands) -> list[str]:
@@ -24,7 +26,7 @@ def serious(hands: Hands) -> list[str]:
 
 
 def _found(hands: Hands) -> list[str]:
-    found: list[Any] = Axe().run(hands.page).response["violations"]
+    found: list[Any] = Axe().run(hands.page, options=RULES).response["violations"]
     return [
         f"{each['id']}: {node['html'][:160]} {node['failureSummary'][:200]}"
         for each in found

@@ -25,7 +25,7 @@ export class Failure extends Error implements Told {
 const BY_STATUS: Record<number, Told> = {
   401: {
     what: "this page has no token for the server",
-    mend: "open the address that `residuum serve` printed",
+    mend: "open the link that `residuum serve` printed",
   },
   404: { what: "the server does not know this", mend: "run the prompt again" },
   429: { what: "the server's queue is full", mend: "wait until running work ends, or cancel it" },
@@ -34,6 +34,8 @@ const BY_STATUS: Record<number, Told> = {
 /** Read a refused answer: its what and mend, or words for its status. */
 export async function refused(response: Response): Promise<Failure> {
   const told: unknown = await response.json().catch(() => null);
+  // The server speaks of headers, for programs; a person at a page has a link.
+  if (response.status === 401) return new Failure(BY_STATUS[401], 401);
   if (isTold(told)) return new Failure(told, response.status);
   const fallback = BY_STATUS[response.status] ?? {
     what: `the server answered ${response.status}`,

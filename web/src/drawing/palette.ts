@@ -40,10 +40,22 @@ export function hexOf(pixel: number): string {
   return "#" + swapped.toString(16).padStart(6, "0");
 }
 
-/** Black or white, whichever reads better on the pixel. */
+/** What each byte of a colour gives of light, from 0 to 1 (WCAG 2.2, relative luminance). */
+const LIGHT = Float64Array.from({ length: 256 }, (_, byte) => (byte <= 10 ? byte / 255 / 12.92 : ((byte / 255 + 0.055) / 1.055) ** 2.4));
+
+/** Light of a pixel, from 0 to 1. */
+function luminance(pixel: number): number {
+  return 0.2126 * LIGHT[pixel & 255] + 0.7152 * LIGHT[(pixel >> 8) & 255] + 0.0722 * LIGHT[(pixel >> 16) & 255];
+}
+
+const DARK = "#15181c", ENOUGH = 4.5, FLARE = 0.05;
+const DARK_LIGHT = luminance(pixelOf(...bytesOf(DARK)));
+
+/** Dark, white, or where neither has a contrast of 4.5 black: every pixel has one that does. */
 export function inkOn(pixel: number): string {
-  const part = (shift: number) => (((pixel >> shift) & 255) / 255) ** 2.2;
-  return 0.2126 * part(0) + 0.7152 * part(8) + 0.0722 * part(16) > 0.19 ? "#15181c" : "#ffffff";
+  const light = luminance(pixel) + FLARE, white = (1 + FLARE) / light;
+  if (white >= ENOUGH) return "#ffffff";
+  return light / (DARK_LIGHT + FLARE) >= ENOUGH ? DARK : "#000000";
 }
 
 /** The values at the two ends of the colour bar, where none are given. */

@@ -7,7 +7,7 @@ import { byteTable, type Scale } from "./palette";
 import { measure, type Box, type Pen, type Point } from "./pen";
 import { Picture } from "./picture";
 import { pooled } from "./pooling";
-import { spread } from "./scales";
+import { largest, spread } from "./scales";
 import type { Theme, ThemeName } from "./theme";
 
 const LABEL = 11, GAP = 3;
@@ -68,7 +68,8 @@ export class ThumbChart implements Chart<HeadMarks, ThumbPlan> {
 
   layout(width: number, { title = "", height }: LayoutOptions = {}): ThumbPlan {
     const { layers, heads, least = 12, most = 128 } = this.data;
-    const x = Math.ceil(measure(`L${layers - 1}`, LABEL)) + 10, y = (title ? 36 : 0) + 20;
+    const widest = largest(Array.from({ length: layers }, (_, layer) => measure(`L${layer}`, LABEL)));
+    const x = Math.ceil(widest) + 14, y = (title ? 36 : 0) + 20;
     let step = Math.min((width - x - 4) / heads, most);
     if (height !== undefined) step = Math.min(step, Math.max((height - y - 4) / layers, 24));
     step = Math.floor(Math.max(step, least));

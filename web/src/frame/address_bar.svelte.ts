@@ -1,8 +1,7 @@
 // Keeps the address bar and the state alike: written when the state changes, read when it is opened.
 
-import { failure } from "../api/failure";
-import { type LinkState, readLink, writeLink } from "../state/link";
-import { linkState, openLink } from "../state/linked";
+import { type LinkState, bareRun, readLink, writeLink } from "../state/link";
+import { linkState, openLink, openRun } from "../state/linked";
 import type { Bench } from "./bench.svelte";
 
 const WAIT_MS = 150;
@@ -33,13 +32,16 @@ export class AddressBar {
     this.#opening = true;
     try {
       const link = await readLink(location.hash);
-      if (!link) return;
+      if (!link) {
+        const run = bareRun(location.hash);
+        if (run) await openRun(session, run);
+        return;
+      }
       await openLink(session, link);
       layout.activate(session.active);
       this.#prompt = promptOf(linkState(session));
     } catch (thrown) {
-      const told = failure(thrown);
-      session.notices.note("this link could not be opened", told.what);
+      session.notices.error(thrown);
     } finally {
       this.#opening = false;
       if (session.b) void this.#write(session.b.id, linkState(session));

@@ -54,13 +54,23 @@ export class Bench {
     const { a, b, show, active } = session;
     const run = show === "A" && a ? a.id : b.id;
     const other = show === "B-A" && a ? { a: a.id } : {};
-    const body = { run, ...other, view: active, params: this.#asked(active) };
+    const sweep = active === "patching" ? session.paramsOf(active) : undefined;
+    const alone = sweep && !(sweep.page === "difference" && "a" in other && other.a !== run);
+    const body = alone ? { run } : { run, ...other, view: active, params: this.#asked(active) };
     try {
+      if (sweep?.page === "sweep" && typeof sweep.job === "string") return await this.#showSweep(sweep.job);
       const { code } = await session.client.post<{ code: string }>("/api/python", body);
-      this.dialogs.show({ name: "code", title: "Copy as Python", text: code, note: "Reproduces what is on screen with the library alone." });
+      const note = alone ? `This reproduces the run alone: ${sweep.page === "difference" ? "two runs are compared under B−A only" : "no sweep is open"}.` : "Reproduces what is on screen with the library alone.";
+      this.dialogs.show({ name: "code", title: "Copy as Python", text: code, note });
     } catch (thrown) {
       session.notices.error(thrown);
     }
+  }
+
+  async #showSweep(job: string): Promise<void> {
+    const { model, about } = await this.session.client.get<{ model: string; about: { python: string } }>(`/api/jobs/${encodeURIComponent(job)}`);
+    const text = sweepCode(model, about.python);
+    this.dialogs.show({ name: "code", title: "Copy as Python", text, note: "This sweep, the same numbers with the library alone." });
   }
 
   /** Parameters of a view that the server knows; the rest is how the page shows them. */
@@ -85,6 +95,11 @@ export class Bench {
       return false;
     }
   }
+}
+
+/** A sweep as a script. */
+export function sweepCode(model: string, python: string): string {
+  return `import residuum as rz\n\nmodel = rz.load(${JSON.stringify(model)})\n${python}`;
 }
 
 export function provideBench(): Bench {

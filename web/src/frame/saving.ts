@@ -17,6 +17,15 @@ export function charted(chart: AnyChart, title: string): Savable {
   };
 }
 
+const LONGEST = 60;
+
+/** A file's name of at most 60 letters; the first words of a long title say what it is. */
+export function fileName(name: string, kind: string, run: string): string {
+  const end = `${run ? `-${run.slice(0, 8)}` : ""}.${kind}`, room = LONGEST - end.length;
+  const cut = name.length > room ? name.slice(0, room + 1).replace(/-[^-]*$/, "") : name;
+  return cut.slice(0, room) + end;
+}
+
 export async function save(from: Savable, kind: keyof typeof TYPES, run: string): Promise<void> {
   const made = await from[kind]?.();
   if (made === undefined) return;
@@ -24,7 +33,7 @@ export async function save(from: Savable, kind: keyof typeof TYPES, run: string)
   const blob = content instanceof Blob ? content : new Blob([content], { type: TYPES[kind] });
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
-  link.download = `${from.name}${run ? `-${run.slice(0, 8)}` : ""}.${kind}`;
+  link.download = fileName(from.name, kind, run);
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }

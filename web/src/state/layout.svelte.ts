@@ -29,7 +29,7 @@ function fresh(): Kept {
     v: VERSION,
     left: { open: true, width: 248 },
     right: { open: true, width: 300 },
-    bottom: 156,
+    bottom: 320,
     answer: true,
     tree: EMPTY,
   };

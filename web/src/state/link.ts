@@ -1,5 +1,6 @@
 // The address bar holds the whole state: #run=<id>&view=<name>&s=<base64url of deflated JSON>.
 
+import { Failure } from "../api/failure";
 import type { EditJSON } from "../api/types";
 import type { Place } from "./selection.svelte";
 
@@ -35,10 +36,26 @@ export async function readLink(hash: string): Promise<Link | undefined> {
   const given = new URLSearchParams(hash.replace(/^#/, ""));
   const packed = given.get("s");
   if (!packed) return undefined;
-  const bytes = await through(fromBase64url(packed), new DecompressionStream("deflate"));
-  const state: unknown = JSON.parse(new TextDecoder().decode(bytes));
-  if (!isState(state)) throw new Error("this link holds another state than this version reads");
+  const state = await unpacked(packed);
+  if (!isState(state)) {
+    throw new Failure({ what: "this link holds another state than this version reads", mend: "open it with the version of Residuum that wrote it, or copy a new link" });
+  }
   return { run: given.get("run") ?? "", view: given.get("view") ?? state.view, state };
+}
+
+/** The run that a link names, where it names no state; undefined where it has one, or names none. */
+export function bareRun(hash: string): string | undefined {
+  const given = new URLSearchParams(hash.replace(/^#/, ""));
+  return given.get("s") ? undefined : (given.get("run") ?? undefined);
+}
+
+async function unpacked(packed: string): Promise<unknown> {
+  try {
+    const bytes = await through(fromBase64url(packed), new DecompressionStream("deflate"));
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    throw new Failure({ what: "this link is damaged: a part of it is missing or was changed", mend: "copy it again, whole, from where it came from; a mail program may have cut it" });
+  }
 }
 
 function isState(value: unknown): value is LinkState {

@@ -1,6 +1,6 @@
 // A session as a link, and a link as a session.
 
-import { failure } from "../api/failure";
+import { Failure, failure } from "../api/failure";
 import type { RunRecord } from "../api/types";
 import type { Link, LinkState } from "./link";
 import type { Session } from "./session.svelte";
@@ -24,6 +24,7 @@ export function linkState(session: Session): LinkState {
 /** Open a link: the same state, run again, and its run compared with the one it names. */
 export async function openLink(session: Session, { run, view, state }: Link): Promise<void> {
   if (state.model && state.model !== session.model?.name) await session.chooseModel(state.model);
+  if (state.model && state.model !== session.model?.name) return; // why was told; another model's run would mislead
   session.setIds(state.ids, state.ids.map(String));
   if (session.b) session.edits.load(state.edits);
   else session.edits.reset(state.edits);
@@ -39,6 +40,17 @@ export async function openLink(session: Session, { run, view, state }: Link): Pr
       "the model's weights, its dtype or the library are not the same; the numbers may differ",
       { label: "All right", act: () => undefined },
     );
+  }
+}
+
+/** Open a run that a link names by its id alone: only this server's history can know it. */
+export async function openRun(session: Session, id: string): Promise<void> {
+  try {
+    const known = session.history.find(id) ?? (await session.client.get<RunRecord>(`/api/runs/${encodeURIComponent(id)}`));
+    await session.openRun(known);
+  } catch (thrown) {
+    if (failure(thrown).status !== 404) throw thrown;
+    throw new Failure({ what: `the run ${id.slice(0, 24)}, which this link names, is not in this server's history`, mend: "ask for the whole link (“Copy link” holds prompt, edits and view), or run the prompt anew" });
   }
 }
 

@@ -48,6 +48,8 @@ export class Session {
   /** Names of the views on screen: a run captures what they need. */
   visible: () => string[] = () => (this.active ? [this.active] : []);
 
+  notes = $state.raw<Readonly<Record<string, string>>>({});
+
   readonly #arrays: ArraysCache;
   readonly #records = new Map<string, RunRecord>();
   #flight: AbortController | undefined;
@@ -76,10 +78,11 @@ export class Session {
   async start(): Promise<void> {
     this.phase = "starting";
     try {
-      const [models, views] = await Promise.all([this.client.get<Models>("/api/models"), this.client.get<{ views: ViewInfo[] }>("/api/views")]);
+      const [models, views] = await Promise.all([this.client.get<Models & { first?: string | null }>("/api/models"), this.client.get<{ views: ViewInfo[] }>("/api/views")]);
       this.models = models.models;
       this.views = [...views.views].sort((one, other) => one.order - other.order);
-      this.model = models.models.find((each) => each.name === models.current) ?? models.models[0];
+      const named = (name: string | null | undefined) => models.models.find((each) => each.name === name);
+      this.model = named(keptModel()) ?? named(models.first) ?? named(models.current) ?? models.models[0];
       this.active ||= this.views[0]?.name ?? "";
       if (this.model && !this.model.loaded) await this.chooseModel(this.model.name);
       this.phase = "ready";
@@ -99,6 +102,7 @@ export class Session {
     try {
       this.models = (await this.client.post<Models>("/api/models", { name })).models;
       this.model = this.models.find((each) => each.name === name) ?? this.model;
+      keepModel(name);
       this.notices.say(`${name} is loaded`);
       if (this.phase !== "ready") return;
       await this.#loadExamples();
@@ -184,6 +188,16 @@ export class Session {
     return this.#arrays.get(`${name} ${JSON.stringify(body)}`, slot, (signal) =>
       this.client.arrays(`/api/views/${name}`, body, signal),
     );
+  }
+
+  /** Remember where a stored value comes from: an edit itself holds its hash alone. */
+  note({ value, note }: StoredValue): void {
+    this.notes = { ...this.notes, [value.hash]: note };
+  }
+
+  /** Where a stored value comes from; empty where this tab did not see it made. */
+  noteOf(hash: string): string {
+    return this.notes[hash] ?? "";
   }
 
   /** Patch: write at `to` the value that a run has at `from`. */
@@ -292,6 +306,17 @@ export class Session {
     const model = this.model?.name;
     this.examples = (await this.client.get<{ examples: Example[] }>("/api/examples", { model })).examples;
   }
+}
+
+const KEPT = "residuum.model";
+
+/** The model of this tab, so that a reload keeps it; a fresh tab has none. */
+function keptModel(): string | null {
+  return typeof sessionStorage === "undefined" ? null : sessionStorage.getItem(KEPT);
+}
+
+function keepModel(name: string): void {
+  if (typeof sessionStorage !== "undefined") sessionStorage.setItem(KEPT, name);
 }
 
 function same(one: readonly number[], other: readonly number[]): boolean {

@@ -52,6 +52,14 @@ export function number(value: number, digits = 4): string {
   return text.replace(/-/g, "−");
 }
 
+const LEAST_SHARE = 1e-4;
+
+/** A share of something, or a change of one; what is tiny is only said to be so. */
+export function share(value: number, digits = 4): string {
+  if (!value || Math.abs(value) >= LEAST_SHARE) return number(value, digits);
+  return value > 0 ? "<0.0001" : "−<0.0001";
+}
+
 export function plural(count: number, noun: string, nouns = `${noun}s`): string {
   return `${Number(count.toPrecision(3))} ${count === 1 ? noun : nouns}`;
 }

@@ -1,7 +1,7 @@
 // What the inspector shows of a head, and what may be tried on it.
 
 import type { Arrays } from "../api/arrays";
-import { seen } from "../state/words";
+import { seen, share } from "../state/words";
 import type { Session } from "../state/session.svelte";
 import type { Card, Suggestion } from "../state/selection.svelte";
 import { type Head, addressOf, nameOf } from "./attention_heads";
@@ -26,7 +26,7 @@ export function rowsOf(all: AllHeads | undefined, one: Arrays | undefined, head:
     }
   }
   const at = all ? all.meta.layers.indexOf(head.layer) : -1;
-  if (all && at >= 0) for (const [name, value] of scoresOf(all, at, head.head)) rows.push([name, value, Number.isNaN(value) ? "" : name === "entropy" ? "nats" : "share"]);
+  if (all && at >= 0) for (const [name, value] of scoresOf(all, at, head.head)) rows.push([name, name === "entropy" ? value : share(value), Number.isNaN(value) ? "" : name === "entropy" ? "nats" : "share"]);
   return rows;
 }
 

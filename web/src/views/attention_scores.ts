@@ -45,6 +45,21 @@ export function chooseScore(all: AllHeads, asked: unknown): string {
   return ["induction", "previous"].find(valued) ?? names[0] ?? "";
 }
 
+/** What a score is, in plain words. */
+export function aboutScore({ meta }: AllHeads, name: string): string {
+  return (meta.about[name] ?? "").replace("NaN where none comes back", "no value where no token comes back");
+}
+
+/** The head whose score is of largest size; undefined where none has a value. */
+export function strongestHead(all: AllHeads, name: string): { layer: number; head: number } | undefined {
+  const values = scoreOf(all, name), { heads, layers } = all.meta;
+  let best = -1;
+  values.forEach((value, at) => {
+    if (Number.isFinite(value) && (best < 0 || Math.abs(value) > Math.abs(values[best]))) best = at;
+  });
+  return best < 0 ? undefined : { layer: layers[Math.floor(best / heads)], head: best % heads };
+}
+
 /** All scores of one head, by name. */
 export function scoresOf({ meta, scores }: AllHeads, row: number, head: number): [name: string, value: number][] {
   const start = (row * meta.heads + head) * meta.scores.length;
@@ -62,7 +77,7 @@ export function scoreTable(all: AllHeads) {
   const { meta } = all;
   const value = (each: number) => (Number.isNaN(each) ? "" : Number(each.toPrecision(8)));
   const rows = meta.layers.flatMap((layer, row) =>
-    Array.from({ length: meta.heads }, (_, head) => [`${layer}.${head}`, ...scoresOf(all, row, head).map(([, each]) => value(each))]),
+    Array.from({ length: meta.heads }, (_, head) => [`L${layer}H${head}`, ...scoresOf(all, row, head).map(([, each]) => value(each))]),
   );
   return { head: ["head", ...meta.scores.map((name) => `${name} (${unitOf(name)})`)], rows };
 }

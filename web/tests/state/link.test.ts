@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { type LinkState, readLink, writeLink } from "../../src/state/link";
+import { type LinkState, bareRun, readLink, writeLink } from "../../src/state/link";
 
 const STATE: LinkState = {
   v: 1,
@@ -41,7 +41,18 @@ describe("links", () => {
   });
 
   it.each(["#s=!!!", "#s=AAAA", "#s=eJyrVsrNT8lXqgUADY8DHQ"])("that are broken are refused: %s", async (hash) => {
-    await expect(readLink(hash)).rejects.toThrow();
+    await expect(readLink(hash)).rejects.toThrow(/damaged: a part of it is missing/);
+  });
+
+  it("cut short say so", async () => {
+    const whole = await writeLink("0".repeat(16), STATE);
+    await expect(readLink(whole.slice(0, -30))).rejects.toThrow(/damaged.*copy it again/s);
+  });
+
+  it("may name a run alone", () => {
+    expect(bareRun("#run=0000000000000000")).toBe("0000000000000000");
+    expect(bareRun("#run=0000000000000000&view=lens&s=AAAA")).toBeUndefined();
+    expect(bareRun("")).toBeUndefined();
   });
 
   it("of another version or with other ids are refused", async () => {

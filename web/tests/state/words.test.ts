@@ -1,10 +1,11 @@
 import { describe, expect, it } from "vitest";
 
+import { fileName } from "../../src/frame/saving";
 import { answerRows } from "../../src/state/answer";
 import { placeInWords, readAddress, writeAddress } from "../../src/state/address";
 import { readPlace, writePlace } from "../../src/state/drag";
 import { Selection } from "../../src/state/selection.svelte";
-import { editInWords, number, percent, points, seen } from "../../src/state/words";
+import { editInWords, number, percent, points, seen, share } from "../../src/state/words";
 
 describe("addresses", () => {
   it.each(["L9.z[H6]@-1", "embed", "L0.resid_post@11", "L5.resid_post/sae-1[F31]", "logits@3", "L3.mlp_act[N512]"])("%s comes back as it was", (text) => {
@@ -104,5 +105,21 @@ describe("a dragged place", () => {
     const transfer = new Transfer();
     transfer.setData("text/plain", "hello");
     expect(readPlace(transfer as unknown as DataTransfer)).toBeUndefined();
+  });
+});
+
+describe("shares", () => {
+  it.each([[1.011e-6, "<0.0001"], [-2e-5, "−<0.0001"], [0, "0"], [0.08226, "0.08226"], [NaN, "no value"]])("%s", (value, text) => {
+    expect(share(value)).toBe(text);
+  });
+});
+
+describe("file names", () => {
+  it("have at most 60 letters, cut between words", () => {
+    const name = fileName("ioi-32-pairs-heads-layer-head-denoise-and-more-words-than-fit", "json", "0123456789abcdef");
+    expect(name.length).toBeLessThanOrEqual(60);
+    expect(name).toMatch(/-denoise-and-more-01234567\.json$/);
+    expect(fileName("x".repeat(90), "svg", "").length).toBe(60);
+    expect(fileName("lens", "csv", "")).toBe("lens.csv");
   });
 });

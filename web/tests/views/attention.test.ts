@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { Arrays, NdArray } from "../../src/api/arrays";
 import { strongest, rowsOf } from "../../src/views/attention_card";
 import { addressOf, shownInWords, touched, touchedBy, weightingOf } from "../../src/views/attention_heads";
-import { allHeads, brighter, chooseScore, scoreOf, scoreTable, scoresOf, thumbOf } from "../../src/views/attention_scores";
+import { allHeads, brighter, chooseScore, scoreOf, scoreTable, scoresOf, strongestHead, thumbOf } from "../../src/views/attention_scores";
 
 const sizes = { layers: [0, 1, 2], heads: 4 };
 const at = (address: string, more = {}) => touchedBy({ kind: "zero", at: address }, { ...sizes, ...more }).map(({ layer, head }) => `${layer}.${head}`);
@@ -72,7 +72,7 @@ describe("scores", () => {
   it("stand in the table under the model's own layer numbers; what is impossible stays empty", () => {
     const { head, rows } = scoreTable(all);
     expect(head).toEqual(["head", "entropy (nats)", "induction (share of attention)"]);
-    expect(rows).toEqual([["1.0", 0, 1], ["1.1", 2, 3], ["3.0", 4, 5], ["3.1", 6, ""]]);
+    expect(rows).toEqual([["L1H0", 0, 1], ["L1H1", 2, 3], ["L3H0", 4, 5], ["L3H1", 6, ""]]);
   });
   it("and thumbnails belong to the same head", () => expect([...thumbOf(all, 1, 0)]).toEqual([8, 9, 10, 11]));
 });
@@ -99,4 +99,9 @@ describe("the inspector's numbers", () => {
   it("find the largest size among what is possible", () => {
     expect([strongest([NaN, -3, 2]), strongest([NaN, NaN]), strongest([])]).toEqual([1, -1, -1]);
   });
+});
+
+it("the strongest head of a score is the largest in size; what has no value does not count", () => {
+  expect(strongestHead(all, "entropy")).toEqual({ layer: 3, head: 1 });
+  expect(strongestHead(all, "induction")).toEqual({ layer: 3, head: 0 });
 });
