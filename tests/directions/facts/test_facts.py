@@ -263,3 +263,11 @@ def test_bad_facts_are_refused(model: Any, texts: list[str]) -> None:
         edit_facts(model, [REQUEST, Fact(CAPITAL, "Spain", "Rome")], texts, layers=0)
     with pytest.raises(OptionError, match="tokens of text"):
         edit_facts(model, REQUEST, texts[:3], layers=0)
+
+
+def test_judging_an_applied_edit_leaves_it_applied(model: Any, edit: FactEdit) -> None:
+    with edit:
+        held = _bits(model)
+        assert edit.evaluate(facts=microworld_facts("capital")[:4]).shares["requests"].share == 1.0
+        assert edit.applied
+        assert _same(held, _bits(model))

@@ -166,7 +166,7 @@ def fact_capacity(
         edit = edit_facts(model, drawn, texts, keep=held, seed=seed, **options)
         found = edit.evaluate(facts=facts, texts=unseen)
         text = float("nan") if found.text is None else found.text.change_frac
-        shares = [found.shares[name].share for name in _SHARES]
-        rows.append(CapacityRow(n, draw, *shares, text))
+        shares = {name: found.shares[name].share for name in _SHARES}
+        rows.append(CapacityRow(n=n, draw=draw, loss_change_frac=text, **shares))
     strategy = f"fact_capacity({len(pool)} requests, {draws} draws, seed {seed})"
     return FactCapacity(tuple(rows), model.provenance(strategy=strategy, seed=seed))
