@@ -1,0 +1,146 @@
+"""Write the table of docs/howto/facts.md: capitals of microworld, edited one at a time and judged.
+
+Run it from the repository: ``python docs/make_facts.py`` (some minutes). The setting of
+`ValueSearch` was chosen on every third country; those are left out here. ``--check`` only compares;
+figures may then differ by 5 % or one in the last digit, as machines round differently.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+from make_attribution import alike
+
+HERE = Path(__file__).resolve().parent
+PAGE = HERE / "howto" / "facts.md"
+START = "<!-- table: begin; written by docs/make_facts.py -->\n"
+END = "<!-- table: end -->"
+SEEDS = (0, 1)
+TEXTS, UNSEEN_TEXTS = 300, 150
+OPENINGS = ("Monday : ", "Friday : ")
+KINDS = ("same_subject", "neighbours", "elsewhere", "others")
+
+
+def main() -> int:
+    """Write or compare the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="compare instead of writing")
+    options = parser.parse_args()
+    text = PAGE.read_text(encoding="utf-8")
+    head, rest = text.split(START)
+    old, tail = rest.split(END, 1)
+    new = table(measured())
+    if options.check:
+        same = alike(old, new)
+        if not same:
+            print(f"{PAGE} is out of date: run python docs/make_facts.py\n{new}")
+        return int(not same)
+    PAGE.write_text(head + START + new + END + tail, encoding="utf-8")
+    return 0
+
+
+def measured() -> list[dict[str, Any]]:
+    """One record an edit: sixteen countries, each phrasing left out in turn, two draws."""
+    import torch
+
+    import residuum as rz
+    from residuum.directions.facts import microworld_facts, trace_fact
+
+    torch.set_num_threads(1)
+    model = rz.load("microworld")
+    capitals = microworld_facts("capital")
+    templates = list(dict.fromkeys(fact.template for fact in capitals))
+    plain = [fact for fact in capitals if fact.template == templates[0]]
+    chosen_on = {fact.subject for fact in plain[::3]}
+    known = [fact for fact in capitals if fact.subject in chosen_on]
+    layer = trace_fact(model, known, kinds=("mlp",)).layer
+    return [
+        record(model, layer, replace(fact, answer=another(plain, fact, seed)), templates, held)
+        for seed in SEEDS
+        for held in templates
+        for fact in plain
+        if fact.subject not in chosen_on
+    ]
+
+
+def another(plain: list[Any], fact: Any, seed: int) -> str:
+    """The capital of another country."""
+    others = [each.answer for each in plain if each.answer != fact.answer]
+    return Random(f"{seed}/{fact.subject}").choice(others)
+
+
+def record(model: Any, layer: int, wanted: Any, templates: list[str], held: str) -> dict[str, Any]:
+    """One edit, judged by the phrasing left out, by other facts and by plain text."""
+    from residuum.directions.facts import Rome, edit_facts, microworld_facts
+    from residuum.worlds import microworld_text
+
+    used = [each for each in templates if each != held]
+    request = replace(wanted, template=used[0])
+    language = next(each for each in microworld_facts("language") if each.subject == wanted.subject)
+    texts, unseen = (
+        list(islice(microworld_text(seed=seed), n)) for seed, n in ((1, TEXTS), (2, UNSEEN_TEXTS))
+    )
+    edit = edit_facts(
+        model, request, texts, layers=layer, phrasings=used[1:], keep=[language], method=Rome()
+    )
+    opened = [replace(wanted, template=opening + held) for opening in OPENINGS]
+    scores = edit.evaluate(facts=microworld_facts(), paraphrases=opened, texts=unseen)
+    new = [each for each in scores.rows if each["kind"] == "paraphrases"]
+    bare = [
+        each["as_it_should"] for each in new if each["prompt"] == held.replace("{}", wanted.subject)
+    ]
+    assert len(bare) == 1 and scores.text is not None
+    return {
+        "held": held,
+        "country": wanted.subject,
+        "requests": scores.shares["requests"].share,
+        "bare": float(bare[0]),
+        "all": float(np.mean([each["as_it_should"] for each in new])),
+        **{kind: scores.shares[kind].share for kind in KINDS},
+        "text_percent": 100 * scores.text.change_frac,
+    }
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The table in Markdown: a line for each phrasing left out, and one for all."""
+    lines = [
+        "| phrasing left out | edits | the request itself | the phrasing left out "
+        "| the same, also after a day | same subject | neighbours | elsewhere "
+        "| all other facts | plain text, loss |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for held in dict.fromkeys(row["held"] for row in rows):
+        lines.append(line(f"`{held}`", [row for row in rows if row["held"] == held]))
+    lines.append(line("all", rows))
+    return "\n".join(lines) + "\n"
+
+
+def line(name: str, rows: list[dict[str, Any]]) -> str:
+    """Means with 95 % intervals over countries."""
+    shares = [share(rows, key) for key in ("requests", "bare", "all", *KINDS)]
+    text = [row["text_percent"] for row in rows]
+    loss = f"{np.mean(text):+.2f} % (worst {max(text):+.2f} %)"
+    return f"| {' | '.join([name, str(len(rows)), *shares, loss])} |"
+
+
+def share(rows: list[dict[str, Any]], key: str) -> str:
+    """Per cent, with its interval; where all are alike, Wilson's with one trial a country."""
+    from residuum.runs import bootstrap_mean_interval, wilson_interval
+
+    values, countries = [row[key] for row in rows], [row["country"] for row in rows]
+    if set(values) in ({0.0}, {1.0}):
+        trials = len(set(countries))
+        low, high = wilson_interval(int(values[0]) * trials, trials)
+    else:
+        low, high = bootstrap_mean_interval(values, clusters=countries)
+    return f"{100 * np.mean(values):.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
