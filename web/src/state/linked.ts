@@ -45,13 +45,10 @@ export async function openLink(session: Session, { run, view, state }: Link): Pr
 
 /** Open a run that a link names by its id alone: only this server's history can know it. */
 export async function openRun(session: Session, id: string): Promise<void> {
-  try {
-    const known = session.history.find(id) ?? (await session.client.get<RunRecord>(`/api/runs/${encodeURIComponent(id)}`));
-    await session.openRun(known);
-  } catch (thrown) {
-    if (failure(thrown).status !== 404) throw thrown;
-    throw new Failure({ what: `the run ${id.slice(0, 24)}, which this link names, is not in this server's history`, mend: "ask for the whole link (“Copy link” holds prompt, edits and view), or run the prompt anew" });
-  }
+  if (!session.history.find(id)) await session.history.load(session.client); // another tab may have made it
+  const known = session.history.find(id);
+  if (known) return session.openRun(known);
+  throw new Failure({ what: `the run ${id.slice(0, 24)}, which this link names, is not in this server's history`, mend: "ask for the whole link (“Copy link” holds prompt, edits and view), or run the prompt anew" });
 }
 
 async function findRun(session: Session, id: string): Promise<RunRecord | undefined> {
