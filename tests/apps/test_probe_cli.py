@@ -1,0 +1,26 @@
+"""``residuum probe``: a table, plain data, files, and errors in two lines."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from residuum.apps.cli import main
+
+
+def test_a_task_is_probed_and_written(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, kept = tmp_path / "probes.svg", tmp_path / "direction.json"
+    command = ["probe", "microworld", "refusal", "--n", "40", "--layers", "1", "2", "--json"]
+    assert main([*command, "--out", str(out), "--direction", str(kept)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [score["layer"] for score in found["scores"]] == [1, 2]
+    assert found["decodable"] and out.stat().st_size > 500
+    assert json.loads(kept.read_text())["method"].startswith("FromProbe")
+
+
+def test_a_file_without_templates_says_what_to_do(tmp_path, capsys) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text("text,label\nThe farm is,a\nThe soup is,b\n")
+    assert main(["probe", "microworld", str(path)]) == 2
+    assert 'by="example"' in capsys.readouterr().err
