@@ -25,6 +25,7 @@ SEEDS = (0, 1)
 TEXTS, UNSEEN_TEXTS = 300, 150
 OPENINGS = ("Monday : ", "Friday : ")
 KINDS = ("same_subject", "neighbours", "elsewhere", "others")
+CURVE = ("requests", "paraphrases", "others")
 
 
 def main() -> int:
@@ -35,7 +36,7 @@ def main() -> int:
     text = PAGE.read_text(encoding="utf-8")
     head, rest = text.split(START)
     old, tail = rest.split(END, 1)
-    new = table(measured())
+    new = f"{table(measured())}\n{capacity_table(capacity())}"
     if options.check:
         same = alike(old, new)
         if not same:
@@ -105,6 +106,46 @@ def record(model: Any, layer: int, wanted: Any, templates: list[str], held: str)
         **{kind: scores.shares[kind].share for kind in KINDS},
         "text_percent": 100 * scores.text.change_frac,
     }
+
+
+def capacity() -> Any:
+    """More and more countries at once, the last phrasing left out; all 24 are drawn from."""
+    import residuum as rz
+    from residuum.directions.facts import Memit, fact_capacity, microworld_facts
+    from residuum.worlds import microworld_text
+
+    capitals = microworld_facts("capital")
+    templates = list(dict.fromkeys(fact.template for fact in capitals))
+    plain, rng = [fact for fact in capitals if fact.template == templates[0]], Random(0)
+    requests = [
+        replace(
+            fact, answer=rng.choice([each.answer for each in plain if each.answer != fact.answer])
+        )
+        for fact in plain
+    ]
+    texts, unseen = (
+        list(islice(microworld_text(seed=seed), n)) for seed, n in ((1, TEXTS), (2, UNSEEN_TEXTS))
+    )
+    asked = microworld_facts("language")[0].template
+    return fact_capacity(
+        rz.load("microworld"), requests, texts, facts=microworld_facts(), unseen=unseen,
+        sizes=(1, 4, 8, 16, 24), draws=2, layers=0, phrasings=templates[1:3], method=Memit(),
+        keep=[fact for fact in microworld_facts("language") if fact.template == asked],
+    )  # fmt: skip
+
+
+def capacity_table(curve: Any) -> str:
+    """A line for each number of facts: means over the draws."""
+    lines = [
+        "| facts edited at once | requests | phrasing left out | all other facts "
+        "| plain text, loss |",
+        "|---|---|---|---|---|",
+    ]
+    for n in sorted({row.n for row in curve.rows}):
+        shares = [f"{100 * curve.mean(name, n)[0]:.1f} %" for name in CURVE]
+        loss = f"{100 * curve.mean('loss_change_frac', n)[0]:+.2f} %"
+        lines.append(f"| {' | '.join([str(n), *shares, loss])} |")
+    return "\n".join(lines) + "\n"
 
 
 def table(rows: list[dict[str, Any]]) -> str:

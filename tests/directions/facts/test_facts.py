@@ -23,6 +23,7 @@ from residuum.directions.facts import (
     Rome,
     ValueSearch,
     edit_facts,
+    fact_capacity,
     microworld_facts,
     trace_fact,
 )
@@ -271,3 +272,26 @@ def test_judging_an_applied_edit_leaves_it_applied(model: Any, edit: FactEdit) -
         assert edit.evaluate(facts=microworld_facts("capital")[:4]).shares["requests"].share == 1.0
         assert edit.applied
         assert _same(held, _bits(model))
+
+
+def test_capacity_judges_every_draw_and_leaves_the_model_alone(
+    model: Any, texts: list[str], tmp_path: Path
+) -> None:
+    before = _bits(model)
+    answers = {"Spain": "Oslo", "Japan": "Rome", "Italy": "Seoul"}
+    requests = [Fact(CAPITAL, *each, "capital") for each in answers.items()]
+    curve = fact_capacity(
+        model, requests, texts, facts=microworld_facts("capital")[:48], unseen=texts[:20],
+        sizes=(1, 3), draws=2, layers=0, method=Memit(ValueSearch(steps=15, lr=0.1)),
+    )  # fmt: skip
+    assert _same(before, _bits(model))
+    assert [(row.n, row.draw) for row in curve.rows] == [(1, 0), (1, 1), (3, 0), (3, 1)]
+    assert curve.rows[2].requests == curve.rows[3].requests  # all three, in another order
+    assert all(np.isfinite(row.loss_change_frac) for row in curve.rows)
+    low, high = curve.mean("others", 1)[1]
+    assert 0 <= low <= curve.mean("others", 1)[0] <= high <= 1
+    assert len(curve.to_dataframe()) == len(curve.to_json()["rows"]) == 4
+    curve.save(tmp_path / "curve.svg")
+    assert "facts edited at once" in (tmp_path / "curve.svg").read_text()
+    with pytest.raises(OptionError, match="sizes=\\(4,\\) of 3 requests"):
+        fact_capacity(model, requests, texts, facts=requests, unseen=texts, sizes=(4,), layers=0)
