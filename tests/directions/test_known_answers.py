@@ -47,6 +47,7 @@ def test_the_used_one_is_causal_and_the_decoy_is_only_decodable(world):
     assert verdicts["decoy"] == {"decodable": True, "causal": False, "specific": False}
 
 
+@pytest.mark.slow
 def test_random_labels_are_causal_at_most_at_the_stated_rate(world):
     """Directions found on labels drawn at random, proven on the real task."""
     causal = 0

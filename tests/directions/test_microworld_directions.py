@@ -29,6 +29,7 @@ def model():
     return rz.load("microworld")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SITES)
 def test_causal_on_templates_not_seen(model, name):
     task = rz.task(name, model, n=96, seed=0)

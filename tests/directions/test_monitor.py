@@ -46,6 +46,7 @@ def test_nothing_is_fitted_on_what_is_judged(beliefs: Statements) -> None:
     assert sorted(judged) == list(range(len(beliefs)))
 
 
+@pytest.mark.slow
 def test_random_sides_give_no_monitor(
     model: rz.Model, beliefs: Statements, report: MonitorReport
 ) -> None:

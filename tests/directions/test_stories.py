@@ -61,6 +61,7 @@ def halves(model, test_data):
     return template_halves(task)
 
 
+@pytest.mark.slow
 def test_the_sex_of_a_character_is_found_and_proven(model, halves):
     fit, held = halves
     assert len(fit) >= 20 and len(held) >= 20 and not set(fit.templates) & set(held.templates)
@@ -77,6 +78,7 @@ def test_the_same_stories_are_refused(model, halves):
         prove(found, model, halves[0])
 
 
+@pytest.mark.slow
 def test_labels_drawn_at_random_are_not_causal(model, halves):
     """The same stories, each side's sex drawn at random: what is found proves nothing."""
     fit, held = halves

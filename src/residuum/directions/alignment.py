@@ -170,7 +170,9 @@ def template_halves(task: Task, seed: int = 0) -> tuple[Task, Task]:
         )
     order = np.random.default_rng(seed).permutation(len(names))
     first = {names[i] for i in order[: (len(names) + 1) // 2]}
-    rows = [[i for i, t in enumerate(task.templates) if (t in first) is side] for side in (True, False)]
+    rows = [
+        [i for i, t in enumerate(task.templates) if (t in first) is side] for side in (True, False)
+    ]
     return task.subset(rows[0]), task.subset(rows[1])
 
 
