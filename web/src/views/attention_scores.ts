@@ -47,7 +47,7 @@ export function chooseScore(all: AllHeads, asked: unknown): string {
 
 /** What a score is, in plain words. */
 export function aboutScore({ meta }: AllHeads, name: string): string {
-  return (meta.about[name] ?? "").replace("NaN where none comes back", "no value where no token comes back");
+  return meta.about[name] ?? "";
 }
 
 /** The head whose score is of largest size; undefined where none has a value. */
