@@ -19,8 +19,8 @@ ABOUT = {
     "previous": "attention to the token before",
     "first": "attention to the first position, or to nothing (a learned sink)",
     "current": "attention to the token itself",
-    "duplicate": "attention to earlier occurrences of the same token; no value where no token comes back",
-    "induction": "attention to what followed earlier occurrences; no value where no token comes back",
+    "duplicate": "attention to earlier occurrences of the same token; no value where none repeats",
+    "induction": "attention to what followed earlier occurrences; no value where none repeats",
 }
 
 
