@@ -11,11 +11,13 @@ from torch import Tensor
 from residuum.core import Address, OptionError, TaskError
 from residuum.directions.alignment_report import Alignment
 from residuum.directions.decodability import folds_of
+from residuum.directions.examples import Examples
 from residuum.directions.harvesting import SiteValues
 from residuum.directions.interchange import Training, as_preference, follows, learn
 from residuum.directions.interventions import Pairs, read_pairs
 from residuum.directions.methods.found_vectors import FoundVectors
 from residuum.directions.random_directions import covariance_directions
+from residuum.directions.steering_sides import by_template
 from residuum.runs import Model, Task, bootstrap_mean_interval, load, need_model, need_task
 from residuum.runs import whole_number as number
 
@@ -169,11 +171,7 @@ def template_halves(task: Task, seed: int = 0) -> tuple[Task, Task]:
             where=task.name,
         )
     order = np.random.default_rng(seed).permutation(len(names))
-    first = {names[i] for i in order[: (len(names) + 1) // 2]}
-    rows = [
-        [i for i, t in enumerate(task.templates) if (t in first) is side] for side in (True, False)
-    ]
-    return task.subset(rows[0]), task.subset(rows[1])
+    return by_template(task, [names[i] for i in order[(len(names) + 1) // 2 :]])
 
 
 def _whole(model: Model, pairs: Pairs) -> float:
@@ -227,6 +225,6 @@ def _task_of(model: Model, values: SiteValues) -> Task:
     )
 
 
-def _said(model: Model, examples: object) -> Tensor:
-    batch = examples.batch(0, len(examples))  # type: ignore[attr-defined,arg-type]
+def _said(model: Model, examples: Examples) -> Tensor:
+    batch = examples.batch(0, len(examples))
     return model.run(batch).last.argmax(dim=-1).cpu()

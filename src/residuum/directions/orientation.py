@@ -35,15 +35,20 @@ def oriented(task: Task) -> Task:
             mend="use the task as it is; its clean and corrupt sides are the classes",
             where=task.name,
         )
-    stays = torch.tensor(clean)[:, None]
+    return exchanged(task, torch.tensor(clean))
+
+
+def exchanged(task: Task, stays: Tensor) -> Task:
+    """The pairs with clean and corrupt, and their answers, exchanged where not ``stays [pair]``."""
+    keep = stays[:, None]
     width = max(task.answers.shape[1], task.wrong.shape[1])
     right, wrong = (_widened(ids, width) for ids in (task.answers, task.wrong))
     return replace(
         task,
-        clean=torch.where(stays, task.clean, task.corrupt),
-        corrupt=torch.where(stays, task.corrupt, task.clean),
-        answers=torch.where(stays, right, wrong),
-        wrong=torch.where(stays, wrong, right),
+        clean=torch.where(keep, task.clean, task.corrupt),
+        corrupt=torch.where(keep, task.corrupt, task.clean),
+        answers=torch.where(keep, right, wrong),
+        wrong=torch.where(keep, wrong, right),
     )
 
 

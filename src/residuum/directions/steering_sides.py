@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from residuum.core import TaskError
+from residuum.directions.orientation import exchanged
 
 if TYPE_CHECKING:
     from residuum.runs import Model, Task
@@ -41,16 +40,7 @@ def oriented(task: Task, model: Model, towards: Sequence[str]) -> Task:
             f"{int((right == wrong).sum())} pairs have none of {', '.join(towards)} on one side",
             mend="name the words that are answered on the side with the concept, and only those",
         )
-    keep = right[:, None]
-    width = max(task.answers.shape[1], task.wrong.shape[1])
-    answers, other = (_wide(part, width) for part in (task.answers, task.wrong))
-    return replace(
-        task,
-        clean=torch.where(keep, task.clean, task.corrupt),
-        corrupt=torch.where(keep, task.corrupt, task.clean),
-        answers=torch.where(keep, answers, other),
-        wrong=torch.where(keep, other, answers),
-    )
+    return exchanged(task, right)
 
 
 def by_template(task: Task, held_out: Iterable[str]) -> tuple[Task, Task]:
@@ -68,7 +58,3 @@ def by_template(task: Task, held_out: Iterable[str]) -> tuple[Task, Task]:
             mend=f"hold out some of: {', '.join(sorted(set(task.templates)))}",
         )
     return task.subset(rest), task.subset(out)
-
-
-def _wide(ids: Tensor, width: int) -> Tensor:
-    return torch.nn.functional.pad(ids, (0, width - ids.shape[1]), value=-1)
