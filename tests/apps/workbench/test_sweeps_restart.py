@@ -209,7 +209,8 @@ def test_a_listener_that_goes_away_is_forgotten(tmp_path: Path) -> None:
             made = client.post("/api/sweeps", json={"model": "microworld", **LONG}, timeout=60)
             job = bench.jobs.get(made.json()["job"])
             with client.stream("GET", f"/api/jobs/{job.id}/events") as stream:
-                assert next(stream.iter_lines())
+                lines = stream.iter_lines()  # held: a reader that is dropped hangs up
+                assert next(lines)
                 until(lambda: job.log.listeners == 1)
             until(lambda: job.log.listeners == 0)
             assert job.state in ("running", "waiting")  # it goes on without listeners
