@@ -1,0 +1,1 @@
+"""Dictionaries: sparse coders: train, read, trust and use sparse features."""

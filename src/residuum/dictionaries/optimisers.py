@@ -1,0 +1,116 @@
+"""Optimisers of a dictionary's training, as strategy objects, with a state that can be kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from residuum.core import OptionError
+from residuum.runs.arguments import shown
+
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+
+
+class Fitter(Protocol):
+    """What moves the parameters of one training."""
+
+    def step(self, rate: float) -> None:
+        """Move every parameter by its ``.grad``, at this share of the learning rate."""
+        ...
+
+    def forget(self, name: str, where: tuple[Any, ...]) -> None:
+        """Set the moments of some entries of a parameter to zero."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """Tensors by name."""
+        ...
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from :meth:`state`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Adam.
+
+    Attributes:
+        lr: greatest learning rate.
+        beta1: decay of the mean of the gradients.
+        beta2: decay of the mean of their squares.
+        eps: added to the root.
+
+    Source: Kingma and Ba 2015, "Adam: A Method for Stochastic Optimization", algorithm 1.
+
+    >>> Adam(lr=1e-3).beta2
+    0.999
+    """
+
+    lr: float = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+
+    def __post_init__(self) -> None:
+        if not _is_number(self.lr) or not 0 < self.lr < 10:
+            raise OptionError(f"lr={shown(self.lr)} is out of range", mend="use 1e-5 to 1e-2")
+        for name in ("beta1", "beta2"):
+            value = getattr(self, name)
+            if not _is_number(value) or not 0 <= value < 1:
+                raise OptionError(
+                    f"{name}={shown(value)} is out of range", mend="use 0 or more, below 1"
+                )
+        if not _is_number(self.eps) or not 0 < self.eps < 1:
+            raise OptionError(f"eps={shown(self.eps)} is out of range", mend="use 1e-8")
+
+    def fitter(self, parameters: Mapping[str, Tensor]) -> Fitter:
+        """Adam over these parameters, without any step done."""
+        return _AdamFitter(self, dict(parameters))
+
+
+class _AdamFitter:
+    def __init__(self, plan: Adam, parameters: dict[str, Tensor]) -> None:
+        self._plan, self._names = plan, tuple(parameters)
+        self._parameters = parameters
+        self._adam = torch.optim.Adam(
+            list(parameters.values()), lr=plan.lr, betas=(plan.beta1, plan.beta2), eps=plan.eps,
+            fused=all(each.is_floating_point() for each in parameters.values()),
+        )  # fmt: skip
+
+    def step(self, rate: float) -> None:
+        for group in self._adam.param_groups:
+            group["lr"] = self._plan.lr * rate
+        self._adam.step()
+        self._adam.zero_grad()
+
+    def forget(self, name: str, where: tuple[Any, ...]) -> None:
+        moments = self._adam.state.get(self._parameters[name], {})
+        for each in _MOMENTS[1:]:
+            if each in moments:
+                moments[each][where] = 0.0
+
+    def state(self) -> dict[str, Tensor]:
+        found = self._adam.state_dict()["state"]
+        return {
+            f"{each}/{self._names[index]}": moments[each].detach()
+            for index, moments in found.items()
+            for each in _MOMENTS
+        }
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        whole = self._adam.state_dict()
+        whole["state"] = {
+            index: {each: state[f"{each}/{name}"].clone() for each in _MOMENTS}
+            for index, name in enumerate(self._names)
+            if f"step/{name}" in state
+        }
+        self._adam.load_state_dict(whole)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

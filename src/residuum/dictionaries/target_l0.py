@@ -1,0 +1,106 @@
+"""A controller that moves a sparsity penalty until the wanted number of latents is active."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from residuum.core import OptionError
+from residuum.runs.arguments import shown
+
+_LEAST = 0.5
+"""Active latents below which a logarithm says nothing."""
+_FLOOR, _CEILING = 1e-12, 1e12
+"""Coefficients at which floats would begin to fail; no training comes near them."""
+
+
+@dataclass(frozen=True)
+class TargetL0:
+    """How many latents are to be active on average, and how fast the penalty is moved there.
+
+    Attributes:
+        l0: active latents in a sample, on average, above zero.
+        start: coefficient of the first step.
+        rate: greatest change of the coefficient's logarithm in a step, from the error.
+        damping: how strongly the error's own change is answered, as a multiple of the change.
+        smoothing: share of the last mean that a new L0 replaces.
+    """
+
+    l0: float
+    start: float = 1e-3
+    rate: float = 0.03
+    damping: float = 1.0
+    smoothing: float = 0.2
+
+    def __post_init__(self) -> None:
+        for name in ("l0", "start", "rate", "smoothing"):
+            _need_positive(getattr(self, name), name)
+        if self.smoothing > 1 or not self.damping >= 0:
+            raise OptionError(
+                f"smoothing={self.smoothing:g}, damping={shown(self.damping)} are out of range",
+                mend="smoothing lies in (0, 1], damping from 0 up",
+            )
+
+
+class L0Controller:
+    """The coefficient of one training, moved in its logarithm, so that no range is too wide.
+
+    With ``e = log(L0 / target)``, of a running mean of L0, each step adds ``rate · e`` (``e`` cut
+    to ±1) and ``damping`` times the change of ``e``: integral and proportional control of the
+    logarithm. Neither end is clamped, short of what a float can hold: where a coefficient has no
+    effect yet, it goes on until it has.
+
+    Attributes:
+        target: the goal.
+        coefficient: of the penalty, at the next step.
+
+    >>> controller = L0Controller(TargetL0(10, start=1.0))
+    >>> for _ in range(400):
+    ...     controller.observe(100 / controller.coefficient)
+    >>> round(100 / controller.coefficient, 2)
+    10.0
+    """
+
+    def __init__(self, target: TargetL0) -> None:
+        self.target = target
+        self.coefficient = target.start
+        self._mean: float | None = None
+
+    def observe(self, l0: float) -> None:
+        """Move the coefficient after a step that had this mean number of active latents."""
+        before = l0 if self._mean is None else self._mean
+        self._mean = before + self.target.smoothing * (l0 - before)
+        error, last = self._error(self._mean), self._error(before)
+        step = self.target.rate * min(max(error, -1.0), 1.0)
+        step += self.target.damping * (error - last)
+        moved = math.log(self.coefficient) + min(max(step, -0.5), 0.5)
+        self.coefficient = min(max(math.exp(moved), _FLOOR), _CEILING)
+
+    def state(self) -> dict[str, Any]:
+        """Plain data; exact."""
+        return {"coefficient": self.coefficient, "mean": self._mean}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from :meth:`state`."""
+        self.coefficient, self._mean = state["coefficient"], state["mean"]
+
+    def _error(self, l0: float) -> float:
+        return math.log(max(l0, _LEAST) / self.target.l0)
+
+
+def as_target(value: Any) -> TargetL0 | None:
+    """A goal given as itself or as a number; None stays None.
+
+    Raises:
+        OptionError: it is none of these.
+    """
+    if value is None or isinstance(value, TargetL0):
+        return value
+    return TargetL0(_need_positive(value, "target_l0"))
+
+
+def _need_positive(value: Any, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise OptionError(f"{name}={shown(value)} is out of range", mend="give a number above 0")
+    return value
