@@ -39,7 +39,6 @@ from residuum.directions import (
     harvest,
 )
 from residuum.directions.moments import ClassMoments
-from residuum.stores import ActivationShards
 
 WIDTH, WORDS = 32, 40
 
@@ -294,33 +293,6 @@ def test_examples_from_files(tmp_path) -> None:
     path.write_text("text,kind\nThe farm is,a\n")
     with pytest.raises(TaskError, match="no column for the label"):
         Examples.from_file(path, model)
-
-
-def test_harvest_goes_on_where_it_was_killed(tmp_path, monkeypatch) -> None:
-    model, _ = planted()
-    data = planted_data()
-    whole = harvest(model, data, batch_size=64).cell(1).all()
-    real, calls = ActivationShards.write, []
-
-    def dying(self, index, values):
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        calls.append(index)
-        real(self, index, values)
-
-    monkeypatch.setattr(ActivationShards, "write", dying)
-    with pytest.raises(KeyboardInterrupt):
-        harvest(model, data, batch_size=64, keep=tmp_path)
-    monkeypatch.setattr(ActivationShards, "write", lambda s, i, v: (calls.append(i), real(s, i, v)))
-    again = harvest(model, data, batch_size=64, keep=tmp_path)
-    assert sorted(calls) == list(range(len(again.store)))  # no shard twice
-    assert torch.equal(again.cell(1).all(), whole)
-    with pytest.raises(StoreError, match="another harvest"):
-        harvest(model, data.subset(range(100)), batch_size=64, keep=tmp_path)
-    path = again.store.path(0)
-    path.write_bytes(path.read_bytes()[:-4])
-    with pytest.raises(StoreError, match="damaged"):
-        again.cell(1).all()
 
 
 def test_positions_and_padding_do_not_change_what_is_read() -> None:

@@ -203,15 +203,15 @@ def test_places_without_differences_are_left_out_and_said() -> None:
 
 
 def test_blocks_on_disk_give_the_same_probe_as_memory(monkeypatch) -> None:
-    from residuum.directions import harvesting
+    from residuum.directions import activation_writer, site_values
     from residuum.directions.probes import softmax_fit
 
     rng = np.random.default_rng(0)
     rows = rng.integers(0, WORDS, (300, 3))
     data = Examples.from_texts(model(), rows.tolist(), (rows[:, -1] % 2).tolist()).unique()
     whole = rz.probe(model(), data, split_by="example")
-    monkeypatch.setattr(harvesting, "_IN_MEMORY_BYTES", 0)
-    monkeypatch.setattr(harvesting, "_BLOCK", 37)
+    monkeypatch.setattr(activation_writer, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(site_values, "_BLOCK", 37)
     monkeypatch.setattr(softmax_fit, "_CACHED", 0)
     streamed = rz.probe(model(), data, split_by="example")
     for ours, theirs in zip(streamed.probes, whole.probes, strict=True):
