@@ -5,6 +5,7 @@ from residuum.stores.cell_log import Cell, CellLog
 from residuum.stores.edit_file import load_edits, save_edits
 from residuum.stores.run_history import RunHistory
 from residuum.stores.tensor_store import TensorStore
+from residuum.stores.token_shards import TokenRows, TokenShards
 
 __all__ = [
     "ActivationShards",
@@ -12,6 +13,8 @@ __all__ = [
     "CellLog",
     "RunHistory",
     "TensorStore",
+    "TokenRows",
+    "TokenShards",
     "load_edits",
     "save_edits",
 ]

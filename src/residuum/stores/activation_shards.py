@@ -7,7 +7,6 @@ which shards are missing.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from residuum.core import OptionError, ShapeError, StoreError, content_hash
+from residuum.core import OptionError, ShapeError, content_hash
 from residuum.core.paths import as_path
 from residuum.stores.atomic import write_atomically
+from residuum.stores.shard_folder import ShardFolder
 from residuum.stores.tensor_file import StoredTensor, encode
 
 _FORMAT = 1
@@ -74,7 +74,7 @@ class ActivationShards:
                 raise OptionError(f"{name}={size!r} is out of range", mend="give 1 or more")
         record = {"format": _FORMAT, "key": content_hash(work), **sizes}
         shards = ActivationShards(as_path(folder), record["key"], **sizes)
-        shards._claim(record)
+        shards._files.claim(record, _differ)
         return shards
 
     def __len__(self) -> int:
@@ -83,7 +83,7 @@ class ActivationShards:
 
     def path(self, index: int) -> Path:
         """The file of a shard."""
-        return self.folder / f"shard-{index:06d}.safetensors"
+        return self._files.shard(index)
 
     def rows(self, index: int) -> range:
         """The rows that a shard holds."""
@@ -93,7 +93,7 @@ class ActivationShards:
     @property
     def missing(self) -> tuple[int, ...]:
         """Shards that are not finished."""
-        return tuple(i for i in range(len(self)) if not self.path(i).is_file())
+        return self._files.missing(len(self))
 
     def write(self, index: int, values: np.ndarray) -> None:
         """Finish a shard: ``[row cell d]``; when this returns, a kill does not lose it.
@@ -111,14 +111,8 @@ class ActivationShards:
                 mend="give [row cell d] of the rows that shards.rows(index) names",
                 where=str(self.folder),
             )
-        try:
-            write_atomically(self.path(index), encode(StoredTensor("float32", array)))
-        except OSError as error:
-            raise StoreError(
-                f"cannot write shard {index}: {error.strerror}",
-                mend="free some space and start again; finished shards are kept",
-                where=str(self.folder),
-            ) from error
+        data = encode(StoredTensor("float32", array))
+        self._files.finish(index, lambda path: write_atomically(path, data))
 
     def read(self, index: int) -> np.ndarray:
         """A shard ``[row cell d]``, mapped from the file: what is not looked at is not read.
@@ -132,41 +126,18 @@ class ActivationShards:
                 start = 8 + int.from_bytes(file.read(8), "little")
             size = path.stat().st_size
         except OSError as error:
-            raise StoreError(
-                f"shard {index} is not there", mend="harvest again; finished shards are kept",
-                where=str(path),
-            ) from error  # fmt: skip
+            raise self._files.not_there(index) from error
         if size != start + int(np.prod(shape)) * _DTYPE.itemsize:
-            raise StoreError(
-                f"shard {index} is damaged: {size} bytes", mend="delete the file and harvest again",
-                where=str(path),
-            )  # fmt: skip
+            raise self._files.damaged(index, f"{size} bytes")
         return np.memmap(path, _DTYPE, "r", start, shape)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self.read(index) for index in range(len(self)))
 
-    def _claim(self, record: dict[str, Any]) -> None:
-        path = self.folder / _RECORD
-        try:
-            if not path.exists():
-                self._need_empty()
-                write_atomically(path, (json.dumps(record) + "\n").encode())
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise StoreError(
-                f"the folder of activations cannot be used: {error}",
-                mend="give an empty folder, or one that does not exist yet",
-                where=str(self.folder),
-            ) from error
-        if found != record:
-            differ = [name for name in record if found.get(name) != record[name]]
-            raise StoreError(
-                f"the folder holds another harvest: {', '.join(differ)} differ",
-                mend="give another folder; this one belongs to another model, data or sites",
-                where=str(self.folder),
-            )
+    @property
+    def _files(self) -> ShardFolder:
+        return ShardFolder(self.folder, _RECORD)
 
-    def _need_empty(self) -> None:
-        if self.folder.is_dir() and any(self.folder.glob("shard-*")):
-            raise ValueError("it has shards but no record")
+
+def _differ(found: dict[str, Any], record: dict[str, Any]) -> list[str]:
+    return [name for name in {**record, **found} if found.get(name) != record.get(name)]
