@@ -1,0 +1,54 @@
+"""What one step of a sparse coder costs, and how it did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Losses:
+    """The losses of one batch, in the coder's own (scaled) units.
+
+    Attributes:
+        total: what is minimised, with its graph.
+        reconstruction: squared error summed over the output's entries, mean over inputs; of a
+            Matryoshka coder with all latents.
+        penalty: before its coefficient; 0 without one.
+        auxiliary: of dead latents, before its coefficient; 0 where none is dead.
+        extra: further terms of ``total``: a gated coder's frozen-decoder term, a Matryoshka
+            coder's shorter prefixes.
+        l0: active latents of an input, mean.
+        fired: ``[latent]``, active for some input of the batch.
+        n: inputs.
+        squared_error: summed over inputs and entries.
+        target_sum: ``[write d_out]`` sum of the targets.
+        target_squares: sum of their squares.
+        on_backward: what the coder does to its gradients once they are there.
+    """
+
+    total: Tensor
+    reconstruction: Tensor
+    penalty: Tensor
+    auxiliary: Tensor
+    extra: Tensor
+    l0: Tensor
+    fired: Tensor
+    n: int
+    squared_error: Tensor
+    target_sum: Tensor
+    target_squares: Tensor
+    on_backward: Callable[[], None]
+
+    def backward(self) -> None:
+        """Gradients of ``total`` into the coder's parameters, kept tangent to unit decoder rows."""
+        self.total.backward()
+        self.on_backward()
+
+    @property
+    def explained_variance(self) -> float:
+        """Share of the batch's variance, about its mean, that is rebuilt; at most 1."""
+        spread = self.target_squares - self.target_sum.square().sum() / self.n
+        return float(1 - self.squared_error / spread)
