@@ -10,9 +10,11 @@ import pytest
 import residuum as rz
 from residuum.core import OptionError, TaskError
 from residuum.directions.beliefs import Statements, answered, microworld_beliefs
-from residuum.directions.monitor import MonitorReport, TruthMonitor, held_out_folds, monitor
 from residuum.directions.monitor_map import probe_map
+from residuum.directions.monitor_report import MonitorReport
 from residuum.directions.monitor_roc import auroc, auroc_interval, roc
+from residuum.directions.monitoring import held_out_folds, monitor
+from residuum.directions.truth_monitor import TruthMonitor
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,13 @@ import torch
 
 import residuum as rz
 from residuum.core import OptionError, ShapeError, TaskError
-from residuum.directions.conditional import Targets, When, generate_steered, push
+from residuum.directions.conditional import Targets, When, push
+from residuum.directions.orientation import oriented
 from residuum.directions.side_effects import Neutral, repetition_share
+from residuum.directions.splitting import by_template
+from residuum.directions.steered_text import generate_steered
 from residuum.directions.steering import steer
 from residuum.directions.steering_result import Steering
-from residuum.directions.steering_sides import by_template, oriented
 
 RECIPES: dict[str, tuple[str, str, list[str]]] = {
     "sentiment": ("L1.resid_post", "end", ["happy", "glad"]),
@@ -197,7 +199,7 @@ def test_pairs_are_turned(model: rz.Model) -> None:
     assert torch.equal(turned.clean[swapped], task.corrupt[swapped])
     with pytest.raises(TaskError, match="none of Paris"):
         oriented(task, model, ["Paris"])
-    with pytest.raises(TaskError, match="leave one part empty"):
+    with pytest.raises(TaskError, match="there is no template none such"):
         by_template(task, ["none such"])
 
 

@@ -7,7 +7,7 @@ pushed at a site changes nothing at that site's earlier tokens, nor at earlier s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -96,6 +96,29 @@ def single(direction: Pushing) -> Tensor:
             mend="take one row of the subspace as a direction of its own",
         )
     return vector / vector.norm()
+
+
+def check_order(model: Model, direction: Pushing, when: When | None) -> None:
+    """Refuse a condition that is read behind the site that is steered.
+
+    Raises:
+        OptionError: it is.
+    """
+    if when is None:
+        return
+    if not isinstance(when, When):
+        raise OptionError(
+            f"when={when!r:.40}", mend="give rz.directions.When(direction, above=...)"
+        )
+    read, written = (
+        model.sites.index(replace(Address.parse(each.at), pos=None, part=None))
+        for each in (when.direction, direction)
+    )
+    if read > written:
+        raise OptionError(
+            f"the condition is read at {when.direction.at}, behind {direction.at}",
+            mend="read it at the site that is steered, or before it: it would see the push",
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,78 +212,3 @@ def push(direction: Pushing, scale: float, tokens: Tensor, unit: Tensor | None =
     vector = (single(direction) if unit is None else unit) * float(direction.typical_norm)
     site = replace(Address.parse(direction.at), pos=None)
     return Add(site, tokens[:, :, None].to(vector) * vector, scale=scale)
-
-
-def check_order(model: Model, direction: Pushing, when: When | None) -> None:
-    """Refuse a condition that is read behind the site that is steered.
-
-    Raises:
-        OptionError: it is.
-    """
-    if when is None:
-        return
-    if not isinstance(when, When):
-        raise OptionError(
-            f"when={when!r:.40}", mend="give rz.directions.When(direction, above=...)"
-        )
-    read, written = (
-        model.sites.index(replace(Address.parse(each.at), pos=None, part=None))
-        for each in (when.direction, direction)
-    )
-    if read > written:
-        raise OptionError(
-            f"the condition is read at {when.direction.at}, behind {direction.at}",
-            mend="read it at the site that is steered, or before it: it would see the push",
-        )
-
-
-def generate_steered(
-    model: Model,
-    texts: Sequence[str],
-    direction: Pushing,
-    scale: float,
-    targets: Targets,
-    max_new_tokens: int,
-) -> tuple[str, ...]:
-    """Greedy continuations under the push, one prompt after the other.
-
-    Without positions and condition every token is pushed, generated ones too; positions lie in the
-    prompt; a condition is asked again after each new token.
-    """
-    if targets.when is None and targets.positions is None:
-        site = replace(Address.parse(direction.at), pos=None)
-        vector = single(direction) * float(direction.typical_norm)
-        edits = [Add(site, vector, scale=scale)] if scale else []
-        return model.generate(list(texts), max_new_tokens, edits=edits).texts
-    return tuple(
-        _continued(model, text, direction, scale, _for_row(targets, row), max_new_tokens)
-        for row, text in enumerate(texts)
-    )
-
-
-def _for_row(targets: Targets, row: int) -> Targets:
-    own = targets.positions
-    if isinstance(own, (Tensor, list, tuple)):
-        return replace(targets, positions=int(own[row]))
-    return targets
-
-
-def _continued(
-    model: Model, text: str, direction: Pushing, scale: float, targets: Targets, steps: int
-) -> str:
-    ids = model.to_tokens(text)
-    length = ids.shape[1]
-    end = getattr(model.tokenizer, "eos_token_id", None)
-    for _ in range(steps):
-        prompt = torch.ones(1, length, dtype=torch.bool)
-        if targets.positions is None:
-            tokens = targets.mask(model, ids, torch.ones_like(ids, dtype=torch.bool))
-        else:
-            tokens = torch.zeros_like(ids, dtype=torch.bool)
-            tokens[:, :length] = targets.mask(model, ids[:, :length], prompt)
-        edits = [push(direction, scale, tokens)] if scale and bool(tokens.any()) else []
-        chosen = model.run(ids, edits=edits).last.argmax(-1, keepdim=True).to(ids)
-        ids = torch.cat([ids, chosen], dim=1)
-        if end is not None and int(chosen) == end:
-            break
-    return model.to_string(ids[0, length:].tolist())

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from residuum.core import OptionError
 from residuum.directions.beliefs import Statements
-from residuum.directions.monitor import held_out_folds
 from residuum.directions.monitor_roc import auroc
+from residuum.directions.monitoring import held_out_folds
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from residuum.core import OptionError, TaskError
-from residuum.runs import shown
+from residuum.runs import Task, need_task, shown
 from residuum.runs.clusters import cluster_numbers
 
 _DRAWS = 500
@@ -149,3 +149,39 @@ def _dealt(
     cuts.append(len(order))
     pieces = [order[max(a, 0) : max(b, 0)] for a, b in itertools.pairwise(cuts)]
     return [rows[np.isin(units[rows], piece)] for piece in pieces]
+
+
+def by_template(task: Task, held_out: Iterable[str]) -> tuple[Task, Task]:
+    """The pairs of all other templates, and those of the templates to hold out.
+
+    Args:
+        task: pairs that know their templates.
+        held_out: names of templates; one name may stand alone.
+
+    Raises:
+        TaskError: a template that the task does not have; one part would be empty.
+
+    >>> import residuum as rz
+    >>> model = rz.load("microworld", check=False)
+    >>> rest, held = by_template(rz.task("refusal", model, n=32), "teach")
+    >>> set(held.templates), "teach" in rest.templates
+    ({'teach'}, False)
+    """
+    need_task(task, "by_template")
+    names = {held_out} if isinstance(held_out, str) else set(held_out)
+    out = [at for at, template in enumerate(task.templates) if template in names]
+    rest = [at for at in range(len(task)) if at not in set(out)]
+    known = sorted({*task.templates} - {""})
+    if not names <= set(known):
+        raise TaskError(
+            f"there is no template {', '.join(sorted(map(str, names - set(known))))}",
+            mend=f"hold out some of: {', '.join(known) or '(the task names none)'}",
+            where=task.name,
+        )
+    if not out or not rest:
+        raise TaskError(
+            f"templates {', '.join(sorted(names)) or '(none)'} leave one part empty",
+            mend=f"hold out some, but not all, of: {', '.join(known)}",
+            where=task.name,
+        )
+    return task.subset(rest), task.subset(out)

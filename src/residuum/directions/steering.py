@@ -8,15 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from residuum.core import SILENT, Address, OptionError, Progress, track
-from residuum.directions.conditional import (
-    Pushing,
-    Targets,
-    When,
-    check_order,
-    generate_steered,
-    single,
-)
+from residuum.directions.conditional import Pushing, Targets, When, check_order, single
 from residuum.directions.side_effects import Neutral, neutral_texts, repetition_share
+from residuum.directions.steered_text import generate_steered
 from residuum.directions.steering_off_target import off_target_doses
 from residuum.directions.steering_response import Answering, Dose
 from residuum.directions.steering_result import Said, Steering
@@ -81,12 +75,10 @@ def steer(
     Contrastive Activation Addition".
 
     >>> import residuum as rz
-    >>> from residuum.directions.steering import steer
-    >>> from residuum.directions.steering_sides import oriented
     >>> model = rz.load("microworld", check=False)
-    >>> task = oriented(rz.task("refusal", model, n=40), model, ["Sorry"])
+    >>> task = rz.oriented(rz.task("refusal", model, n=40), model, ["Sorry"])
     >>> found = rz.direction(model, task.head(20), at="L1.resid_post@-1", prove=False)
-    >>> steering = steer(model, found, task.subset(range(20, 40)), scales=[0.35, 0.5])
+    >>> steering = rz.steer(model, found, task.subset(range(20, 40)), scales=[0.35, 0.5])
     >>> steering.best().flipped
     1.0
     """

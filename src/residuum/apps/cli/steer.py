@@ -128,7 +128,8 @@ def _asked(
     from residuum.directions.direction import Direction
     from residuum.directions.examples import Examples
     from residuum.directions.finding import direction
-    from residuum.directions.steering_sides import by_template, oriented
+    from residuum.directions.orientation import oriented
+    from residuum.directions.splitting import by_template
 
     saved = None if arguments.direction is None else Direction.load(arguments.direction)
     if arguments.task is None:
