@@ -10,12 +10,11 @@ Address('L2.resid_post')
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -25,19 +24,23 @@ from torch import Tensor
 from residuum.core import (
     Add,
     Address,
-    AddressError,
     Erase,
     LoadError,
     OptionError,
     Patch,
     Provenance,
     ShapeError,
-    StoreError,
 )
 from residuum.core.notebook import html_of
-from residuum.core.paths import as_path
 from residuum.core.saving import save_result
+from residuum.directions.direction_edits import Unit, added, place_for, swapped
 from residuum.directions.direction_figure import entry_bars, token_bars
+from residuum.directions.direction_file import parts_of, read, written
+from residuum.directions.direction_vectors import (
+    checked_vectors,
+    cosine_between,
+    orthonormal_rows,
+)
 from residuum.directions.origin import Origin
 from residuum.directions.proof import Proof
 from residuum.runs import Model, Run, need_model, resolve, shown
@@ -46,10 +49,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from residuum.figures import Bars
-
-Unit = Literal["typical", "raw"]
-_RANK = 1e-6
-_FORMAT = 1
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -86,21 +85,7 @@ class Direction:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "at", Address.parse(self.at))
-        value = torch.as_tensor(self.vector).detach().to("cpu", torch.float64, copy=True)
-        rows = value if value.ndim == 2 else value[None]
-        if value.ndim not in (1, 2) or not rows.numel() or not bool(value.isfinite().all()):
-            raise ShapeError(
-                f"a direction is finite numbers [d] or [k d], got {list(value.shape)}",
-                mend="look where the vector comes from",
-                where=str(self.at),
-            )
-        if int(torch.linalg.matrix_rank(rows, rtol=_RANK)) < len(rows):
-            raise ShapeError(
-                "the vector is zero, or the vectors are dependent",
-                mend="the data do not differ there; take another site, or fewer vectors",
-                where=str(self.at),
-            )
-        object.__setattr__(self, "vector", value)
+        object.__setattr__(self, "vector", checked_vectors(self.vector, str(self.at)))
 
     @property
     def k(self) -> int:
@@ -125,9 +110,7 @@ class Direction:
     @property
     def basis(self) -> Float[Tensor, "k d"]:
         """Orthonormal rows that span it; for one vector, its unit vector."""
-        rows = self._rows / self._rows.norm(dim=1, keepdim=True)
-        q, r = torch.linalg.qr(rows.T)
-        return (q * r.diagonal().sign()).T.contiguous()
+        return orthonormal_rows(self._rows)
 
     @property
     def _rows(self) -> Tensor:
@@ -164,25 +147,11 @@ class Direction:
             AddressError: another kind of site.
             EditError: a scale that is not finite.
         """
-        if self.k > 1:
-            raise OptionError(
-                f"{self.k} vectors cannot be added as one",
-                mend="take one of them, direction[0], or erase them all with erase_edit()",
-            )
-        if unit not in ("typical", "raw"):
-            raise OptionError(f"unit={shown(unit)} is none", mend='"typical" or "raw"')
-        if unit == "raw":
-            return Add(self._place(at), self._value(self._rows[0]), scale)
-        if not math.isfinite(self.typical_norm):
-            raise OptionError(
-                "the direction was found without data, and has no typical norm",
-                mend='give unit="raw", or find it with data: rz.direction(model, data, ...)',
-            )
-        return Add(self._place(at), self._value(self.unit * self.typical_norm), scale)
+        return added(self._rows, place_for(self.at, at), scale, unit, self.typical_norm)
 
     def erase_edit(self, at: str | Address | None = None) -> Erase:
         """Taking the direction (or subspace) out, ``x - P x``, as an edit."""
-        return Erase(self._place(at), self._value(self._rows))
+        return Erase(place_for(self.at, at), self._rows.to(torch.float32))
 
     def swap_edits(self, into: Run | Tensor, source: Run | Tensor) -> tuple[Patch]:
         """Giving one run the other's value along the direction, and leaving it the rest.
@@ -202,26 +171,7 @@ class Direction:
         Distributed Neural Representations", section 3 (interchange in a subspace).
         """
         own, other = (self._values_of(each) for each in (into, source))
-        if own.shape != other.shape:
-            raise ShapeError(
-                f"the two runs have {list(own.shape)} and {list(other.shape)} at {self.at}",
-                mend="swap between prompts of the same length, one for one",
-            )
-        basis = self.basis.to(own.device)
-        moved = own.double() + (other.double() - own.double()) @ basis.T @ basis
-        return (Patch(self.at, moved.to(own.dtype)),)
-
-    def _place(self, at: str | Address | None) -> Address:
-        place = self.at if at is None else Address.parse(at)
-        if (place.name, place.part is None) != (self.at.name, self.at.part is None):
-            raise AddressError(
-                f"the direction is of {self.at}, not of {place}",
-                mend=f"give a {self.at.name} site; the position and the layer may differ",
-            )
-        return place
-
-    def _value(self, vector: Tensor) -> Tensor:
-        return vector.to(torch.float32)
+        return (swapped(self.basis.to(own.device), self.at, own, other),)
 
     def _values_of(self, given: Run | Tensor) -> Tensor:
         values: Any = given if isinstance(given, Tensor) else given[self.at]
@@ -265,15 +215,8 @@ class Direction:
             ShapeError: of another width.
         """
         vectors = other if isinstance(other, Tensor) else other.vector
-        theirs = replace(self, vector=vectors, proof=None)
-        if theirs.width != self.width:
-            raise ShapeError(
-                f"directions of width {self.width} and {theirs.width}",
-                mend="compare directions of the same site",
-            )
-        if self.k == theirs.k == 1:
-            return float((self.unit @ theirs.unit).clamp(-1, 1))
-        return float(torch.linalg.svdvals(self.basis @ theirs.basis.T)[0].clamp(0, 1))
+        rows = checked_vectors(vectors, str(self.at))
+        return cosine_between(self.basis, orthonormal_rows(rows if rows.ndim == 2 else rows[None]))
 
     def check_fits(self, model: Model) -> None:
         """Refuse another model, or one without this site.
@@ -346,19 +289,7 @@ class Direction:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, the vector included; NaN as None."""
-        return {
-            "format": _FORMAT,
-            "at": str(self.at),
-            "vector": self.vector.tolist(),
-            "typical_norm": _or_none(self.typical_norm),
-            "threshold": _or_none(self.threshold),
-            "method": self.method,
-            "origin": self.origin.to_json(),
-            "weight_hash": self.weight_hash,
-            "provenance": self.provenance.to_json(),
-            "proof": None if self.proof is None else self.proof.to_json(),
-            "notes": dict(self.notes),
-        }
+        return written(self)
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Direction:
@@ -367,26 +298,7 @@ class Direction:
         Raises:
             StoreError: keys missing or unknown, or another format.
         """
-        known = {each.name for each in fields(Direction)} | {"format"}
-        if not isinstance(data, Mapping) or set(data) != known or data["format"] != _FORMAT:
-            raise StoreError(
-                f"not a direction of format {_FORMAT}", mend="give what Direction.save wrote"
-            )
-        numbers = {
-            name: math.nan if data[name] is None else float(data[name])
-            for name in ("typical_norm", "threshold")
-        }
-        return Direction(
-            at=Address.parse(data["at"]),
-            vector=torch.tensor(data["vector"], dtype=torch.float64),
-            **numbers,
-            method=data["method"],
-            origin=Origin.from_json(data["origin"]),
-            weight_hash=data["weight_hash"],
-            provenance=Provenance.from_json(dict(data["provenance"])),
-            proof=None if data["proof"] is None else Proof.from_json(data["proof"]),
-            notes=dict(data["notes"]),
-        )
+        return Direction(**parts_of(data, {each.name for each in fields(Direction)}))
 
     def save(self, path: str | Path) -> None:
         """Write ``.json`` (with the hash of the model), ``.csv`` or the picture of its entries.
@@ -409,22 +321,10 @@ class Direction:
             StoreError: no such file, or no direction.
             LoadError: another model's.
         """
-        try:
-            data = json.loads(as_path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise StoreError(
-                f"cannot be read as a direction: {error}",
-                mend="give a file that direction.save(...) wrote",
-                where=str(path),
-            ) from error
-        found = Direction.from_json(data)
+        found = Direction.from_json(read(path))
         if model is not None:
             found.check_fits(model)
         return found
 
     def _repr_html_(self) -> str | None:
         return html_of(self)
-
-
-def _or_none(number: float) -> float | None:
-    return number if math.isfinite(number) else None

@@ -20,19 +20,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
-from torch.nn.functional import pad
 
-from residuum.core import OptionError, TaskError
+from residuum.core import OptionError
 from residuum.directions.example_files import read_examples
-from residuum.directions.example_rows import class_labels, need_consistent, padded, token_numbers
+from residuum.directions.example_rows import need_consistent
+from residuum.directions.example_sets import joined_fields, need_fitting
+from residuum.directions.example_sources import task_fields, text_fields
 from residuum.directions.splitting import Split, split_rows
 from residuum.runs import Model, Task, need_model, need_task, shown, whole_number
 
 if TYPE_CHECKING:
     from residuum.models import Batch
-
-CLASSES_OF_A_TASK = ("corrupt", "clean")
-"""Names of the labels 0 and 1 of examples made from a task."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -90,22 +88,8 @@ class Examples:
             TokenError: a text that the tokenizer does not read; a position outside an example.
         """
         need_model(model, "Examples.from_texts")
-        columns = {"texts": texts, "labels": labels, "groups": groups}
-        sizes = {name: len(each) for name, each in columns.items() if each is not None}
-        if len(set(sizes.values())) != 1 or isinstance(texts, str):
-            raise OptionError(
-                "examples need one text and one label each: "
-                + ", ".join(f"{n} {name}" for name, n in sizes.items()),
-                mend="give lists of the same length",
-            )
-        ids, mask = padded([_row(model, text) for text in texts], model.adapted.tokens.pad_id)
-        numbers, classes = class_labels(labels)
-        return Examples._checked(
-            ids=ids, mask=mask, labels=numbers, classes=classes,
-            groups=() if groups is None else tuple(map(str, groups)),
-            positions=token_numbers(mask, position),
-            tokenizer_hash=model.adapted.tokens.hash(), source=source,
-        )  # fmt: skip
+        fields = text_fields(model, texts, labels, groups, position)
+        return Examples._checked(**fields, source=source)
 
     @staticmethod
     def from_file(path: str | Path, model: Model, position: int = -1) -> Examples:
@@ -133,16 +117,7 @@ class Examples:
                 another, so that its side is no property of the prompt.
         """
         need_task(task, "Examples.from_task")
-        real = torch.arange(task.clean.shape[1])[None] < task.lengths[:, None]
-        at = _task_positions(task, real, position)
-        n = len(task)
-        return Examples._checked(
-            ids=torch.cat([task.clean, task.corrupt]), mask=torch.cat([real, real]),
-            labels=torch.arange(2).flip(0).repeat_interleave(n), classes=CLASSES_OF_A_TASK,
-            groups=tuple(task.templates) * 2 if any(task.templates) else (),
-            positions=torch.cat([at, at]), pairs=torch.arange(n).repeat(2),
-            tokenizer_hash=task.tokenizer_hash, source=f"task {task.name} {task.task_hash[:12]}",
-        )  # fmt: skip
+        return Examples._checked(**task_fields(task, position))
 
     @staticmethod
     def _checked(**parts: Any) -> Examples:
@@ -219,27 +194,8 @@ class Examples:
         Raises:
             TaskError: other classes, or ids of other tokenizers.
         """
-        first = parts[0]
-        for other in parts[1:]:
-            if (other.classes, other.tokenizer_hash) != (first.classes, first.tokenizer_hash):
-                raise TaskError(
-                    f"examples of {', '.join(first.classes)} and of {', '.join(other.classes)} "
-                    "(or of another tokenizer) do not go together",
-                    mend="make them with the same labels and the same model",
-                )
-        longest = max(each.ids.shape[1] for each in parts)
-        wide = [(0, longest - each.ids.shape[1]) for each in parts]
-        grouped = all(each.groups for each in parts)
-        pairs = [each.pairs for each in parts if each.pairs is not None]
-        return replace(
-            first,
-            ids=torch.cat([pad(each.ids, by) for each, by in zip(parts, wide, strict=True)]),
-            mask=torch.cat([pad(each.mask, by) for each, by in zip(parts, wide, strict=True)]),
-            labels=torch.cat([each.labels for each in parts]),
-            positions=torch.cat([each.positions for each in parts]),
-            groups=tuple(group for each in parts for group in each.groups) if grouped else (),
-            pairs=torch.cat(pairs) if len(pairs) == len(parts) else None,
-        )
+        fields = joined_fields(parts)
+        return replace(parts[0], **fields)
 
     def unique(self) -> Examples:
         """Each prompt once, the first time it occurs (contrast pairs are then no longer known)."""
@@ -288,37 +244,4 @@ class Examples:
             TaskError: says which of them.
         """
         need_model(model, "examples")
-        other = model.adapted.tokens.hash()
-        if self.tokenizer_hash and other and other != self.tokenizer_hash:
-            raise TaskError(
-                "the examples' ids belong to another tokenizer than this model's",
-                mend="make the examples again from their texts with this model",
-                where=self.source,
-            )
-        longest, highest = int(self.lengths.max()), int(self.ids.max())
-        if highest >= model.d_vocab or (model.n_ctx is not None and longest > model.n_ctx):
-            raise TaskError(
-                f"the examples have ids up to {highest} and up to {longest} tokens; the model has "
-                f"{model.d_vocab} tokens and a context of {model.n_ctx}",
-                mend="make the examples again with this model, or shorten them",
-                where=self.source,
-            )
-
-
-def _row(model: Model, text: Any) -> list[int]:
-    batch = model.adapted.tokens.batch(text if isinstance(text, str) else [text])
-    return batch.ids[0].tolist()
-
-
-def _task_positions(task: Task, real: Tensor, position: int | str | None) -> Tensor:
-    if position is None:
-        return task.last
-    if isinstance(position, str):
-        if position not in task.positions:
-            raise TaskError(
-                f"the task has no position {position!r}",
-                mend=f"use a number or one of: {', '.join(task.positions) or '(it names none)'}",
-                where=task.name,
-            )
-        return task.positions[position]
-    return token_numbers(real, position)
+        need_fitting(self, model)
