@@ -74,9 +74,13 @@ class SiteValues:
             found.update(x, labels)
         return found
 
-    def constant(self) -> bool:
-        """Whether every example holds the same there, but for rounding."""
-        moments = self.moments()
+    def constant(self, moments: ClassMoments | None = None) -> bool:
+        """Whether every example holds the same there, but for rounding.
+
+        Args:
+            moments: of these examples, where they are known.
+        """
+        moments = self.moments() if moments is None else moments
         spread = moments.covariance.diagonal().sum().clamp_min(0).sqrt()
         return bool(spread <= LEAST_SPREAD * moments.mean.norm())
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from residuum.directions.moments import ClassMoments
-from residuum.directions.probes.method import Blocks, need_two, positive
+from residuum.directions.probes.method import Blocks, Moments, need_two, positive
 from residuum.directions.probes.softmax_fit import fit_softmax
 from residuum.directions.probes.weights import ProbeWeights
 
@@ -24,7 +23,7 @@ class Logistic:
     def __post_init__(self) -> None:
         positive(self.l2, "l2")
 
-    def fit(self, blocks: Blocks, moments: ClassMoments) -> ProbeWeights:
+    def fit(self, blocks: Blocks, moments: Moments) -> ProbeWeights:
         """See :class:`ProbeMethod`."""
         need_two(moments, "Logistic")
         return fit_softmax(blocks, moments, self.l2, 1)
@@ -39,6 +38,6 @@ class MultiClass:
     def __post_init__(self) -> None:
         positive(self.l2, "l2")
 
-    def fit(self, blocks: Blocks, moments: ClassMoments) -> ProbeWeights:
+    def fit(self, blocks: Blocks, moments: Moments) -> ProbeWeights:
         """See :class:`ProbeMethod`."""
         return fit_softmax(blocks, moments, self.l2, len(moments.counts))

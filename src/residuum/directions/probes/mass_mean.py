@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from residuum.directions.moments import ClassMoments
-from residuum.directions.probes.method import Blocks
+from residuum.directions.probes.method import Blocks, Moments
 from residuum.directions.probes.weights import ProbeWeights
 from residuum.runs.arguments import yes_or_no
 
@@ -31,7 +30,7 @@ class MassMean:
     def __post_init__(self) -> None:
         yes_or_no(self.whiten, "whiten")
 
-    def fit(self, blocks: Blocks, moments: ClassMoments) -> ProbeWeights:
+    def fit(self, blocks: Blocks, moments: Moments) -> ProbeWeights:
         """See :class:`ProbeMethod`."""
         means, within = moments.means, moments.within
         centred = means - moments.mean

@@ -9,7 +9,6 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from residuum.core import OptionError
-from residuum.directions.moments import ClassMoments
 from residuum.directions.probes.weights import ProbeWeights
 from residuum.runs import shown
 
@@ -17,10 +16,48 @@ Blocks = Iterable[tuple[Tensor, Tensor]]
 """Vectors ``[m d]`` and labels ``[m]``; may be gone through more than once."""
 
 
+class Moments(Protocol):
+    """Means and covariances of training examples; see :class:`ClassMoments`."""
+
+    @property
+    def counts(self) -> Tensor:
+        """Examples of each class, ``[class]``."""
+        ...
+
+    @property
+    def n(self) -> float:
+        """How many examples."""
+        ...
+
+    @property
+    def means(self) -> Tensor:
+        """Mean of each class, ``[class d]``."""
+        ...
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean of all, ``[d]``."""
+        ...
+
+    @property
+    def covariance(self) -> Tensor:
+        """Total covariance ``[d d]``."""
+        ...
+
+    @property
+    def within(self) -> Tensor:
+        """Covariance within classes ``[d d]``."""
+        ...
+
+    def of_dims(self, chosen: Tensor) -> Moments:
+        """The moments of some of the dimensions."""
+        ...
+
+
 class ProbeMethod(Protocol):
     """A way to fit a linear probe; its ``repr`` is its record."""
 
-    def fit(self, blocks: Blocks, moments: ClassMoments) -> ProbeWeights:
+    def fit(self, blocks: Blocks, moments: Moments) -> ProbeWeights:
         """Fit on training examples.
 
         Args:
@@ -54,7 +91,7 @@ def need_probe_method(method: Any) -> ProbeMethod:
     return method
 
 
-def need_two(moments: ClassMoments, name: str) -> None:
+def need_two(moments: Moments, name: str) -> None:
     """Refuse a number of classes that a method cannot take.
 
     Raises:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,20 +13,18 @@ from torch import Tensor
 from residuum.core import SILENT, Address, OptionError, Progress
 from residuum.core.progress import track
 from residuum.directions.examples import Examples
-from residuum.directions.harvesting import Activations, SiteValues, harvest
+from residuum.directions.harvesting import Activations, harvest
 from residuum.directions.origin import Origin
-from residuum.directions.probes.calibration import fitted_temperature, loss_bits
 from residuum.directions.probes.controls import ControlTask, control_task, shuffled
 from residuum.directions.probes.logistic import Logistic, MultiClass
 from residuum.directions.probes.method import ProbeMethod, need_probe_method
+from residuum.directions.probes.place_fit import PlaceFit
 from residuum.directions.probes.result import Probes
 from residuum.directions.probes.scores import (
     ProbeScore,
-    accuracy,
     best_of,
     chance_p,
     logits_of,
-    test_numbers,
 )
 from residuum.directions.probes.weights import ProbeWeights
 from residuum.directions.reading_places import written_at
@@ -110,12 +106,15 @@ def probe(
     mixed = shuffled(data.labels, rows, seed)
     kept: list[tuple[int, ProbeWeights, ProbeScore]] = []
     skipped: list[str] = []
+    fitting = PlaceFit(
+        found, rows, chosen, control.labels, mixed, _clusters(data, rows[2], by), seed
+    )
     for cell in track(range(len(found.cells)), progress, "probes", len(found.cells)):
-        if found.cell(cell, rows[0]).constant():
+        made = fitting.at(cell)
+        if made is None:
             skipped.append(f"{found.cells[cell].at}: the same in every example")
-            continue
-        fitted, score = _at_cell(found, cell, rows, chosen, control, mixed, by, seed)
-        kept.append((cell, fitted, score))
+        else:
+            kept.append((cell, *made))
     if not kept:
         found.cell(0, rows[0]).need_spread()
     return _result(model, found, kept, rows, by, seed, chosen, control, tuple(skipped))
@@ -143,61 +142,10 @@ def sides_of(
     )
 
 
-def fit_calibrated(
-    method: ProbeMethod, train: SiteValues, validation: SiteValues
-) -> tuple[ProbeWeights, float]:
-    """A probe with its temperature, and its cross-entropy on validation in bits."""
-    fitted = method.fit(train, train.moments())
-    raw = logits_of(fitted, validation)
-    temperature = fitted_temperature(raw, validation.labels)
-    return fitted.at_temperature(temperature), loss_bits(raw / temperature, validation.labels)
-
-
 def _method_for(data: Examples, method: ProbeMethod | None) -> ProbeMethod:
     if method is None:
         return Logistic() if len(data.classes) == 2 else MultiClass()
     return need_probe_method(method)
-
-
-def _at_cell(
-    found: Activations,
-    cell: int,
-    rows: Rows,
-    method: ProbeMethod,
-    control: ControlTask,
-    mixed: Tensor,
-    by: str,
-    seed: int,
-) -> tuple[ProbeWeights, ProbeScore]:
-    train, validation, test = (found.cell(cell, side) for side in rows)
-    fitted, bits = fit_calibrated(method, train, validation)
-    place = found.cells[cell]
-    layer = place.at.layer
-    score = ProbeScore(
-        at=str(place.at),
-        layer=layer if isinstance(layer, int) else None,
-        position=place.read_at,
-        train=accuracy(fitted, train),
-        validation=accuracy(fitted, validation),
-        **test_numbers(
-            logits_of(fitted, test), test.labels, _clusters(found.examples, rows[2], by), seed
-        ),
-        validation_bits=bits,
-        temperature=fitted.temperature,
-        control=_on_labels(method, train, test, control.labels),
-        shuffled=_on_labels(method, train, test, mixed),
-    )
-    return fitted, score
-
-
-def _on_labels(
-    method: ProbeMethod, train: SiteValues, test: SiteValues, labels: Tensor | None
-) -> float:
-    """Test accuracy of a probe fitted on other labels."""
-    if labels is None:
-        return math.nan
-    train, test = (replace(each, labels=labels[each.rows]) for each in (train, test))
-    return accuracy(method.fit(train, train.moments()), test)
 
 
 def _clusters(examples: Examples, test: Tensor, by: str) -> list[str] | None:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from residuum.directions.moments import ClassMoments
-from residuum.directions.probes.method import Blocks, positive
+from residuum.directions.probes.method import Blocks, Moments, positive
 from residuum.directions.probes.weights import ProbeWeights
 
 
@@ -24,7 +23,7 @@ class Ridge:
     def __post_init__(self) -> None:
         positive(self.l2, "l2")
 
-    def fit(self, blocks: Blocks, moments: ClassMoments) -> ProbeWeights:
+    def fit(self, blocks: Blocks, moments: Moments) -> ProbeWeights:
         """See :class:`ProbeMethod`."""
         covariance = moments.covariance
         covariance.diagonal().add_(self.l2 * float(covariance.diagonal().mean()))

@@ -13,15 +13,15 @@ import torch
 from torch import Tensor
 
 from residuum.core import CheckFailed
-from residuum.directions.moments import ClassMoments
-from residuum.directions.probes.method import Blocks
+from residuum.directions.probes.method import Blocks, Moments
 from residuum.directions.probes.weights import ProbeWeights
 
 MOST_PASSES = 300
 GRADIENT = 1e-7
 """Largest entry of the gradient, in nats, at which the fit ends."""
 _HISTORY = 12
-_CACHED = 2**23
+_CACHED = 2**21
+"""Numbers that a fit keeps in float64; more are read again in every pass."""
 _FLOOR = 1e-6
 
 
@@ -33,7 +33,7 @@ class Objective:
     """
 
     blocks: Blocks
-    moments: ClassMoments
+    moments: Moments
     l2: float
     rows: int
 
@@ -50,27 +50,31 @@ class Objective:
         whole[width, width] = 0.25
         self.root = torch.linalg.cholesky(whole)
         small = self.moments.n * width <= _CACHED
-        self._kept = list(self._scaled()) if small else None
+        self._kept = list(self._read()) if small else None
 
     def __call__(self, inner: Tensor) -> tuple[float, Tensor]:
         """Value, and gradient ``[row d+1]``, at preconditioned weights ``[row d+1]``."""
         weights = self.outer(inner)
-        loss, gradient = 0.0, torch.zeros_like(weights)
-        for x, labels in self._kept or self._scaled():
-            raw = x @ weights.T
+        matrix = weights[:, :-1] / self.scale
+        bias = weights[:, -1] - matrix @ self.mean
+        loss, along, total = 0.0, torch.zeros_like(matrix), torch.zeros_like(bias)
+        for x, labels in self._kept or self._read():
+            raw = x @ matrix.T + bias
             two = self.rows == 1
             logits = torch.cat([torch.zeros_like(raw), raw], 1) if two else raw
             log_probs = logits.log_softmax(-1)
             loss -= float(log_probs.gather(1, labels[:, None]).sum())
             error = log_probs.exp()
             error[torch.arange(len(labels)), labels] -= 1
-            gradient += error[:, -self.rows :].T @ x
-        loss, gradient = loss / self.moments.n, gradient / self.moments.n
+            along += error[:, -self.rows :].T @ x
+            total += error[:, -self.rows :].sum(0)
+        centred = (along - torch.outer(total, self.mean)) / self.scale
+        gradient = torch.cat([centred, total[:, None]], 1) / self.moments.n
         plain = weights.clone()
         plain[:, -1] = 0
-        loss += self.l2 / 2 * float(plain.square().sum())
+        value = loss / self.moments.n + self.l2 / 2 * float(plain.square().sum())
         gradient += self.l2 * plain
-        return loss, torch.linalg.solve_triangular(self.root, gradient.T, upper=False).T
+        return value, torch.linalg.solve_triangular(self.root, gradient.T, upper=False).T
 
     def outer(self, inner: Tensor) -> Tensor:
         """Weights of the scaled dimensions, and the bias, ``[row d+1]``."""
@@ -82,13 +86,11 @@ class Objective:
         matrix = weights[:, :-1] / self.scale
         return ProbeWeights(matrix, weights[:, -1] - matrix @ self.mean)
 
-    def _scaled(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for x, labels in self.blocks:
-            work = (x.double() - self.mean) / self.scale
-            yield torch.cat([work, torch.ones(len(work), 1, dtype=torch.float64)], 1), labels
+    def _read(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return ((x.double(), labels) for x, labels in self.blocks)
 
 
-def fit_softmax(blocks: Blocks, moments: ClassMoments, l2: float, rows: int) -> ProbeWeights:
+def fit_softmax(blocks: Blocks, moments: Moments, l2: float, rows: int) -> ProbeWeights:
     """The minimum of the objective, which is strictly convex up to the softmax's shift.
 
     Args:

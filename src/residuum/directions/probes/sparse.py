@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from residuum.core import OptionError
-from residuum.directions.moments import ClassMoments
-from residuum.directions.probes.method import Blocks, positive
+from residuum.directions.probes.method import Blocks, Moments, positive
 from residuum.directions.probes.softmax_fit import fit_softmax
 from residuum.directions.probes.weights import ProbeWeights
 from residuum.runs import whole_number
@@ -35,7 +34,7 @@ class SparseProbe:
         whole_number(self.k, "k", 1)
         positive(self.l2, "l2")
 
-    def fit(self, blocks: Blocks, moments: ClassMoments) -> ProbeWeights:
+    def fit(self, blocks: Blocks, moments: Moments) -> ProbeWeights:
         """See :class:`ProbeMethod`.
 
         Raises:
@@ -52,7 +51,7 @@ class SparseProbe:
         return ProbeWeights(matrix, few.bias)
 
 
-def chosen_dims(moments: ClassMoments, k: int) -> Tensor:
+def chosen_dims(moments: Moments, k: int) -> Tensor:
     """The dimensions whose class means are furthest apart in standard deviations, ascending."""
     share = (moments.counts / moments.n)[:, None]
     between = (share * (moments.means - moments.mean).square()).sum(0)
