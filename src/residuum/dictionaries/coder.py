@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from residuum.core import OptionError, Provenance, ShapeError, StoreError
-from residuum.dictionaries.coder_layout import Block, blocks_of
+from residuum.core import Address, OptionError, Provenance, ShapeError, StoreError
+from residuum.dictionaries.coder_layout import blocks_of
+from residuum.dictionaries.coder_start import first_values
+from residuum.dictionaries.coder_step import CoderStep
+from residuum.dictionaries.cross_layer import CrossLayerTranscoder
 from residuum.dictionaries.dictionary import Dictionary
-from residuum.dictionaries.entries import Entries, decode_entries, encode_entries
 from residuum.dictionaries.geometric_median import geometric_median
 from residuum.dictionaries.losses import Losses
-from residuum.dictionaries.penalties import L1
 from residuum.dictionaries.plan import CoderPlan
-from residuum.dictionaries.top_entries import top_entries
-from residuum.dictionaries.training_rules import Active, GatedRule, rule_of
+from residuum.dictionaries.training_rules import rule_of
 
-_START_NORM = 0.1
 _MEMORY = 0.99
 
 
@@ -53,6 +51,8 @@ class SparseCoder:
         device: torch.device | str = "cpu",
     ) -> None:
         assert plan.writes is not None and plan.out_width is not None
+        self._writes: tuple[Address, ...] = plan.writes
+        self._out_width: int = plan.out_width
         self.plan = plan
         self.seed = seed
         self.scale = 1.0
@@ -61,35 +61,11 @@ class SparseCoder:
         self._blocks = blocks_of(plan)
         self._last: Losses | None = None
         self._least: float | None = None
-        self._parameters = self._start(dtype, torch.device(device))
+        self._parameters = {
+            name: value.to(device, dtype).requires_grad_()
+            for name, value in first_values(plan, seed).items()
+        }
         self.silent = torch.zeros(plan.n_latents, dtype=torch.int64, device=device)
-
-    def _start(self, dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
-        plan = self.plan
-        generator = torch.Generator().manual_seed(self.seed)
-        read_width = (self._blocks[0].reads.stop - self._blocks[0].reads.start) * plan.width
-        values: dict[str, Tensor] = {}
-        length = 1.0 if plan.unit_norm else _START_NORM
-        for block in self._blocks:
-            rows = block.latents.stop - block.latents.start
-            wide = (block.writes.stop - block.writes.start) * _some(plan.out_width)
-            random = torch.randn(rows, wide, generator=generator, dtype=torch.float64)
-            values[block.name] = random / random.norm(dim=1, keepdim=True) * length
-        if plan.reads == plan.writes:
-            start = values["W_dec"].clone()
-        else:
-            random = torch.randn(
-                plan.n_latents, read_width, generator=generator, dtype=torch.float64
-            )
-            start = random / random.norm(dim=1, keepdim=True)
-        values = {"W_enc": start, **values}
-        values["b_dec"] = torch.zeros(
-            len(_some(plan.writes)) * _some(plan.out_width), dtype=torch.float64
-        )
-        if plan.skip:
-            values["W_skip"] = torch.zeros(plan.width, _some(plan.out_width), dtype=torch.float64)
-        values.update(self._rule.start(torch.zeros(plan.n_latents, dtype=torch.float64)))
-        return {name: value.to(device, dtype).requires_grad_() for name, value in values.items()}
 
     def parameters(self) -> dict[str, Tensor]:
         """What is learnt, by name; the same tensors at every call.
@@ -154,8 +130,8 @@ class SparseCoder:
             )
         coefficients.update(weights or {})
         x, t = self._flat(inputs, targets)
-        step = _Step(self, x, t, self.dead if dead is None else dead)
-        losses = step.losses(coefficients)
+        step = CoderStep(self.plan, self._blocks, self._parameters, x, t)
+        losses = step.losses(coefficients, self.dead if dead is None else dead)
         self._last, self._least = losses, step.least
         return losses
 
@@ -178,7 +154,7 @@ class SparseCoder:
 
     def _flat(self, inputs: Tensor, targets: Tensor | None) -> tuple[Tensor, Tensor]:
         plan, like = self.plan, self._parameters["b_dec"]
-        reads, writes = (len(plan.reads), plan.width), (len(_some(plan.writes)), plan.out_width)
+        reads, writes = (len(plan.reads), plan.width), (len(self._writes), self._out_width)
         if targets is None:
             targets = inputs
         for name, given, shape in (("inputs", inputs, reads), ("targets", targets, writes)):
@@ -205,28 +181,52 @@ class SparseCoder:
         tokenizer_hash: str = "",
         declared: Mapping[str, Any] | None = None,
         provenance: Provenance | None = None,
-    ) -> Dictionary:
+    ) -> Dictionary | CrossLayerTranscoder:
         """What was learnt so far, as a record (copies)."""
-        plan = self.plan
         own = {name: value.detach().clone() for name, value in self._parameters.items()}
-        b_dec = own["b_dec"].unflatten(0, (len(_some(plan.writes)), _some(plan.out_width)))
+        vectors = self._rule.finished(own, self.threshold)
+        shared: dict[str, Any] = {
+            "activation": self.plan.activation,
+            "scale": self.scale,
+            "model_name": model_name,
+            "weight_hash": weight_hash,
+            "tokenizer_hash": tokenizer_hash,
+            "declared": dict(declared or {}),
+            "provenance": provenance,
+        }
+        if len(self._blocks) > 1:
+            return CrossLayerTranscoder(
+                tuple(self._layer(i, own, vectors, shared) for i in range(len(self._blocks)))
+            )
+        b_dec = own["b_dec"].unflatten(0, (-1, self._out_width))
         return Dictionary(
-            reads=plan.reads,
-            writes=_some(plan.writes),
-            W_enc=own["W_enc"].T.contiguous().unflatten(0, (len(plan.reads), plan.width)),
-            W_dec=own["W_dec"].unflatten(1, tuple(b_dec.shape)),
+            reads=self.plan.reads,
+            writes=self._writes,
+            W_enc=own["W_enc"].T.contiguous().unflatten(0, (-1, self.plan.width)),
+            W_dec=own["W_dec"].unflatten(1, (-1, self._out_width)),
             b_dec=b_dec,
-            activation=plan.activation,
-            b_in=b_dec.clone() if plan.centred else None,
+            b_in=b_dec.clone() if self.plan.centred else None,
             W_skip=own.get("W_skip"),
-            **self._rule.finished(own, self.threshold),  # pyright: ignore[reportArgumentType]
-            scale=self.scale,
-            models=plan.models,
-            model_name=model_name,
-            weight_hash=weight_hash,
-            tokenizer_hash=tokenizer_hash,
-            declared=dict(declared or {}),
-            provenance=provenance,
+            models=self.plan.models,
+            **vectors,
+            **shared,
+        )
+
+    def _layer(
+        self, i: int, own: Mapping[str, Tensor], vectors: Mapping[str, Tensor], shared: Any
+    ) -> Dictionary:
+        block = self._blocks[i]
+        b_dec = torch.zeros_like(own["b_dec"].unflatten(0, (-1, self._out_width)))[block.writes]
+        if i == 0:  # the sum of all layers' outputs has the bias once
+            b_dec = own["b_dec"].unflatten(0, (-1, self._out_width))
+        return Dictionary(
+            reads=self.plan.reads[block.reads],
+            writes=self._writes[block.writes],
+            W_enc=own["W_enc"][block.latents].T.contiguous()[None],
+            W_dec=own[block.name].unflatten(1, (-1, self._out_width)),
+            b_dec=b_dec,
+            **{name: value[block.latents].clone() for name, value in vectors.items()},
+            **shared,
         )
 
     def state(self) -> dict[str, Tensor]:
@@ -258,141 +258,3 @@ class SparseCoder:
         self.scale, threshold = state["coder.numbers"].tolist()
         self.threshold = None if math.isnan(threshold) else threshold
         self._last = None
-
-
-def _some(value: Any) -> Any:
-    return value
-
-
-@dataclass(eq=False)
-class _Step:
-    """One forward pass of a coder."""
-
-    coder: SparseCoder
-    x: Tensor
-    target: Tensor
-    dead: Tensor
-    least: float | None = None
-
-    def __post_init__(self) -> None:
-        self.n = len(self.x)
-        self.plan = self.coder.plan
-        self.rule = self.coder._rule
-        self.own = self.coder._parameters
-
-    def losses(self, weights: Mapping[str, float]) -> Losses:
-        shift = self.own["b_dec"] if self.plan.centred else None
-        centred = self.x if shift is None else self.x - shift.detach()
-        pre = self._pre(centred)
-        entries = self.rule.select(pre, _detached(self.own))
-        found = self._encoded(pre, centred, shift, entries)
-        active = self.rule.active(found, entries.cols, self.own)
-        base = self._base()
-        out = self._decoded(active.latents, entries)
-        error = out + base - self.target
-        reconstruction = error.square().sum() / self.n
-        zero = reconstruction.detach() * 0
-        extra = self._extra(active, entries, base, zero)
-        penalty = self._penalty(active, entries, zero)
-        auxiliary = self._auxiliary(pre, centred, shift, error.detach(), zero)
-        total = reconstruction + extra
-        total = total + weights["penalty"] * penalty + weights["auxiliary"] * auxiliary
-        return self._result(
-            total, reconstruction, penalty, auxiliary, extra, active, entries, error
-        )
-
-    def _pre(self, centred: Tensor) -> Tensor:
-        weight = self.own["W_enc"].detach()
-        bias = None if self.rule.bias is None else self.own[self.rule.bias].detach()
-        return torch.nn.functional.linear(centred, weight, bias)
-
-    def _encoded(
-        self, pre: Tensor, centred: Tensor, shift: Tensor | None, entries: Entries
-    ) -> Tensor:
-        values = pre[entries.rows, entries.cols]
-        bias = None if self.rule.bias is None else self.own[self.rule.bias]
-        return encode_entries(values, centred, self.own["W_enc"], bias, shift, entries)
-
-    def _decoded(self, latents: Tensor, entries: Entries) -> Tensor:
-        return decode_entries(latents, self.own["W_dec"], entries)
-
-    def _base(self) -> Tensor:
-        base = self.own["b_dec"]
-        return base if "W_skip" not in self.own else base + self.x @ self.own["W_skip"]
-
-    def _extra(self, active: Active, entries: Entries, base: Tensor, zero: Tensor) -> Tensor:
-        if not isinstance(self.rule, GatedRule):
-            return zero
-        out = decode_entries(active.sizes, self.own["W_dec"].detach(), entries) + base.detach()
-        return (out - self.target).square().sum() / self.n
-
-    def _penalty(self, active: Active, entries: Entries, zero: Tensor) -> Tensor:
-        if self.plan.penalty is None:
-            return zero
-        if not isinstance(self.plan.penalty, L1):
-            assert active.counted is not None
-            return active.counted.sum() / self.n
-        if not self.plan.penalty.by_decoder_norm:
-            return active.sizes.sum() / self.n
-        rows = self.own["W_dec"].unflatten(1, (-1, _some(self.plan.out_width)))
-        lengths = rows.norm(dim=2).sum(1)
-        return (active.sizes * lengths[entries.cols]).sum() / self.n
-
-    def _auxiliary(
-        self, pre: Tensor, centred: Tensor, shift: Tensor | None, error: Tensor, zero: Tensor
-    ) -> Tensor:
-        which = self.dead.nonzero()[:, 0]
-        if not self.plan.aux_k or not len(which):
-            return zero
-        chosen = top_entries(pre[:, which], self.plan.aux_k)[1]
-        entries = Entries.of_indices(which[chosen], pre.shape[1])
-        found = self._encoded(pre, centred, shift, entries)
-        return (self._decoded(found, entries) + error).square().sum() / self.n
-
-    def _result(
-        self,
-        total: Tensor,
-        reconstruction: Tensor,
-        penalty: Tensor,
-        auxiliary: Tensor,
-        extra: Tensor,
-        active: Active,
-        entries: Entries,
-        error: Tensor,
-    ) -> Losses:
-        on = active.latents.detach() > 0
-        fired = torch.zeros(self.plan.n_latents, dtype=torch.bool, device=on.device)
-        fired[entries.cols[on]] = True
-        if self.plan.activation.needs == ("b_enc", "threshold") and bool(on.any()):
-            self.least = float(active.latents.detach()[on].min())
-        shape = (-1, _some(self.plan.out_width))
-        return Losses(
-            total=total,
-            reconstruction=reconstruction.detach(),
-            penalty=penalty.detach(),
-            auxiliary=auxiliary.detach(),
-            extra=extra.detach(),
-            l0=on.sum() / self.n,
-            fired=fired,
-            n=self.n,
-            squared_error=error.detach().square().sum(),
-            target_sum=self.target.sum(0).unflatten(0, shape),
-            target_squares=self.target.square().sum(),
-            on_backward=self._project,
-        )
-
-    def _project(self) -> None:
-        if not self.plan.unit_norm:
-            return
-        for block in self.coder._blocks:
-            weight = self.own[block.name]
-            if weight.grad is not None:
-                along = (weight.detach() * weight.grad).sum(1, keepdim=True)
-                weight.grad.addcmul_(weight.detach(), along, value=-1)
-
-
-def _detached(own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.detach() for name, value in own.items()}
-
-
-__all__ = ["Block", "SparseCoder"]

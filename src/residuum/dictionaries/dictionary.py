@@ -24,13 +24,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from residuum.core import Address, Provenance, ShapeError
-from residuum.dictionaries.activations import Activation
+from residuum.core import Address, Provenance, ResiduumError, ShapeError, StoreError
+from residuum.dictionaries.activations import Activation, activation_json, read_activation
 from residuum.dictionaries.dictionary_checks import check_dictionary
+from residuum.dictionaries.dictionary_file import write_folder
 from residuum.dictionaries.kinds import Kind, kind_of, read_sites
 from residuum.dictionaries.sparse import Sparse
 
 VECTORS = ("b_enc", "threshold", "b_gate", "b_mag", "r_mag")
+_PLAIN = ("scale", "model_name", "weight_hash", "tokenizer_hash")
+RECORD = ("reads", "writes", "activation", "models", *_PLAIN, "declared", "labels", "provenance")
 TENSORS = ("W_enc", "W_dec", "b_dec", "b_in", "W_skip", *VECTORS)
 
 
@@ -216,6 +219,53 @@ class Dictionary:
         Raises:
             StoreError: the folder cannot be written to.
         """
-        from residuum.dictionaries.dictionary_file import save_dictionary
+        write_folder(folder, self.tensors(), self.record())
 
-        save_dictionary(self, folder)
+    def record(self) -> dict[str, Any]:
+        """Everything but the tensors, as plain data."""
+        return {
+            "kind": self.kind,
+            "reads": list(map(str, self.reads)),
+            "writes": list(map(str, self.writes)),
+            "activation": activation_json(self.activation),
+            "models": list(self.models),
+            **{name: getattr(self, name) for name in _PLAIN},
+            "declared": dict(self.declared),
+            "labels": {str(latent): words for latent, words in self.labels.items()},
+            "provenance": None if self.provenance is None else self.provenance.to_json(),
+        }
+
+    @staticmethod
+    def of_record(record: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Dictionary:
+        """A dictionary of its tensors and of what :meth:`record` gave.
+
+        Raises:
+            StoreError: tensors that are missing, unknown, or do not fit.
+        """
+        absent = sorted(set(RECORD) - set(record))
+        if absent:
+            raise StoreError(
+                f"the record lacks {', '.join(absent)}",
+                mend="give a folder that dictionary.save(...) wrote",
+            )
+        unknown = set(tensors) - set(TENSORS) | {"W_enc", "W_dec", "b_dec"} - set(tensors)
+        given: dict[str, Any] = {name: record[name] for name in (*_PLAIN, "reads", "writes")}
+        given.update(tensors)
+        provenance = record["provenance"]
+        try:
+            if unknown:
+                raise ValueError(f"tensors missing or unknown: {', '.join(sorted(unknown))}")
+            return Dictionary(
+                **given,
+                activation=read_activation(record["activation"]),
+                models=tuple(record["models"]),
+                declared=record["declared"],
+                labels={int(latent): words for latent, words in record["labels"].items()},
+                provenance=None if provenance is None else Provenance.from_json(provenance),
+            )
+        except (ResiduumError, TypeError, ValueError, AttributeError) as error:
+            what = error.what if isinstance(error, ResiduumError) else str(error)
+            raise StoreError(
+                f"the tensors and the record make no dictionary: {what}",
+                mend="copy the folder again from where it came",
+            ) from error

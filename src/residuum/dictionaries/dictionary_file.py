@@ -1,120 +1,87 @@
-"""A dictionary as a folder: ``dictionary.safetensors`` and ``dictionary.json``; no pickle."""
+"""A folder with tensors and their record: ``dictionary.safetensors``, ``dictionary.json``.
+
+No pickle. The record holds the hash of the tensors and is written last: tensors that were changed,
+or exchanged, are refused.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-import torch
 from safetensors import SafetensorError
+from torch import Tensor
 
-from residuum.core import Provenance, ResiduumError, StoreError
+from residuum.core import StoreError
 from residuum.core.paths import as_path
-from residuum.dictionaries.activations import activation_json, read_activation
-from residuum.dictionaries.dictionary import TENSORS, Dictionary
 from residuum.stores.atomic import write_atomically
 
 _FORMAT = "residuum-dictionary-1"
 _TENSORS = "dictionary.safetensors"
 _RECORD = "dictionary.json"
-_PLAIN = ("scale", "model_name", "weight_hash", "tokenizer_hash")
+_HASH = "tensors_sha256"
 
 
-def save_dictionary(dictionary: Dictionary, folder: str | Path) -> Path:
-    """Write a dictionary into a folder, which is made where it is missing.
-
-    The record, written last, holds the hash of the tensors.
-
-    Returns:
-        The folder.
+def write_folder(folder: str | Path, tensors: Mapping[str, Tensor], record: dict[str, Any]) -> None:
+    """Write tensors and a record of plain data into a folder, made where it is missing.
 
     Raises:
-        StoreError: it cannot be written to.
+        StoreError: it cannot be written to, or the record is no plain data.
     """
     target = as_path(folder)
-    tensors = {name: value.cpu().contiguous() for name, value in dictionary.tensors().items()}
-    raw = safetensors.torch.save(tensors)
-    record = {
-        "format": _FORMAT,
-        "tensors_sha256": hashlib.sha256(raw).hexdigest(),
-        "reads": list(map(str, dictionary.reads)),
-        "writes": list(map(str, dictionary.writes)),
-        "activation": activation_json(dictionary.activation),
-        "models": list(dictionary.models),
-        **{name: getattr(dictionary, name) for name in _PLAIN},
-        "declared": dict(dictionary.declared),
-        "labels": {str(latent): words for latent, words in dictionary.labels.items()},
-        "provenance": None if dictionary.provenance is None else dictionary.provenance.to_json(),
-    }
+    raw = safetensors.torch.save({name: each.cpu().contiguous() for name, each in tensors.items()})
+    own = {"format": _FORMAT, _HASH: hashlib.sha256(raw).hexdigest(), **record}
     try:
-        text = json.dumps(record, indent=1, allow_nan=False)
-        write_atomically(target / _TENSORS, raw)
-        write_atomically(target / _RECORD, text.encode())
+        text = json.dumps(own, indent=1, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise StoreError(
-            f"the dictionary's declared figures or labels are no plain data: {error}",
+            f"the declared figures or labels are no plain data: {error}",
             mend="use finite numbers and text",
         ) from error
+    try:
+        write_atomically(target / _TENSORS, raw)
+        write_atomically(target / _RECORD, text.encode())
     except OSError as error:
         raise StoreError(
-            f"cannot be written: {error}", mend="give a folder that can be made", where=str(target)
+            f"cannot be written: {error.strerror}",
+            mend="give a folder that can be made",
+            where=str(target),
         ) from error
-    return target
 
 
-def read_dictionary(folder: str | Path) -> Dictionary:
-    """Read what :func:`save_dictionary` wrote.
+def read_folder(
+    folder: str | Path, keys: Iterable[str]
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what :func:`write_folder` wrote: the tensors, and the record with these keys.
 
     Raises:
-        StoreError: no such folder, another format, or tensors that are missing, changed since,
-            or do not fit the record.
+        StoreError: no such folder, another format, keys that are missing, or tensors that are
+            missing or were changed since.
     """
     target = as_path(folder)
-    record = _record(target)
+    record = _record(target, keys)
     raw = _bytes(target / _TENSORS)
-    if hashlib.sha256(raw).hexdigest() != record["tensors_sha256"]:
+    if hashlib.sha256(raw).hexdigest() != record[_HASH]:
         raise StoreError(
             "the tensors are not those that the record was written with",
             mend="copy the folder again from where it came",
             where=str(target / _TENSORS),
         )
     try:
-        tensors = safetensors.torch.load(raw)
-        return _dictionary(record, tensors)
-    except (SafetensorError, ResiduumError, KeyError, TypeError, ValueError) as error:
-        what = error.what if isinstance(error, ResiduumError) else str(error)
+        return safetensors.torch.load(raw), record
+    except SafetensorError as error:
         raise StoreError(
-            f"the tensors and the record make no dictionary: {what}",
+            f"the tensors cannot be read: {error}",
             mend="copy the folder again from where it came",
-            where=str(target),
+            where=str(target / _TENSORS),
         ) from error
 
 
-def _dictionary(record: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Dictionary:
-    unknown = sorted(set(tensors) - set(TENSORS))
-    missing = sorted({"W_enc", "W_dec", "b_dec"} - set(tensors))
-    if unknown or missing:
-        raise ValueError(f"tensors {', '.join(unknown or missing)} are unknown or missing")
-    given: dict[str, Any] = dict(tensors)
-    provenance = record["provenance"]
-    return Dictionary(
-        reads=tuple(record["reads"]),
-        writes=tuple(record["writes"]),
-        activation=read_activation(record["activation"]),
-        **given,
-        **{name: record[name] for name in _PLAIN},
-        models=tuple(record["models"]),
-        declared=record["declared"],
-        labels={int(latent): words for latent, words in record["labels"].items()},
-        provenance=None if provenance is None else Provenance.from_json(provenance),
-    )
-
-
-def _record(folder: Path) -> dict[str, Any]:
+def _record(folder: Path, keys: Iterable[str]) -> dict[str, Any]:
     try:
         record = json.loads(_bytes(folder / _RECORD))
     except ValueError as error:
@@ -129,8 +96,7 @@ def _record(folder: Path) -> dict[str, Any]:
             mend="give a folder that dictionary.save(...) wrote",
             where=str(folder),
         )
-    missing = {"tensors_sha256", "reads", "writes", "activation", "models", "declared", "labels"}
-    missing = sorted((missing | set(_PLAIN) | {"provenance"}) - set(record))
+    missing = sorted({_HASH, *keys} - set(record))
     if missing:
         raise StoreError(
             f"the record lacks {', '.join(missing)}",

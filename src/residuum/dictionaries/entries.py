@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
 DENSE = 48
 
@@ -73,7 +72,7 @@ class Entries:
         if self.dense:
             return self.full(values).T @ right
         cols, order = torch.sort(self.cols, stable=True)
-        turned = _csr(cols, self.rows[order], values[order], self.shape[::-1])
+        turned = _csr(cols, self.rows[order], values[order], (self.shape[1], self.shape[0]))
         return turned @ right
 
     def dots(self, left: Tensor, right: Tensor) -> Tensor:
@@ -104,7 +103,6 @@ class _Encode(Function):
         return values
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         grad, entries = grads[0], ctx.entries
@@ -149,7 +147,6 @@ class _Decode(Function):
         return entries.times(values, weight)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         values, weight = ctx.saved_tensors
         grad, entries = grads[0].contiguous(), ctx.entries

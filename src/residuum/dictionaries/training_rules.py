@@ -1,7 +1,7 @@
 """How each activation behaves while it is trained: what is active, and where gradients go.
 
-A rule reads the vectors ``[latent]`` of its activation by name. Pre-activations hold the bias that
-:attr:`Rule.bias` names.
+A rule reads the vectors ``[latent]`` of its activation by name. Pre-activations hold the vector
+that ``Rule.bias`` names.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
 from residuum.core import OptionError
 from residuum.dictionaries.activations import BatchTopK, Gated, JumpReLU, ReLU, TopK
@@ -32,19 +31,22 @@ class Active:
         latents: ``[entry]``, 0 where an entry turns out not to be active.
         sizes: ``[entry]``, what an L1 penalty counts.
         counted: ``[entry]``, what an L0 penalty counts; None where it has no gradient.
+        alone: ``[entry]``, values that must rebuild the target by themselves, the decoder held
+            fixed; None: there are none.
     """
 
     latents: Tensor
     sizes: Tensor
     counted: Tensor | None = None
+    alone: Tensor | None = None
 
 
 class Rule(Protocol):
     """An activation in training."""
 
     @property
-    def bias(self) -> str | None:
-        """Vector that is part of the pre-activations."""
+    def bias(self) -> str:
+        """Name of the vector that is part of the pre-activations."""
         ...
 
     def start(self, like: Tensor) -> dict[str, Tensor]:
@@ -68,7 +70,7 @@ class Rule(Protocol):
 class ReLURule:
     """All above zero."""
 
-    bias: str | None = "b_enc"
+    bias: str = "b_enc"
 
     def start(self, like: Tensor) -> dict[str, Tensor]:
         """See :class:`Rule`."""
@@ -92,7 +94,7 @@ class TopKRule:
     """The ``k`` largest of each row, at least zero."""
 
     k: int
-    bias: str | None = "b_enc"
+    bias: str = "b_enc"
 
     def start(self, like: Tensor) -> dict[str, Tensor]:
         """See :class:`Rule`."""
@@ -117,7 +119,7 @@ class BatchTopKRule:
     """The ``k`` times batch largest of the whole batch, at least zero."""
 
     k: int
-    bias: str | None = "b_enc"
+    bias: str = "b_enc"
 
     def start(self, like: Tensor) -> dict[str, Tensor]:
         """See :class:`Rule`."""
@@ -155,7 +157,7 @@ class JumpReLURule:
 
     bandwidth: float
     first: float
-    bias: str | None = "b_enc"
+    bias: str = "b_enc"
 
     def start(self, like: Tensor) -> dict[str, Tensor]:
         """See :class:`Rule`."""
@@ -184,7 +186,7 @@ class JumpReLURule:
 class GatedRule:
     """Active where the gate's pre-activation is above zero."""
 
-    bias: str | None = None
+    bias: str = "b_gate"
 
     def start(self, like: Tensor) -> dict[str, Tensor]:
         """See :class:`Rule`."""
@@ -192,12 +194,13 @@ class GatedRule:
 
     def select(self, pre: Tensor, vectors: Vectors) -> Entries:
         """See :class:`Rule`."""
-        return Entries.of_mask(pre > -vectors["b_gate"])
+        return Entries.of_mask(pre > 0)
 
     def active(self, pre: Tensor, cols: Tensor, vectors: Vectors) -> Active:
         """See :class:`Rule`."""
-        size = (pre * vectors["r_mag"].exp()[cols] + vectors["b_mag"][cols]).relu()
-        return Active(size, pre + vectors["b_gate"][cols])
+        raw = pre - vectors["b_gate"][cols]
+        size = (raw * vectors["r_mag"].exp()[cols] + vectors["b_mag"][cols]).relu()
+        return Active(size, sizes=pre, alone=pre)
 
     def finished(self, vectors: Vectors, threshold: float | None) -> dict[str, Tensor]:
         """See :class:`Rule`."""
@@ -215,7 +218,6 @@ class _Jump(Function):
         return z * (z > threshold)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         z, threshold = ctx.saved_tensors
         window = _window(z, threshold, ctx.width)
@@ -234,7 +236,6 @@ class _Step(Function):
         return (z > threshold).to(z.dtype)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         z, threshold = ctx.saved_tensors
         return None, -grads[0] * _window(z, threshold, ctx.width) / ctx.width, None
