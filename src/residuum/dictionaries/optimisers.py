@@ -22,8 +22,8 @@ class Fitter(Protocol):
         """Move every parameter by its ``.grad``, at this share of the learning rate."""
         ...
 
-    def forget(self, name: str, where: tuple[Any, ...]) -> None:
-        """Set the moments of some entries of a parameter to zero."""
+    def forget(self, name: str, rows: Tensor) -> None:
+        """Set the moments of some rows of a parameter to zero."""
         ...
 
     def state(self) -> dict[str, Tensor]:
@@ -88,11 +88,11 @@ class _AdamFitter:
         self._adam.step()
         self._adam.zero_grad()
 
-    def forget(self, name: str, where: tuple[Any, ...]) -> None:
+    def forget(self, name: str, rows: Tensor) -> None:
         moments = self._adam.state.get(self._parameters[name], {})
         for each in _MOMENTS[1:]:
             if each in moments:
-                moments[each][where] = 0.0
+                moments[each][rows] = 0.0
 
     def state(self) -> dict[str, Tensor]:
         found = self._adam.state_dict()["state"]

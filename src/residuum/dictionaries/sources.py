@@ -84,7 +84,7 @@ class TensorSource:
 
     >>> import torch
     >>> source = TensorSource(torch.arange(6.0)[:, None], "L0.resid_post", shuffle=False)
-    >>> [batch.values.flatten().tolist() for batch, _ in zip(source.batches(4), range(2))]
+    >>> [batch.values.flatten().tolist() for _, batch in zip(range(2), source.batches(4))]
     [[0.0, 1.0, 2.0, 3.0], [4.0, 5.0, 0.0, 1.0]]
     >>> source.state()
     {'row': 8}

@@ -56,7 +56,7 @@ class L0Controller:
         coefficient: of the penalty, at the next step.
 
     >>> controller = L0Controller(TargetL0(10, start=1.0))
-    >>> for _ in range(400):
+    >>> for _ in range(1000):
     ...     controller.observe(100 / controller.coefficient)
     >>> round(100 / controller.coefficient, 2)
     10.0
