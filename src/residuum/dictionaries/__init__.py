@@ -15,15 +15,20 @@ from residuum.dictionaries.curve import Curve
 from residuum.dictionaries.dictionary import Dictionary
 from residuum.dictionaries.ground_truth import match_truth
 from residuum.dictionaries.ground_truth_result import GroundTruth
+from residuum.dictionaries.harvest_result import Harvest, load_harvest
+from residuum.dictionaries.harvesting import harvest
+from residuum.dictionaries.live_stream import LiveSource, live_source
 from residuum.dictionaries.losses import Losses
 from residuum.dictionaries.optimisers import Adam
 from residuum.dictionaries.penalties import L1, L0Step
 from residuum.dictionaries.plan import CoderPlan
 from residuum.dictionaries.saved_dictionary import read_dictionary
+from residuum.dictionaries.shard_source import ShardSource
 from residuum.dictionaries.sources import ActivationSource, Batch, TensorSource
 from residuum.dictionaries.sparse import Sparse
 from residuum.dictionaries.synthetic import SparseStream, SparseWorld
 from residuum.dictionaries.target_l0 import TargetL0
+from residuum.dictionaries.token_masks import HighNorm
 from residuum.dictionaries.training import train_dictionaries, train_dictionary
 from residuum.dictionaries.training_options import Resampling
 from residuum.dictionaries.training_progress import Standing, TrainingProgress
@@ -42,11 +47,15 @@ __all__ = [
     "Dictionary",
     "Gated",
     "GroundTruth",
+    "Harvest",
+    "HighNorm",
     "JumpReLU",
     "L0Step",
+    "LiveSource",
     "Losses",
     "ReLU",
     "Resampling",
+    "ShardSource",
     "Sparse",
     "SparseCoder",
     "SparseStream",
@@ -58,6 +67,9 @@ __all__ = [
     "Training",
     "TrainingProgress",
     "convert_dictionary",
+    "harvest",
+    "live_source",
+    "load_harvest",
     "match_truth",
     "read_dictionary",
     "train_dictionaries",

@@ -5,7 +5,7 @@ from residuum.stores.cell_log import Cell, CellLog
 from residuum.stores.edit_file import load_edits, save_edits
 from residuum.stores.run_history import RunHistory
 from residuum.stores.tensor_store import TensorStore
-from residuum.stores.token_shards import TokenRows, TokenShards
+from residuum.stores.token_shards import TokenRows, TokenShards, as_float32
 
 __all__ = [
     "ActivationShards",
@@ -15,6 +15,7 @@ __all__ = [
     "TensorStore",
     "TokenRows",
     "TokenShards",
+    "as_float32",
     "load_edits",
     "save_edits",
 ]
