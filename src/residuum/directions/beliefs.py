@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from residuum.core import OptionError, TaskError
+from residuum.core import OptionError, ShapeError, TaskError
+from residuum.runs.arguments import shown
 from residuum.worlds.facts import BELIEF_FRAMES, CAPITAL_OF, LANGUAGE_OF, NATIONS
 from residuum.worlds.words import HONEST, NAMES, POLITE
 
@@ -148,12 +149,26 @@ def answered(model: Model, statements: Statements, edits: Any = ()) -> Answered:
 def last_log_probs(
     model: Model, texts: Sequence[str], edits: Any = (), batch_size: int = 128
 ) -> Tensor:
-    """Log probabilities after each text, ``[n d_vocab]``."""
+    """Log probabilities after each text, ``[n d_vocab]``.
+
+    Raises:
+        OptionError: no texts.
+        ShapeError: NaN among them.
+    """
+    if isinstance(texts, str) or not texts:
+        raise OptionError(f"texts={shown(texts)}", mend='give a list: ["So France is ruled from"]')
     parts = []
     for start in range(0, len(texts), batch_size):
         run = model.run(list(texts[start : start + batch_size]), edits=edits)
         parts.append(run.last.float().log_softmax(-1).cpu())
-    return torch.cat(parts)
+    found = torch.cat(parts)
+    if not bool(torch.isfinite(found).all()):
+        raise ShapeError(
+            f"the model says NaN or infinite numbers after {int((~found.isfinite()).any(1).sum())} "
+            f"of {len(found)} texts",
+            mend="look at the model's weights: rz.load(...) without check=False names the place",
+        )
+    return found
 
 
 def microworld_beliefs(seed: int = 0) -> Statements:

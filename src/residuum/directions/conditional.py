@@ -7,6 +7,7 @@ pushed at a site changes nothing at that site's earlier tokens, nor at earlier s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from residuum.core import Add, Address, OptionError, ShapeError
+from residuum.runs import shown
 
 if TYPE_CHECKING:
     from residuum.runs import Model
@@ -63,9 +65,10 @@ class When:
             OptionError: neither given nor known to the direction.
         """
         own = self.above if self.above is not None else getattr(self.direction, "threshold", None)
-        if own is None:
+        if isinstance(own, bool) or not isinstance(own, (int, float)) or not math.isfinite(own):
             raise OptionError(
-                "the condition has no threshold", mend="give When(direction, above=...)"
+                f"the condition has no threshold: {shown(own)}",
+                mend="give When(direction, above=...), a finite number",
             )
         return float(own)
 
@@ -99,17 +102,26 @@ def single(direction: Pushing) -> Tensor:
 
 
 def check_order(model: Model, direction: Pushing, when: When | None) -> None:
-    """Refuse a condition that is read behind the site that is steered.
+    """Refuse a condition that cannot be asked, or is read behind the site that is steered.
 
     Raises:
-        OptionError: it is.
+        OptionError: no condition, no direction in it, no threshold, or read too late.
+        LoadError: its direction is another model's.
     """
     if when is None:
         return
     if not isinstance(when, When):
         raise OptionError(
-            f"when={when!r:.40}", mend="give rz.directions.When(direction, above=...)"
+            f"when={shown(when)} is no condition", mend="give rz.When(direction, above=...)"
         )
+    if not hasattr(when.direction, "check_fits") or not hasattr(when.direction, "vector"):
+        raise OptionError(
+            f"the condition needs a direction, got {shown(when.direction)}",
+            mend="find one: When(rz.direction(model, data), above=...)",
+        )
+    when.direction.check_fits(model)
+    single(when.direction)
+    _ = when.threshold
     read, written = (
         model.sites.index(replace(Address.parse(each.at), pos=None, part=None))
         for each in (when.direction, direction)

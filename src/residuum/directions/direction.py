@@ -174,6 +174,11 @@ class Direction:
         return (swapped(self.basis.to(own.device), self.at, own, other),)
 
     def _values_of(self, given: Run | Tensor) -> Tensor:
+        if not isinstance(given, (Run, Tensor)):
+            raise OptionError(
+                f"a direction reads runs, got {shown(given)}",
+                mend=f'give model.run(prompt, capture=["{self.at}"]), or the site\'s values',
+            )
         values: Any = given if isinstance(given, Tensor) else given[self.at]
         if values.shape[-1] != self.width:
             raise ShapeError(

@@ -16,13 +16,14 @@ from residuum.core.saving import save_result
 from residuum.directions.erasure_methods import ErasureMethod, Leace
 from residuum.directions.erasure_proof import ErasureProof, Sample, halves_of, proof_of
 from residuum.directions.erasure_vectors import Place, place_of, vector_blocks, vectors
+from residuum.directions.examples import Examples
 from residuum.directions.leace import Eraser
-from residuum.runs import Model, need_model, refuse_unknown, whole_number
+from residuum.directions.splitting import need_apart
+from residuum.runs import Model, need_model, refuse_unknown, shown, whole_number
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from residuum.directions.examples import Examples
     from residuum.figures import Lines
 
 _HELD_OUT = 0.3
@@ -174,17 +175,17 @@ def erase(
         The edits, the map and the proof.
 
     Raises:
-        OptionError, AddressError, ShapeError: one class; vectors that are all the same; a site
-            without vectors; tokens that no position names.
+        OptionError, AddressError, ShapeError: one class; vectors that are all the same or hold
+            NaN; a site without vectors; tokens that no position names.
+        TaskError: the same example on both sides of the proof; examples of another model.
 
     Shows, Does not show: as :class:`Erasure`.
     Source: Belrose et al. 2023, "LEACE: Perfect linear concept erasure in closed form".
 
     >>> import residuum as rz
-    >>> from residuum.directions.erasure import erase
     >>> model = rz.load("microworld", check=False)
     >>> examples = rz.Examples.from_task(rz.task("refusal", model, n=60))
-    >>> erasure = erase(model, examples, "L1.resid_post@-1")
+    >>> erasure = rz.erase(model, examples, "L1.resid_post@-1")
     >>> erasure.proof.was_there, erasure.proof.gone
     (True, True)
     """
@@ -193,13 +194,21 @@ def erase(
     whole_number(seed, "seed", 0)
     whole_number(batch_size, "batch_size", 1)
     method = Leace() if method is None else method
-    if not hasattr(method, "fit"):
+    if isinstance(method, type) or not hasattr(method, "fit"):
         raise OptionError(
-            f"method={method!r} is no way to erase", mend="Leace(), Projection() or Subspace(k)"
+            f"method={shown(method)} is no way to erase",
+            mend="Leace(), Projection() or Subspace(k)",
         )
+    if not isinstance(examples, Examples):
+        raise OptionError(
+            f"erase needs examples, got {shown(examples)}",
+            mend="give rz.Examples.from_texts(...), .from_file(...) or .from_task(...)",
+        )
+    examples.check_fits(model)
     place = place_of(examples, at, tokens)
     groups = tuple(map(str, examples.groups or ())) or ("",) * len(examples.labels)
     fit_rows, held_rows = halves_of(examples.labels, groups, _HELD_OUT, seed)
+    need_apart(examples.identities, {"fitted": fit_rows, "held-out": held_rows})
     eraser = _fitted(model, examples, place, fit_rows, method, batch_size)
     edit = eraser.as_edit(place.written)
     samples = []

@@ -52,6 +52,10 @@ def probe_map(
             mend="give one label each, and statements with positions",
         )
     truth = np.asarray(labels, dtype=bool)
+    if truth.all() or not truth.any():
+        raise OptionError(
+            f"all {len(truth)} labels are the same", mend="label some statements true, others false"
+        )
     folds = held_out_folds(statements, entity_folds, seed)
     run = model.run(list(statements.texts), capture=["resid_post"], logits=False, batch_size=128)
     rows = torch.arange(len(statements))

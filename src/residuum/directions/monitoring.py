@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from residuum.directions.beliefs import Statements, answered
 from residuum.directions.monitor_report import MonitorReport
 from residuum.directions.monitor_roc import auroc
 from residuum.directions.truth_monitor import TruthMonitor
-from residuum.runs import Model, need_model, refuse_unknown, whole_number
+from residuum.runs import Model, need_model, refuse_unknown, shown, whole_number
 
 
 def monitor(
@@ -50,6 +51,15 @@ def monitor(
     """
     refuse_unknown(unknown, "monitor", "at, scale, entity_folds, seed, progress")
     need_model(model, "monitor")
+    if not isinstance(statements, Statements):
+        raise OptionError(
+            f"monitor needs statements, got {shown(statements)}",
+            mend="give rz.Statements.from_file(path), or rz.microworld_beliefs()",
+        )
+    if not (isinstance(scale, (int, float)) and math.isfinite(scale) and scale > 0):
+        raise OptionError(
+            f"scale={shown(scale)} is no push", mend="give a number above 0, in typical norms"
+        )
     whole_number(entity_folds, "entity_folds", 2)
     whole_number(seed, "seed", 0)
     said = answered(model, statements)

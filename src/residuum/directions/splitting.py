@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -81,12 +81,34 @@ class Split(Generic[E]):
                     )
 
 
+def need_apart(identities: Sequence[str], sides: Mapping[str, Sequence[int]]) -> None:
+    """Refuse the same example on two sides.
+
+    Raises:
+        TaskError: it is.
+    """
+    side_of: dict[str, str] = {}
+    for name, rows in sides.items():
+        for row in rows:
+            other = side_of.setdefault(identities[int(row)], name)
+            if other != name:
+                raise TaskError(
+                    f"the same example is in the {other} and in the {name} data (example {row})",
+                    mend="take each prompt once: examples.unique()",
+                )
+
+
 def split_rows(examples: Labelled, by: str, parts: Sequence[float], seed: int) -> Rows:
     """Indices of the three sides; see :meth:`Examples.split`."""
     shares = _shares(parts)
     labels = examples.labels.numpy()
     if by not in ("group", "example"):
         raise OptionError(f"by={shown(by)} is no unit to split by", mend='"group" or "example"')
+    if len(set(labels.tolist())) < 2:
+        raise TaskError(
+            f"all {len(labels)} examples are of one class",
+            mend="give examples of at least two classes",
+        )
     groups: Any = examples.groups if by == "group" else examples.pairs
     if by == "group":
         count = len(set(examples.groups))

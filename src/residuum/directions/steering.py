@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from residuum.core import SILENT, Address, OptionError, Progress, track
+from residuum.core import SILENT, Address, OptionError, Progress, ShapeError, track
 from residuum.directions.conditional import Pushing, Targets, When, check_order, single
-from residuum.directions.side_effects import Neutral, neutral_texts, repetition_share
+from residuum.directions.side_effects import Neutral, SideEffects, neutral_texts, repetition_share
 from residuum.directions.steered_text import generate_steered
 from residuum.directions.steering_off_target import off_target_doses
 from residuum.directions.steering_response import Answering, Dose
 from residuum.directions.steering_result import Said, Steering
-from residuum.runs import Model, Task, need_model, refuse_unknown, whole_number
+from residuum.runs import Model, Task, need_model, refuse_unknown, shown, whole_number
 
 SCALES = (-2.0, -1.5, -1.0, -0.7, -0.5, -0.35, -0.2, 0.0, 0.2, 0.35, 0.5, 0.7, 1.0, 1.5, 2.0)
 """Strengths where none are given, in typical norms."""
@@ -67,8 +67,9 @@ def steer(
         Doses, side effects, the usable range and continuations.
 
     Raises:
-        OptionError, ShapeError: a direction of another model or width, strengths that are no
-            numbers, positions that are not there, no neutral text.
+        LoadError, OptionError: a direction of another model, strengths that are no numbers,
+            positions that are not there, no neutral text.
+        ShapeError: a subspace of several dimensions; a model that says NaN.
 
     Shows, Does not show: as :class:`Steering`.
     Source: Turner et al. 2023, "Activation Addition"; Rimsky et al. 2023, "Steering Llama 2 via
@@ -109,6 +110,7 @@ def steer(
         texts.effects(model, direction, scale, targets, seed)
         for scale in track(strengths, progress, "side effects", len(strengths))
     )
+    _need_numbers(effects)
     others = off_target_doses(model, direction, off_target, targets, strengths)
     said = _said(model, asked, direction, targets, strengths, max_new_tokens)
     return Steering(
@@ -141,7 +143,7 @@ def _unit(metric: str) -> str:
 def _check_fits(direction: Any, model: Model) -> None:
     if not hasattr(direction, "vector") or not hasattr(direction, "typical_norm"):
         raise OptionError(
-            f"steer needs a direction, got {direction!r:.40}",
+            f"steer needs a direction, got {shown(direction)}",
             mend="find one: direction = rz.direction(model, data)",
         )
     if hasattr(direction, "check_fits"):
@@ -154,6 +156,16 @@ def _check_fits(direction: Any, model: Model) -> None:
         )
 
 
+def _need_numbers(effects: Sequence[SideEffects]) -> None:
+    plain = next(each for each in effects if each.scale == 0)
+    if not math.isfinite(plain.perplexity):
+        raise ShapeError(
+            f"without a push, the perplexity of neutral text is {plain.perplexity}: the model says "
+            "NaN or infinite numbers",
+            mend="look at the model's weights: rz.load(...) without check=False names the place",
+        )
+
+
 def _strengths(scales: Sequence[float] | None) -> tuple[float, ...]:
     if scales is None:
         return SCALES
@@ -163,7 +175,8 @@ def _strengths(scales: Sequence[float] | None) -> tuple[float, ...]:
         given = set()
     if not given or not all(math.isfinite(scale) for scale in given):
         raise OptionError(
-            f"scales={scales!r:.40} are no strengths", mend="give finite numbers: scales=[0.2, 0.5]"
+            f"scales={shown(scales)} are no strengths",
+            mend="give finite numbers: scales=[0.2, 0.5]",
         )
     return tuple(sorted(given | {0.0}))
 
@@ -173,9 +186,10 @@ def _texts(model: Model, prompts: Any) -> tuple[str, ...]:
     if isinstance(prompts, str):
         return (prompts,)
     if not isinstance(prompts, Task):
-        if not prompts or not all(isinstance(each, str) for each in prompts):
+        listed = isinstance(prompts, (list, tuple)) and len(prompts) > 0
+        if not listed or not all(isinstance(each, str) for each in prompts):
             raise OptionError(
-                f"steer needs a task or texts, got {prompts!r:.40}",
+                f"steer needs a task or texts, got {shown(prompts)}",
                 mend="give rz.task(name, model), or a list of texts",
             )
         return tuple(prompts)
