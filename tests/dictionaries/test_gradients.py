@@ -76,7 +76,7 @@ def compare(plan, dead, *, least_aux=True):
     own = {k: v.detach().clone().requires_grad_() for k, v in coder.parameters().items()}
     total, parts = dense_losses(plan, own, x, target, dead, 0.7, 0.3)
     total.backward()
-    torch.testing.assert_close(losses.total, total, rtol=1e-9, atol=0)
+    torch.testing.assert_close(losses.total, total.detach(), rtol=1e-9, atol=0)
     torch.testing.assert_close(
         losses.reconstruction, parts["reconstruction"].detach(), rtol=1e-9, atol=0
     )

@@ -19,6 +19,8 @@ from residuum.dictionaries.dictionary import Dictionary
 from residuum.dictionaries.geometric_median import geometric_median
 from residuum.dictionaries.losses import Losses
 from residuum.dictionaries.plan import CoderPlan
+from residuum.dictionaries.row_norms import make_unit
+from residuum.dictionaries.sparse_products import WeightGradient
 from residuum.dictionaries.training_rules import rule_of
 
 _MEMORY = 0.99
@@ -65,6 +67,11 @@ class SparseCoder:
             name: value.to(device, dtype).requires_grad_()
             for name, value in first_values(plan, seed).items()
         }
+        self._gradients = {
+            name: WeightGradient(self._parameters[name])
+            for name in ("W_enc", *(each.name for each in self._blocks))
+        }
+        self._room = torch.empty(0)
         self.silent = torch.zeros(plan.n_latents, dtype=torch.int64, device=device)
 
     def parameters(self) -> dict[str, Tensor]:
@@ -130,7 +137,10 @@ class SparseCoder:
             )
         coefficients.update(weights or {})
         x, t = self._flat(inputs, targets)
-        step = CoderStep(self.plan, self._blocks, self._parameters, x, t)
+        if self._room.shape[0] != len(x):
+            self._room = x.new_empty(len(x), self.plan.n_latents)
+        own = (self._blocks, self._parameters, self._gradients)
+        step = CoderStep(self.plan, *own, x, t, self._room)
         losses = step.losses(coefficients, self.dead if dead is None else dead)
         self._last, self._least = losses, step.least
         return losses
@@ -141,8 +151,7 @@ class SparseCoder:
             raise OptionError("after_step without losses", mend="call losses(...) first")
         if self.plan.unit_norm:
             for block in self._blocks:
-                weight = self._parameters[block.name].detach()
-                weight.div_(weight.norm(dim=1, keepdim=True).clamp_min(1e-12))
+                make_unit(self._parameters[block.name])
         if self._least is not None:
             old = self.threshold
             self.threshold = (
@@ -216,16 +225,17 @@ class SparseCoder:
         self, i: int, own: Mapping[str, Tensor], vectors: Mapping[str, Tensor], shared: Any
     ) -> Dictionary:
         block = self._blocks[i]
+        latents = slice(block.first, block.last)
         b_dec = torch.zeros_like(own["b_dec"].unflatten(0, (-1, self._out_width)))[block.writes]
         if i == 0:  # the sum of all layers' outputs has the bias once
             b_dec = own["b_dec"].unflatten(0, (-1, self._out_width))
         return Dictionary(
             reads=self.plan.reads[block.reads],
             writes=self._writes[block.writes],
-            W_enc=own["W_enc"][block.latents].T.contiguous()[None],
+            W_enc=own["W_enc"][latents].T.contiguous()[None],
             W_dec=own[block.name].unflatten(1, (-1, self._out_width)),
             b_dec=b_dec,
-            **{name: value[block.latents].clone() for name, value in vectors.items()},
+            **{name: value[latents].clone() for name, value in vectors.items()},
             **shared,
         )
 

@@ -13,11 +13,13 @@ class Block:
 
     Attributes:
         name: of its decoder's parameter.
-        latents, reads, writes: half-open ranges.
+        first, last: its latents, the last excluded.
+        reads, writes: half-open ranges.
     """
 
     name: str
-    latents: slice
+    first: int
+    last: int
     reads: slice
     writes: slice
 
@@ -27,9 +29,9 @@ def blocks_of(plan: CoderPlan) -> tuple[Block, ...]:
     assert plan.writes is not None
     reads, writes = len(plan.reads), len(plan.writes)
     if plan.kind != "cross_layer_transcoder":
-        return (Block("W_dec", slice(0, plan.n_latents), slice(0, reads), slice(0, writes)),)
+        return (Block("W_dec", 0, plan.n_latents, slice(0, reads), slice(0, writes)),)
     each = plan.n_latents // reads
     return tuple(
-        Block(f"W_dec.{i}", slice(i * each, (i + 1) * each), slice(i, i + 1), slice(i, writes))
+        Block(f"W_dec.{i}", i * each, (i + 1) * each, slice(i, i + 1), slice(i, writes))
         for i in range(reads)
     )

@@ -26,7 +26,7 @@ def first_values(plan: CoderPlan, seed: int) -> dict[str, Tensor]:
     decoders = {}
     for block in blocks:
         width = (block.writes.stop - block.writes.start) * plan.out_width
-        rows = _unit_rows(block.latents.stop - block.latents.start, width, generator)
+        rows = _unit_rows(block.last - block.first, width, generator)
         decoders[block.name] = rows if plan.unit_norm else rows * _START_NORM
     width = (blocks[0].reads.stop - blocks[0].reads.start) * plan.width
     if plan.reads == plan.writes:

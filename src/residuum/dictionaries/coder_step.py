@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from residuum.dictionaries.activations import BatchTopK, TopK
 from residuum.dictionaries.coder_layout import Block
-from residuum.dictionaries.entries import Entries, decode_entries, encode_entries
+from residuum.dictionaries.entries import AllEntries, Entries
 from residuum.dictionaries.losses import Losses
 from residuum.dictionaries.penalties import L1
 from residuum.dictionaries.plan import CoderPlan
+from residuum.dictionaries.row_norms import make_tangent
+from residuum.dictionaries.sparse_products import (
+    WeightGradient,
+    decode_entries,
+    encode_entries,
+)
 from residuum.dictionaries.top_entries import top_entries
 from residuum.dictionaries.training_rules import Active, rule_of
 
@@ -25,16 +32,20 @@ class CoderStep:
     Attributes:
         plan, blocks: of the coder.
         own: its parameters.
+        gradients: of its large weights, by name.
         x: ``[n read·d_in]``, scaled.
         target: ``[n write·d_out]``, scaled.
+        room: ``[n latent]``, overwritten.
         least: smallest active latent of the batch, where BatchTopK asks for it.
     """
 
     plan: CoderPlan
     blocks: tuple[Block, ...]
     own: Mapping[str, Tensor]
+    gradients: Mapping[str, WeightGradient]
     x: Tensor
     target: Tensor
+    room: Tensor
     least: float | None = None
 
     def __post_init__(self) -> None:
@@ -68,18 +79,18 @@ class CoderStep:
         if isinstance(self.plan.activation, BatchTopK) and bool(on.any()):
             self.least = float(active.latents.detach()[on].min())
         return Losses(
-            total=total,
+            total=total.detach(),
             reconstruction=reconstruction,
             penalty=penalty.detach(),
             auxiliary=auxiliary.detach(),
             extra=rebuilt.detach() - reconstruction,
             l0=on.sum() / self.n,
-            fired=self._fired(entries.cols[on]),
+            fired=entries.columns(on),
             n=self.n,
             squared_error=reconstruction * self.n,
             target_sum=self.target.sum(0).unflatten(0, (-1, self._out_width)),
             target_squares=self.target.square().sum(),
-            on_backward=self._project,
+            run_backward=partial(self._backward, total),
         )
 
     @property
@@ -89,20 +100,19 @@ class CoderStep:
 
     # -- encoding ----------------------------------------------------------------------------
 
-    def _part(self, x: Tensor, block: Block) -> Tensor:
+    def _part(self, block: Block) -> Tensor:
         width = self.plan.width
-        return x[:, block.reads.start * width : block.reads.stop * width]
+        return self.centred[:, block.reads.start * width : block.reads.stop * width]
 
     def _pre(self) -> Tensor:
         """``[n latent]``, without a graph."""
         weight, bias = self.own["W_enc"].detach(), self.own[self.rule.bias].detach()
-        linear = torch.nn.functional.linear
-        if len(self.blocks) == 1:
-            return linear(self.centred, weight, bias)
-        own = [(self._part(self.centred, each), each.latents) for each in self.blocks]
-        return torch.cat([linear(x, weight[where], bias[where]) for x, where in own], 1)
+        for block in self.blocks:
+            own = slice(block.first, block.last)
+            torch.addmm(bias[own], self._part(block), weight[own].T, out=self.room[:, own])
+        return self.room
 
-    def _selected(self, pre: Tensor) -> Entries:
+    def _selected(self, pre: Tensor) -> Entries | AllEntries:
         vectors = {name: value.detach() for name, value in self.own.items()}
         if len(self.blocks) == 1 or not isinstance(self.plan.activation, TopK):
             return self.rule.select(pre, vectors)
@@ -111,31 +121,35 @@ class CoderStep:
         chosen = top_entries(own, self.plan.activation.k)[1] + first[:, None]
         return Entries.of_indices(chosen.flatten(1), pre.shape[1])
 
-    def _encoded(self, pre: Tensor, entries: Entries) -> Tensor:
+    def _encoded(self, pre: Tensor, entries: Entries | AllEntries) -> Tensor:
         """Pre-activations at the entries, with their graph."""
-        values, weight, bias = pre[entries.rows, entries.cols], self.own["W_enc"], self.rule.bias
+        values, bias, gradient = entries.of(pre), self.own[self.rule.bias], self.gradients["W_enc"]
         if len(self.blocks) == 1:
-            return encode_entries(values, self.centred, weight, self.own[bias], self.shift, entries)
-        out = torch.zeros_like(values)
+            return encode_entries(values, self.centred, bias, self.shift, entries, gradient)
+        parts = []
         for block in self.blocks:
-            which, own = _of_block(entries, block)
-            x = self._part(self.centred, block)
-            part = weight[block.latents], self.own[bias][block.latents]
-            out = out.index_put((which,), encode_entries(values[which], x, *part, None, own))
-        return out
+            first, last = block.first, block.last
+            own = (entries.within(first, last), gradient, first)
+            values_here = entries.take(values, first, last)
+            x = self._part(block)
+            parts.append(encode_entries(values_here, x, bias[first:last], None, *own))
+        return entries.join(parts, [0, *(each.last for each in self.blocks)])
 
     # -- decoding ----------------------------------------------------------------------------
 
-    def _decoded(self, latents: Tensor, entries: Entries, fixed: bool = False) -> Tensor:
-        """``[n write·d_out]``, without the bias."""
+    def _decoded(
+        self, latents: Tensor, entries: Entries | AllEntries, fixed: bool = False
+    ) -> Tensor:
+        """``[n write·d_out]``, without the bias; ``fixed``: no gradient for the decoder."""
         if len(self.blocks) == 1:
-            weight = self.own["W_dec"]
-            return decode_entries(latents, weight.detach() if fixed else weight, entries)
+            gradient = None if fixed else self.gradients["W_dec"]
+            return decode_entries(latents, self.own["W_dec"], entries, gradient)
         out = torch.zeros_like(self.target)
         for block in self.blocks:
-            which, own = _of_block(entries, block)
-            weight = self.own[block.name]
-            part = decode_entries(latents[which], weight.detach() if fixed else weight, own)
+            own = entries.within(block.first, block.last)
+            values = entries.take(latents, block.first, block.last)
+            gradient = None if fixed else self.gradients[block.name]
+            part = decode_entries(values, self.own[block.name], own, gradient)
             missing = block.writes.start * self._out_width
             out = out + torch.nn.functional.pad(part, (missing, 0))
         return out
@@ -144,25 +158,30 @@ class CoderStep:
         base = self.own["b_dec"]
         return base if "W_skip" not in self.own else base + self.x @ self.own["W_skip"]
 
-    def _errors(self, latents: Tensor, entries: Entries, base: Tensor) -> tuple[Tensor, Tensor]:
+    def _errors(
+        self, latents: Tensor, entries: Entries | AllEntries, base: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """The error with all latents ``[n d]``, and the loss: the mean over prefixes."""
         if not self.plan.prefixes:
             error = self._decoded(latents, entries) + base
             return error, error.square().sum() / self.n
-        order, stacked = _by_prefix(entries, self.plan.prefixes)
-        parts = decode_entries(latents[order], self.own["W_dec"], stacked)
-        errors = parts.unflatten(0, (-1, self.n)).cumsum(0) + base
+        parts = []
+        for first, last in zip((0, *self.plan.prefixes), self.plan.prefixes, strict=False):
+            own = (entries.within(first, last), self.gradients["W_dec"], first)
+            values = entries.take(latents, first, last)
+            parts.append(decode_entries(values, self.own["W_dec"], *own))
+        errors = torch.stack(parts).cumsum(0) + base
         return errors[-1], errors.square().sum() / (self.n * len(errors))
 
     # -- further losses ----------------------------------------------------------------------
 
-    def _alone(self, active: Active, entries: Entries, base: Tensor) -> Tensor | float:
+    def _alone(self, active: Active, entries: Entries | AllEntries, base: Tensor) -> Tensor | float:
         if active.alone is None:
             return 0.0
         error = self._decoded(active.alone, entries, fixed=True) + base
         return error.square().sum() / self.n
 
-    def _penalty(self, active: Active, entries: Entries) -> Tensor:
+    def _penalty(self, active: Active, entries: Entries | AllEntries) -> Tensor:
         if not isinstance(self.plan.penalty, L1):
             assert active.counted is not None
             return active.counted.sum() / self.n
@@ -180,34 +199,14 @@ class CoderStep:
         out = self._decoded(self._encoded(pre, entries), entries)
         return (out + error).square().sum() / self.n
 
-    def _fired(self, latents: Tensor) -> Tensor:
-        fired = torch.zeros(self.plan.n_latents, dtype=torch.bool, device=latents.device)
-        fired[latents] = True
-        return fired
+    # -- gradients ---------------------------------------------------------------------------
 
-    def _project(self) -> None:
-        """Take from the decoder's gradient what would change its rows' lengths."""
-        if not self.plan.unit_norm:
-            return
-        for block in self.blocks:
-            weight, grad = self.own[block.name].detach(), self.own[block.name].grad
-            if grad is not None:
-                along = torch.linalg.vecdot(weight, grad, dim=1)
-                grad.addcmul_(weight, along[:, None], value=-1)
-
-
-def _of_block(entries: Entries, block: Block) -> tuple[Tensor, Entries]:
-    """Which entries are a block's, and these, counted from its first latent."""
-    first, last = block.latents.start, block.latents.stop
-    which = ((entries.cols >= first) & (entries.cols < last)).nonzero()[:, 0]
-    rows, cols = entries.rows[which], entries.cols[which] - first
-    return which, Entries(rows, cols, (entries.shape[0], last - first))
-
-
-def _by_prefix(entries: Entries, prefixes: tuple[int, ...]) -> tuple[Tensor, Entries]:
-    """The entries in one matrix ``[prefix·n latent]``: row ``p·n + i`` has those that are new."""
-    n, m = entries.shape
-    ends = torch.tensor(prefixes, device=entries.cols.device)
-    rows = torch.bucketize(entries.cols, ends, right=True) * n + entries.rows
-    rows, order = rows.sort(stable=True)
-    return order, Entries(rows, entries.cols[order], (n * len(prefixes), m))
+    def _backward(self, total: Tensor) -> None:
+        for each in self.gradients.values():
+            each.begin()
+        total.backward()
+        for each in self.gradients.values():
+            each.finish()
+        if self.plan.unit_norm:
+            for block in self.blocks:
+                make_tangent(self.own[block.name])

@@ -1,23 +1,25 @@
-"""Active entries of a latent matrix: gathering, weighting and scattering, with exact gradients.
+"""Active entries of a latent matrix ``[n latent]``, and the three products with them.
 
-An entry is a place (row, column) of ``[n latent]``; entries are sorted by row. Two operations need
-gradients, and both touch only the entries: ``encode_entries`` (what of ``x @ W.T`` the entries
-hold) and ``decode_entries`` (``A @ W`` for the sparse ``A``). Where more than one entry in
-``DENSE`` is active, the dense product is the faster one and is taken instead; the numbers are the
-same up to rounding.
+A coder's step needs ``A @ W`` (decode), ``A.T @ X`` (gradients of weights) and dot products at the
+entries (gradients of values), for a matrix ``A`` that is zero outside its entries. ``Entries`` does
+these with the entries alone; ``AllEntries`` is the same for a matrix with so many that dense
+products are faster. What is written for one holds for the other: values are ``[entry]`` there and
+``[n latent]`` here, and ``vector[entries.cols]`` fits them in both.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from itertools import pairwise
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
 
-DENSE = 48
+DENSE = 24
+"""More than one entry in so many: dense products are faster (measured, see the tests)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,129 +36,154 @@ class Entries:
     shape: tuple[int, int]
 
     @staticmethod
-    def of_mask(mask: Tensor) -> Entries:
-        """The places where ``[n latent]`` is true."""
-        rows, cols = mask.nonzero(as_tuple=True)
-        return Entries(rows, cols, (mask.shape[0], mask.shape[1]))
-
-    @staticmethod
     def of_indices(indices: Tensor, n_latents: int) -> Entries:
         """``[n k]`` indices of latents."""
         n, k = indices.shape
         rows = torch.arange(n, device=indices.device).repeat_interleave(k)
         return Entries(rows, indices.reshape(-1), (n, n_latents))
 
-    @property
-    def dense(self) -> bool:
-        """Whether a dense product is the faster one."""
-        return self.rows.numel() * DENSE > self.shape[0] * self.shape[1]
-
-    def where(self, mask: Tensor) -> Entries:
-        """Those with true in ``[entry]``."""
-        return Entries(self.rows[mask], self.cols[mask], self.shape)
-
-    def full(self, values: Tensor) -> Tensor:
-        """``[n latent]`` with the values at the entries, zeros elsewhere."""
-        out = values.new_zeros(self.shape)
-        out[self.rows, self.cols] = values
-        return out
+    def of(self, matrix: Tensor) -> Tensor:
+        """A matrix's values at the entries."""
+        return matrix[self.rows, self.cols]
 
     def times(self, values: Tensor, right: Tensor) -> Tensor:
         """``A @ right``: ``[n d]`` from ``right [latent d]``."""
-        if self.dense:
-            return self.full(values) @ right
-        return _csr(self.rows, self.cols, values, self.shape) @ right
+        n, d = self.shape[0], right.shape[1]
+        if not len(values):
+            return right.new_zeros(n, d)
+        return _into(right.new_empty(n, d), self._matrix(values), right, False)
 
-    def transposed_times(self, values: Tensor, right: Tensor) -> Tensor:
-        """``A.T @ right``: ``[latent d]`` from ``right [n d]``."""
-        if self.dense:
-            return self.full(values).T @ right
-        cols, order = torch.sort(self.cols, stable=True)
-        turned = _csr(cols, self.rows[order], values[order], (self.shape[1], self.shape[0]))
-        return turned @ right
+    def add_transposed(self, out: Tensor, values: Tensor, right: Tensor, add: bool) -> None:
+        """``A.T @ right`` into ``out [latent d]``, or onto it (``add``)."""
+        if len(values):
+            order, starts, rows = self._turned
+            shape = (self.shape[1], self.shape[0])
+            _into(out, _csr(starts, rows, values[order], shape), right, add)
+        elif not add:
+            out.zero_()
 
     def dots(self, left: Tensor, right: Tensor) -> Tensor:
         """``[entry]``: dot products of row ``row`` of ``left`` and row ``col`` of ``right``."""
-        if self.dense:
-            return (left @ right.T)[self.rows, self.cols]
-        places = _csr(self.rows, self.cols, left.new_zeros(len(self.rows)), self.shape)
+        if not len(self.rows):
+            return left.new_zeros(0)
+        places = self._matrix(left.new_zeros(len(self.rows)))
         return torch.sparse.sampled_addmm(places, left, right.T).values()
 
+    def column_sums(self, values: Tensor) -> Tensor:
+        """``[latent]``."""
+        return values.new_zeros(self.shape[1]).index_add_(0, self.cols, values)
 
-def _csr(rows: Tensor, cols: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
-    index = torch.int32 if rows.device.type == "cpu" else torch.int64
-    starts = torch.searchsorted(rows, torch.arange(shape[0] + 1, device=rows.device))
+    def columns(self, mask: Tensor) -> Tensor:
+        """``[latent]``: whether some entry of the column has true in ``mask [entry]``."""
+        found = torch.zeros(self.shape[1], dtype=torch.bool, device=mask.device)
+        found[self.cols[mask]] = True
+        return found
+
+    def within(self, first: int, last: int) -> Entries:
+        """Those of the columns ``first`` to ``last`` (excluded), counted from ``first``."""
+        which = self._where(first, last)
+        shape = (self.shape[0], last - first)
+        return Entries(self.rows[which], self.cols[which] - first, shape)
+
+    def take(self, values: Tensor, first: int, last: int) -> Tensor:
+        """The values of :meth:`within`."""
+        return values[self._where(first, last)]
+
+    def join(self, parts: Sequence[Tensor], edges: Sequence[int]) -> Tensor:
+        """The inverse of :meth:`take` over columns cut at ``edges``, from 0 to the last."""
+        order = torch.cat([self._where(*pair) for pair in pairwise(edges)])
+        return torch.cat(list(parts))[order.argsort()]
+
+    def _where(self, first: int, last: int) -> Tensor:
+        return ((self.cols >= first) & (self.cols < last)).nonzero()[:, 0]
+
+    def _matrix(self, values: Tensor) -> Tensor:
+        return _csr(*self._placed, values, self.shape)
+
+    @cached_property
+    def _placed(self) -> tuple[Tensor, Tensor]:
+        """Starts of the rows, and columns."""
+        return _starts(self.rows, self.shape[0]), _index(self.cols)
+
+    @cached_property
+    def _turned(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Order by column, starts of the columns, and rows in that order."""
+        cols, order = _index(self.cols).sort(stable=True)
+        return order, _starts(cols, self.shape[1]), _index(self.rows)[order]
+
+
+@dataclass(frozen=True, eq=False)
+class AllEntries:
+    """Every place of an ``[n latent]`` matrix; values are the matrix itself."""
+
+    shape: tuple[int, int]
+
+    @property
+    def cols(self) -> slice:
+        """All of them."""
+        return slice(None)
+
+    def of(self, matrix: Tensor) -> Tensor:
+        """The matrix."""
+        return matrix
+
+    def times(self, values: Tensor, right: Tensor) -> Tensor:
+        """See :class:`Entries`."""
+        return values @ right
+
+    def add_transposed(self, out: Tensor, values: Tensor, right: Tensor, add: bool) -> None:
+        """See :class:`Entries`."""
+        torch.addmm(out, values.T, right, beta=float(add), out=out)
+
+    def dots(self, left: Tensor, right: Tensor) -> Tensor:
+        """See :class:`Entries`."""
+        return left @ right.T
+
+    def column_sums(self, values: Tensor) -> Tensor:
+        """See :class:`Entries`."""
+        return values.sum(0)
+
+    def columns(self, mask: Tensor) -> Tensor:
+        """See :class:`Entries`."""
+        return mask.any(0)
+
+    def within(self, first: int, last: int) -> AllEntries:
+        """See :class:`Entries`."""
+        return AllEntries((self.shape[0], last - first))
+
+    def take(self, values: Tensor, first: int, last: int) -> Tensor:
+        """See :class:`Entries`."""
+        return values[:, first:last]
+
+    def join(self, parts: Sequence[Tensor], edges: Sequence[int]) -> Tensor:
+        """See :class:`Entries`."""
+        return torch.cat(list(parts), 1)
+
+
+def entries_of_mask(mask: Tensor) -> Entries | AllEntries:
+    """The places where ``[n latent]`` is true; all places, where that is many."""
+    n, m = mask.shape
+    if int(mask.count_nonzero()) * DENSE > n * m:
+        return AllEntries((n, m))
+    rows, cols = mask.nonzero(as_tuple=True)
+    return Entries(rows, cols, (n, m))
+
+
+def _index(values: Tensor) -> Tensor:
+    """As MKL's sparse products want it on a CPU; elsewhere as it is."""
+    return values.to(torch.int32) if values.device.type == "cpu" else values
+
+
+def _starts(rows: Tensor, n: int) -> Tensor:
+    bounds = torch.arange(n + 1, dtype=rows.dtype, device=rows.device)
+    return _index(torch.searchsorted(rows, bounds))
+
+
+def _csr(starts: Tensor, cols: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-        return torch.sparse_csr_tensor(
-            starts.to(index), cols.to(index), values, shape, check_invariants=False
-        )
+        return torch.sparse_csr_tensor(starts, cols, values, shape, check_invariants=False)
 
 
-class _Encode(Function):
-    @staticmethod
-    def forward(ctx: Any, *given: Any) -> Tensor:
-        values, x, weight, bias, shift, entries = given
-        ctx.save_for_backward(x, weight)
-        ctx.entries = entries
-        ctx.has = (bias is not None, shift is not None)
-        return values
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight = ctx.saved_tensors
-        grad, entries = grads[0], ctx.entries
-        to_weight = entries.transposed_times(grad, x)
-        has_bias, has_shift = ctx.has
-        sums = None
-        if has_bias or has_shift:
-            sums = torch.zeros(len(weight), dtype=grad.dtype, device=grad.device)
-            sums.index_add_(0, entries.cols, grad)
-        to_shift = -(sums @ weight) if has_shift and sums is not None else None
-        return None, None, to_weight, sums if has_bias else None, to_shift, None
-
-
-def encode_entries(
-    values: Tensor,
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    shift: Tensor | None,
-    entries: Entries,
-) -> Tensor:
-    """The values ``(x @ weight.T + bias)`` at the entries, with gradients for what made them.
-
-    Args:
-        values: ``[entry]``, already computed.
-        x: ``[n d]``, the input with ``shift`` taken off; gets no gradient.
-        weight: ``[latent d]``.
-        bias: ``[latent]``, or None.
-        shift: ``[d]``, what was taken off the input, or None.
-        entries: where.
-    """
-    out: Any = _Encode.apply(values, x, weight, bias, shift, entries)
-    return out
-
-
-class _Decode(Function):
-    @staticmethod
-    def forward(ctx: Any, *given: Any) -> Tensor:
-        values, weight, entries = given
-        ctx.save_for_backward(values, weight)
-        ctx.entries = entries
-        return entries.times(values, weight)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        values, weight = ctx.saved_tensors
-        grad, entries = grads[0].contiguous(), ctx.entries
-        needs_values, needs_weight, _ = ctx.needs_input_grad
-        to_values = entries.dots(grad, weight) if needs_values else None
-        to_weight = entries.transposed_times(values, grad) if needs_weight else None
-        return to_values, to_weight, None
-
-
-def decode_entries(values: Tensor, weight: Tensor, entries: Entries) -> Tensor:
-    """``A @ weight`` ``[n d]`` of the values at the entries; gradients for both."""
-    out: Any = _Decode.apply(values, weight, entries)
-    return out
+def _into(out: Tensor, left: Tensor, right: Tensor, add: bool) -> Tensor:
+    return torch.addmm(out, left, right, beta=float(add), out=out)

@@ -13,7 +13,7 @@ class Losses:
     """The losses of one batch, in the coder's own (scaled) units.
 
     Attributes:
-        total: what is minimised, with its graph.
+        total: what is minimised; its gradients come by :meth:`backward`.
         reconstruction: squared error summed over the output's entries, mean over inputs; of a
             Matryoshka coder with all latents.
         penalty: before its coefficient; 0 without one.
@@ -26,7 +26,7 @@ class Losses:
         squared_error: summed over inputs and entries.
         target_sum: ``[write d_out]`` sum of the targets.
         target_squares: sum of their squares.
-        on_backward: what the coder does to its gradients once they are there.
+        run_backward: puts the gradients into the coder's parameters.
     """
 
     total: Tensor
@@ -40,12 +40,14 @@ class Losses:
     squared_error: Tensor
     target_sum: Tensor
     target_squares: Tensor
-    on_backward: Callable[[], None]
+    run_backward: Callable[[], None]
 
     def backward(self) -> None:
-        """Gradients of ``total`` into the coder's parameters, kept tangent to unit decoder rows."""
-        self.total.backward()
-        self.on_backward()
+        """Add the gradients of ``total`` to the parameters' ``.grad``; once for each batch.
+
+        Where decoder rows are kept at length 1, without what would change their lengths.
+        """
+        self.run_backward()
 
     @property
     def explained_variance(self) -> float:

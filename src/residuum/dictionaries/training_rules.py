@@ -17,7 +17,7 @@ from torch.autograd import Function
 
 from residuum.core import OptionError
 from residuum.dictionaries.activations import BatchTopK, Gated, JumpReLU, ReLU, TopK
-from residuum.dictionaries.entries import Entries
+from residuum.dictionaries.entries import AllEntries, Entries, entries_of_mask
 from residuum.dictionaries.top_entries import top_entries
 
 Vectors = Mapping[str, Tensor]
@@ -25,7 +25,7 @@ Vectors = Mapping[str, Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Active:
-    """Latents at the entries, with their graph.
+    """Latents at the entries, with their graph: ``[entry]``, or ``[n latent]`` of all entries.
 
     Attributes:
         latents: ``[entry]``, 0 where an entry turns out not to be active.
@@ -53,11 +53,11 @@ class Rule(Protocol):
         """The vectors that are learnt, of the shape of ``like [latent]``."""
         ...
 
-    def select(self, pre: Tensor, vectors: Vectors) -> Entries:
+    def select(self, pre: Tensor, vectors: Vectors) -> Entries | AllEntries:
         """The entries of ``pre [n latent]`` that may be active or get a gradient."""
         ...
 
-    def active(self, pre: Tensor, cols: Tensor, vectors: Vectors) -> Active:
+    def active(self, pre: Tensor, cols: Tensor | slice, vectors: Vectors) -> Active:
         """Latents of ``pre [entry]``."""
         ...
 
@@ -76,13 +76,14 @@ class ReLURule:
         """See :class:`Rule`."""
         return {"b_enc": torch.zeros_like(like)}
 
-    def select(self, pre: Tensor, vectors: Vectors) -> Entries:
+    def select(self, pre: Tensor, vectors: Vectors) -> Entries | AllEntries:
         """See :class:`Rule`."""
-        return Entries.of_mask(pre > 0)
+        return entries_of_mask(pre > 0)
 
-    def active(self, pre: Tensor, cols: Tensor, vectors: Vectors) -> Active:
+    def active(self, pre: Tensor, cols: Tensor | slice, vectors: Vectors) -> Active:
         """See :class:`Rule`."""
-        return Active(pre, pre)
+        latents = pre.relu()
+        return Active(latents, latents)
 
     def finished(self, vectors: Vectors, threshold: float | None) -> dict[str, Tensor]:
         """See :class:`Rule`."""
@@ -100,11 +101,11 @@ class TopKRule:
         """See :class:`Rule`."""
         return {"b_enc": torch.zeros_like(like)}
 
-    def select(self, pre: Tensor, vectors: Vectors) -> Entries:
+    def select(self, pre: Tensor, vectors: Vectors) -> Entries | AllEntries:
         """See :class:`Rule`."""
         return Entries.of_indices(top_entries(pre, self.k)[1], pre.shape[1])
 
-    def active(self, pre: Tensor, cols: Tensor, vectors: Vectors) -> Active:
+    def active(self, pre: Tensor, cols: Tensor | slice, vectors: Vectors) -> Active:
         """See :class:`Rule`."""
         latents = pre.relu()
         return Active(latents, latents)
@@ -125,13 +126,13 @@ class BatchTopKRule:
         """See :class:`Rule`."""
         return {"b_enc": torch.zeros_like(like)}
 
-    def select(self, pre: Tensor, vectors: Vectors) -> Entries:
+    def select(self, pre: Tensor, vectors: Vectors) -> Entries | AllEntries:
         """See :class:`Rule`."""
         n, m = pre.shape
         places = top_entries(pre.reshape(-1), self.k * n)[1].sort().values
         return Entries(places // m, places % m, (n, m))
 
-    def active(self, pre: Tensor, cols: Tensor, vectors: Vectors) -> Active:
+    def active(self, pre: Tensor, cols: Tensor | slice, vectors: Vectors) -> Active:
         """See :class:`Rule`."""
         latents = pre.relu()
         return Active(latents, latents)
@@ -166,11 +167,11 @@ class JumpReLURule:
             "log_threshold": torch.full_like(like, math.log(self.first)),
         }
 
-    def select(self, pre: Tensor, vectors: Vectors) -> Entries:
+    def select(self, pre: Tensor, vectors: Vectors) -> Entries | AllEntries:
         """See :class:`Rule`."""
-        return Entries.of_mask(pre > vectors["log_threshold"].exp() - self.bandwidth / 2)
+        return entries_of_mask(pre > vectors["log_threshold"].exp() - self.bandwidth / 2)
 
-    def active(self, pre: Tensor, cols: Tensor, vectors: Vectors) -> Active:
+    def active(self, pre: Tensor, cols: Tensor | slice, vectors: Vectors) -> Active:
         """See :class:`Rule`."""
         threshold = vectors["log_threshold"].exp()[cols]
         latents: Any = _Jump.apply(pre, threshold, self.bandwidth)
@@ -192,15 +193,16 @@ class GatedRule:
         """See :class:`Rule`."""
         return {name: torch.zeros_like(like) for name in ("b_gate", "b_mag", "r_mag")}
 
-    def select(self, pre: Tensor, vectors: Vectors) -> Entries:
+    def select(self, pre: Tensor, vectors: Vectors) -> Entries | AllEntries:
         """See :class:`Rule`."""
-        return Entries.of_mask(pre > 0)
+        return entries_of_mask(pre > 0)
 
-    def active(self, pre: Tensor, cols: Tensor, vectors: Vectors) -> Active:
+    def active(self, pre: Tensor, cols: Tensor | slice, vectors: Vectors) -> Active:
         """See :class:`Rule`."""
         raw = pre - vectors["b_gate"][cols]
         size = (raw * vectors["r_mag"].exp()[cols] + vectors["b_mag"][cols]).relu()
-        return Active(size, sizes=pre, alone=pre)
+        gate = pre.relu()
+        return Active(size * (pre > 0), sizes=gate, alone=gate)
 
     def finished(self, vectors: Vectors, threshold: float | None) -> dict[str, Tensor]:
         """See :class:`Rule`."""
