@@ -13,7 +13,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 import residuum as rz
-from residuum.core import SILENT, LoadError, OptionError, SiteRefused, StoreError
+from residuum.core import SILENT, LoadError, OptionError, SiteRefused, StoreError, TokenError
 from residuum.directions.facts import (
     Fact,
     FactEdit,
@@ -52,7 +52,7 @@ def texts() -> list[str]:
 
 @pytest.fixture(scope="module")
 def edit(model: Any, texts: list[str]) -> FactEdit:
-    return edit_facts(model, REQUEST, texts, layers=0, method=Rome(ValueSearch(steps=40)))
+    return edit_facts(model, REQUEST, texts, layers=0, method=Rome(ValueSearch(steps=40), slack=0))
 
 
 def _bits(model: Any) -> dict[str, torch.Tensor]:
@@ -120,6 +120,24 @@ def test_rome_is_the_constrained_least_change(model: Any, edit: FactEdit, texts:
     rival = left[:, 0] + 0.1 * (other - key * (key @ other) / (key @ key))
     assert float(rival @ moment @ rival) > cost
     assert right.shape == (1, model.dims.d_model)
+
+
+def test_rome_gives_one_value_at_every_key_of_the_fact(model: Any, texts: list[str]) -> None:
+    """The least change that does, and still of rank one; phrasings and ``keep`` bring the keys."""
+    phrasing, kept = "The main city in {} is", Fact("People in {} speak", "Spain", "Spanish")
+    way = Rome(ValueSearch(steps=3), slack=0)
+    edit = edit_facts(
+        model, REQUEST, texts, layers=0, phrasings=[phrasing], keep=[kept], method=way
+    )
+    left = edit.factors[0][0][:, 0]
+    named = [REQUEST, Fact(phrasing, "Spain", "Oslo"), kept]
+    keys = subject_states(model, rows_of(model, named), ["L0.mlp_act"])["L0.mlp_act"]
+    torch.testing.assert_close(keys @ left, torch.ones(3, dtype=torch.float64), rtol=0, atol=1e-4)
+    moment = second_moments(model, [0], texts, SILENT)[0]
+    drawn = torch.randn(len(left), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    rival = left + 0.1 * (drawn - torch.linalg.pinv(keys) @ (keys @ drawn))
+    torch.testing.assert_close(keys @ rival, keys @ left)
+    assert float(rival @ moment @ rival) > float(left @ moment @ left)
 
 
 def test_memit_fulfils_all_but_its_slack_and_spreads(model: Any, texts: list[str]) -> None:
@@ -246,6 +264,15 @@ def test_what_cannot_be_edited_is_refused_by_name(model: Any, texts: list[str]) 
         ({"layers": 0, "keep": [Fact(CAPITAL, "Italy", "Rome")]}, "no request's subject"),
         ({"validation": [REQUEST]}, "in requests and in validation"),
         ({"layers": 0, "colour": 1}, "unknown option colour"),
+        ({"layers": []}, "layers="),
+        ({"layers": True}, "layers="),
+        ({"layers": 0, "method": "rome"}, "method='rome'"),
+        ({"layers": 0, "phrasings": "The {} is"}, "phrasings="),
+        ({"layers": 0, "phrasings": ["no place"]}, "no place for the subject"),
+        ({"layers": 0, "prefixes": 1000}, "1000 prefixes from 200 texts"),
+        ({"layers": 0, "prefixes": -1}, "prefixes"),
+        ({"layers": 0, "seed": -1}, "seed"),
+        ({"layers": 0, "keep": ["Spain"]}, "keep holds 'Spain'"),
     ],
 )
 def test_bad_options_are_refused(
@@ -262,6 +289,12 @@ def test_bad_facts_are_refused(model: Any, texts: list[str]) -> None:
         trace_fact(model, [Fact("{} and {} is", "France", "Paris")])
     with pytest.raises(OptionError, match="two requests"):
         edit_facts(model, [REQUEST, Fact(CAPITAL, "Spain", "Rome")], texts, layers=0)
+    with pytest.raises(OptionError, match="holds no facts"):
+        edit_facts(model, [], texts, layers=0)
+    with pytest.raises(OptionError, match="holds no texts"):
+        edit_facts(model, REQUEST, "one text", layers=0)
+    with pytest.raises(TokenError):
+        edit_facts(model, Fact(CAPITAL, "Atlantis", "Oslo"), texts, layers=0)
     with pytest.raises(OptionError, match="tokens of text"):
         edit_facts(model, REQUEST, texts[:3], layers=0)
 
@@ -295,3 +328,51 @@ def test_capacity_judges_every_draw_and_leaves_the_model_alone(
     assert "facts edited at once" in (tmp_path / "curve.svg").read_text()
     with pytest.raises(OptionError, match="sizes=\\(4,\\) of 3 requests"):
         fact_capacity(model, requests, texts, facts=requests, unseen=texts, sizes=(4,), layers=0)
+    with pytest.raises(OptionError, match="draws"):
+        fact_capacity(model, requests, texts, facts=requests, unseen=texts, draws=0, layers=0)
+    with pytest.raises(OptionError, match="sizes=4"):
+        fact_capacity(model, requests, texts, facts=requests, unseen=texts, sizes=4, layers=0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"kinds": "mlp"}, "kinds='mlp'"),
+        ({"kinds": ("q",)}, "kinds="),
+        ({"measure": "loss"}, "measure='loss'"),
+        ({"window": 0}, "window"),
+        ({"corruption": "noise"}, "corruption='noise'"),
+        ({"colour": 1}, "unknown option colour"),
+    ],
+)
+def test_bad_options_of_a_trace_are_refused(model: Any, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(OptionError, match=said):
+        trace_fact(model, microworld_facts("capital")[:3], **options)
+
+
+def test_a_lone_subject_has_no_other_to_be_corrupted_by(model: Any) -> None:
+    with pytest.raises(OptionError, match="no other fact has a subject"):
+        trace_fact(model, microworld_facts("capital")[0])
+    with pytest.raises(OptionError, match="scale=0"):
+        Noise(scale=0)
+
+
+def test_bad_ways_of_writing_and_judging_are_refused(
+    model: Any, edit: FactEdit, tmp_path: Path
+) -> None:
+    with pytest.raises(OptionError, match="slack=1"):
+        Rome(slack=1)
+    with pytest.raises(OptionError, match="slack=0"):
+        Memit(slack=0)
+    with pytest.raises(OptionError, match="lr='fast'"):
+        ValueSearch(lr="fast")  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="holds no texts"):
+        edit.evaluate(texts=[""])
+    with pytest.raises(OptionError, match="level"):
+        edit.evaluate(facts=microworld_facts()[:3], level=2.0)
+    with pytest.raises(OptionError, match="not applied"):
+        edit.undo()
+    with edit, pytest.raises(OptionError, match="already applied"):
+        edit.apply()
+    with pytest.raises(StoreError, match="no fact edit can be read here"):
+        FactEdit.load(tmp_path / "nothing", model)

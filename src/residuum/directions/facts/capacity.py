@@ -16,7 +16,7 @@ from residuum.core.progress import track
 from residuum.core.saving import save_result
 from residuum.directions.facts.editing import edit_facts
 from residuum.directions.facts.fact import Fact, need_facts
-from residuum.runs import Model, bootstrap_mean_interval, whole_number
+from residuum.runs import Model, bootstrap_mean_interval, shown, whole_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -153,6 +153,8 @@ def fact_capacity(
     """
     pool = need_facts(requests, "requests", once=True)
     whole_number(draws, "draws", 1)
+    if not isinstance(sizes, (list, tuple, range)):
+        raise OptionError(f"sizes={shown(sizes)}", mend="give a list, such as sizes=(1, 4, 8)")
     if not sizes or any(type(n) is not int or not 1 <= n <= len(pool) for n in sizes):
         raise OptionError(
             f"sizes={tuple(sizes)} of {len(pool)} requests", mend=f"give 1 to {len(pool)}"

@@ -2,45 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from safetensors import SafetensorError
-from safetensors.torch import load, save
-from torch import Tensor
-
-from residuum.core import SILENT, LoadError, OptionError, Progress, Provenance, StoreError
+from residuum.core import SILENT, LoadError, OptionError, Progress, Provenance
 from residuum.core.notebook import html_of
-from residuum.core.paths import as_path
+from residuum.directions.facts.edit_file import FORMAT, read, write
 from residuum.directions.facts.fact import Fact
-from residuum.directions.facts.matrices import OutMatrix, out_matrices
+from residuum.directions.facts.hold import Hold
+from residuum.directions.facts.judging import judge
 from residuum.directions.facts.methods import Factors
-from residuum.directions.facts.scores import FactScores, judge
+from residuum.directions.facts.scores import FactScores
 from residuum.runs import Model, need_model
-from residuum.stores.atomic import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from residuum.figures import Bars
-
-_FORMAT = 1
-_TENSORS, _RECORD = "difference.safetensors", "fact_edit.json"
-
-
-@dataclass
-class _Hold:
-    """The model that an edit is bound to, and what it wrote over; empty when it is not applied."""
-
-    model: Model | None = None
-    matrices: tuple[OutMatrix, ...] = ()
-    originals: list[Tensor] = field(default_factory=list)
-    hash_after: str = ""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -70,7 +50,7 @@ class FactEdit:
     probs: tuple[float, ...]
     kl_bits: tuple[float, ...]
     provenance: Provenance
-    _hold: _Hold = field(default_factory=_Hold)
+    _hold: Hold = field(default_factory=Hold)
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -130,16 +110,10 @@ class FactEdit:
         """
         if self.applied:
             raise OptionError("this edit is already applied", mend="undo() it first")
-        hold, bound = self._hold, self._model(model)
+        bound = self._model(model)
         with bound.adapted.lock:
             self.check_fits(bound)
-            hold.model, hold.matrices = bound, out_matrices(bound, self.layers)
-            originals = [each.parameter.detach().clone() for each in hold.matrices]
-            for matrix, original in zip(hold.matrices, originals, strict=True):
-                left, right = self.factors[matrix.layer]
-                matrix.add(original, left @ right)
-            hold.originals = originals
-            hold.hash_after = bound.adapted.rehash()
+            self._hold.write(bound, self.factors)
         return self
 
     def undo(self) -> FactEdit:
@@ -148,18 +122,9 @@ class FactEdit:
         Raises:
             OptionError: not applied, or the weights were changed since.
         """
-        hold = self._hold
-        if not self.applied or hold.model is None:
+        if not self.applied:
             raise OptionError("this edit is not applied", mend="apply() it first")
-        with hold.model.adapted.lock:
-            if hold.model.adapted.rehash() != hold.hash_after:
-                raise OptionError(
-                    "the weights were changed after this edit was applied",
-                    mend="undo the later edits first, in turn; or load the model again",
-                )
-            for matrix, original in zip(hold.matrices, hold.originals, strict=True):
-                matrix.put(original)
-            hold.originals = []
+        self._hold.put_back()
         return self
 
     def __enter__(self) -> FactEdit:
@@ -262,7 +227,7 @@ class FactEdit:
     def to_json(self) -> dict[str, Any]:
         """Plain data, without the tensors."""
         return {
-            "format": _FORMAT,
+            "format": FORMAT,
             "requests": [asdict(each) for each in self.requests],
             "keep": [asdict(each) for each in self.keep],
             "prefixes": list(self.prefixes),
@@ -278,23 +243,7 @@ class FactEdit:
         Raises:
             StoreError: no path, a file, or a folder that cannot be written to.
         """
-        target = as_path(folder)
-        tensors = {}
-        for layer, (left, right) in self.factors.items():
-            tensors[f"L{layer}.left"] = left.float().contiguous()
-            tensors[f"L{layer}.right"] = right.float().contiguous()
-        content = save(tensors)
-        data = self.to_json() | {"tensors": hashlib.sha256(content).hexdigest()}
-        try:
-            target.mkdir(parents=True, exist_ok=True)
-            write_atomically(target / _TENSORS, content)
-            write_atomically(target / _RECORD, json.dumps(data, indent=1).encode())
-        except OSError as error:
-            raise StoreError(
-                f"cannot write here: {error.strerror or error}",
-                mend="give a folder that can be written to",
-                where=str(target),
-            ) from error
+        write(folder, self.factors, self.to_json())
 
     @staticmethod
     def load(folder: str | Path, model: Model) -> FactEdit:
@@ -305,41 +254,6 @@ class FactEdit:
             LoadError: another model.
         """
         need_model(model, "FactEdit.load")
-        source = as_path(folder)
-        try:
-            data = json.loads((source / _RECORD).read_text(encoding="utf-8"))
-            content = (source / _TENSORS).read_bytes()
-            if data["format"] != _FORMAT:
-                raise ValueError("another format")
-            if hashlib.sha256(content).hexdigest() != data["tensors"]:
-                raise ValueError("the tensors are not those of the record")
-            edit = FactEdit(
-                requests=tuple(Fact(**each) for each in data["requests"]),
-                keep=tuple(Fact(**each) for each in data["keep"]),
-                prefixes=tuple(data["prefixes"]),
-                phrasings=tuple(data["phrasings"]),
-                factors=_factors(load(content)),
-                probs=tuple(data["probs"]),
-                kl_bits=tuple(data["kl_bits"]),
-                provenance=Provenance.from_json(data["provenance"]),
-            )
-        except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
-            raise StoreError(
-                f"no fact edit can be read here: {str(error).splitlines()[0][:80]}",
-                mend=f"give the folder that FactEdit.save wrote: {_RECORD} and {_TENSORS}",
-                where=str(source),
-            ) from error
+        edit = FactEdit(**read(folder))
         edit.check_fits(model)
         return edit.bound_to(model)
-
-
-def _factors(tensors: dict[str, Tensor]) -> dict[int, Factors]:
-    found: dict[int, Factors] = {}
-    for layer in sorted({int(name[1:].split(".")[0]) for name in tensors}):
-        left, right = tensors[f"L{layer}.left"].double(), tensors[f"L{layer}.right"].double()
-        if left.ndim != 2 or right.ndim != 2 or left.shape[1] != right.shape[0]:
-            raise ValueError(f"factors of shapes {list(left.shape)} and {list(right.shape)}")
-        if not np.isfinite(float(left.sum() + right.sum())):
-            raise ValueError("it holds NaN or infinity")
-        found[layer] = (left, right)
-    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -53,6 +54,31 @@ class Job:
         ]
         return rows_of(self.model, facts, self.prefixes)
 
+    def keys(self, requests: Sequence[Fact], matrix: OutMatrix) -> tuple[Tensor, Tensor]:
+        """What enters the matrix at the subject, wherever the edit names it.
+
+        The requests' own rows, and the prompts in ``keep`` with the same subjects: the search adds
+        the value there too, so the matrix is to give it there.
+
+        Returns:
+            ``[row d_mlp]`` float64, and ``[row]``: of which request.
+        """
+        site = f"L{matrix.layer}.mlp_act"
+        rows = self.rows(requests)
+        found = [subject_states(self.model, rows, [site])[site]]
+        owner = torch.arange(len(requests)).repeat_interleave(self.each).tolist()
+        held = [
+            (index, fact)
+            for index, request in enumerate(requests)
+            for fact in self.keep
+            if fact.subject == request.subject
+        ]
+        if held:
+            kept = rows_of(self.model, [fact for _, fact in held])
+            found.append(subject_states(self.model, kept, [site])[site])
+            owner += [index for index, _ in held]
+        return torch.cat(found), torch.tensor(owner)
+
     def values(self, requests: Sequence[Fact], layer: int, search: ValueSearch) -> Values:
         """What to add to the stream after a layer, for each request."""
         rows = self.rows(requests)
@@ -77,17 +103,28 @@ class Written:
 class Rome:
     """One rank-one step a fact into one layer, each on the model as the last one left it.
 
-    ``W' = W + (C⁻¹k) ⊗ δ / (kᵀC⁻¹k)``: of all changes with which the key ``k`` gives the value, the
-    one that changes what is written for other keys least, in the mean over text.
+    ``W' = W + u ⊗ δ`` with ``u = C⁻¹K (KᵀC⁻¹K + λ)⁻¹ 1``: of all changes of rank one with which
+    every key of the fact (a column of ``K``) gives the value ``δ``, the one that changes what is
+    written for other keys least, in the mean over text. The keys are those of the request in each
+    phrasing and behind each prefix, and of the prompts in ``keep``.
+
+    Attributes:
+        slack: ``λ`` over the mean of ``kᵀC⁻¹k``: keys that are nearly alike need not be told apart;
+            0 for the value in full at each.
 
     Source: Meng et al. 2022, "Locating and Editing Factual Associations in GPT", §3.1, eq. 2–4.
-    Deviations: prefixes are given or cut from the texts, not sampled from the model; the value is
+    Deviations: there ``K`` is one key, the mean over prefixes; with one prompt and ``slack=0`` this
+    is the same. Prefixes are given or cut from the texts, not sampled from the model; the value is
     sought as a shift of the MLP's output, from its mean over the prefixes; the step of Adam, the
     decay and the bound are in units of the stream's norm; KL is taken at the subject alone and at
     the prompts in ``keep``; C is steadied by a thousandth of its mean diagonal.
     """
 
     search: ValueSearch = field(default_factory=ValueSearch)
+    slack: float = 0.005
+
+    def __post_init__(self) -> None:
+        _check_slack(self.slack, zero=True)
 
     def write(self, job: Job) -> Written:
         """Factors for the one layer; the model's matrix is left as edited."""
@@ -100,9 +137,8 @@ class Rome:
         left, right, probs, kl = [], [], [], []
         for request in job.requests:
             found = job.values([request], matrix.layer, self.search)
-            key = _keys(job, [request], matrix)[0]
-            seen = torch.linalg.solve(job.moments[matrix.layer], key)
-            left.append(seen / (key @ seen))
+            keys, _ = job.keys([request], matrix)
+            left.append(_left(job.moments[matrix.layer], keys.T, self.slack).sum(dim=1))
             right.append(found.shifts[0] / matrix.scale)
             probs.append(found.probs)
             kl.append(found.kl_bits)
@@ -123,7 +159,8 @@ class Memit:
             sets ``λ = slack · mean(kᵀC⁻¹k)`` in each layer.
 
     Source: Meng et al. 2023, "Mass-Editing Memory in a Transformer", §4.2–4.3, eq. 14 and 19–20.
-    Deviations: λ as above instead of a number for one model; the value is sought as a shift of the
+    Deviations: ``K`` holds every key of a fact, as in :class:`Rome`, not their mean; λ as above
+    instead of a number for one model; the value is sought as a shift of the
     last layer's MLP output, which in these blocks moves the stream after it by as much; and
     those of :class:`Rome`.
     """
@@ -132,9 +169,7 @@ class Memit:
     slack: float = 0.02
 
     def __post_init__(self) -> None:
-        plain = isinstance(self.slack, (int, float)) and not isinstance(self.slack, bool)
-        if not plain or not 0 < self.slack < 1:
-            raise OptionError(f"slack={shown(self.slack)}", mend="give a share between 0 and 1")
+        _check_slack(self.slack, zero=False)
 
     def write(self, job: Job) -> Written:
         """Factors for every layer; the model's matrices are left as edited."""
@@ -146,27 +181,31 @@ class Memit:
             site = f"L{last}.resid_post"
             now = subject_states(job.model, rows, [site])[site]
             missing = (goal - mean_by_fact(now, job.each)) / (len(job.matrices) - index)
-            keys = _keys(job, job.requests, matrix).T
-            left = self._left(job.moments[matrix.layer], keys)
+            keys, owner = job.keys(job.requests, matrix)
+            left = _left(job.moments[matrix.layer], keys.T, self.slack)
+            left = left.new_zeros(len(left), len(goal)).index_add_(1, owner, left)
             factors[matrix.layer] = _stored(left, missing / matrix.scale)
             job.write(matrix, factors[matrix.layer])
         return Written(factors, found.probs, found.kl_bits)
-
-    def _left(self, moment: Tensor, keys: Tensor) -> Tensor:
-        """``(λC + KKᵀ)⁻¹ K``, ``[d_mlp request]``, from ``[d_mlp request]``."""
-        seen = torch.linalg.solve(moment, keys)
-        weight = self.slack * float((keys * seen).sum(dim=0).mean())
-        return torch.linalg.solve(weight * moment + keys @ keys.T, keys)
 
 
 Method = Rome | Memit
 
 
-def _keys(job: Job, requests: Sequence[Fact], matrix: OutMatrix) -> Tensor:
-    """``[request d_mlp]``: the mean over prefixes of what enters the matrix at the subject."""
-    site = f"L{matrix.layer}.mlp_act"
-    keys = subject_states(job.model, job.rows(requests), [site])[site]
-    return mean_by_fact(keys, job.each)
+def _check_slack(slack: Any, *, zero: bool) -> None:
+    plain = isinstance(slack, (int, float)) and not isinstance(slack, bool)
+    if not plain or not 0 <= slack < 1 or (slack == 0 and not zero):
+        raise OptionError(
+            f"slack={shown(slack)}", mend=f"give a share from {'0' if zero else 'above 0'} to 1"
+        )
+
+
+def _left(moment: Tensor, keys: Tensor, slack: float) -> Tensor:
+    """``(λC + KKᵀ)⁻¹ K = C⁻¹K (KᵀC⁻¹K + λ)⁻¹``, ``[d_mlp key]``, from ``[d_mlp key]``."""
+    seen = torch.linalg.solve(moment, keys)
+    gram = keys.T @ seen
+    weight = slack * float(gram.diagonal().mean())
+    return torch.linalg.solve(gram + weight * torch.eye(len(gram), dtype=gram.dtype), seen.T).T
 
 
 def _stored(left: Tensor, right: Tensor) -> Factors:

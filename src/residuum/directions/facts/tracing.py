@@ -11,7 +11,7 @@ import xarray as xr
 from torch import Tensor
 
 from residuum.core import SILENT, Edit, OptionError, Patch, Progress
-from residuum.directions.facts.corruption import Corruption, OtherSubject
+from residuum.directions.facts.corruption import Corruption, Noise, OtherSubject
 from residuum.directions.facts.fact import Fact, FactRows, need_facts, rows_of
 from residuum.directions.facts.trace import KINDS, MEASURES, ROLES, FactTrace
 from residuum.runs import Model, need_model, refuse_unknown, shown, whole_number
@@ -81,6 +81,10 @@ def trace_fact(
     whole_number(window, "window", 1)
     whole_number(seed, "seed", 0)
     way = corruption if corruption is not None else OtherSubject()
+    if not isinstance(way, (OtherSubject, Noise)):
+        raise OptionError(
+            f"corruption={shown(corruption)}", mend="use OtherSubject() or Noise(scale=3.0)"
+        )
     rows = rows_of(model, known)
     broken = way.corrupted(model, known, rows, seed)
     read = _reader(measure)

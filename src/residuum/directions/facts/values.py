@@ -30,8 +30,8 @@ class ValueSearch:
 
     steps: int = 100
     lr: float = 0.05
-    kl_weight: float = 0.3
-    decay: float = 0.02
+    kl_weight: float = 0.5
+    decay: float = 0.2
     longest: float = 3.0
     enough: float = 0.98
 
