@@ -4,8 +4,6 @@ python examples/steer.py
 """
 
 import residuum as rz
-from residuum.directions.steering import steer
-from residuum.directions.steering_sides import by_template, oriented
 
 model = rz.load("microworld")
 
@@ -21,14 +19,14 @@ scales = [-0.85, -0.7, -0.5, -0.35, 0.35, 0.5, 0.7, 0.85]
 
 for name, (at, position, towards, held_out) in recipes.items():
     task = rz.task(name, model, n=240, seed=1)
-    task = oriented(task, model, towards) if towards else task
-    train, held = by_template(task, held_out)
+    task = rz.oriented(task, model, towards) if towards else task
+    train, held = rz.by_template(task, held_out)
 
     # Found, and its strengths chosen, on the training templates; measured on the held-out ones.
     direction = rz.direction(model, rz.Examples.from_task(train, position), at=at, prove=False)
-    chosen = steer(model, direction, train, positions=position, scales=scales, n_random=0)
+    chosen = rz.steer(model, direction, train, positions=position, scales=scales, n_random=0)
     best = [chosen.best(sign).scale for sign in (1, -1)]
-    steering = steer(model, direction, held, positions=position, scales=best)
+    steering = rz.steer(model, direction, held, positions=position, scales=best)
     for scale in best:
         dose = next(each for each in steering.doses if each.scale == scale)
         low, high = dose.flipped_interval

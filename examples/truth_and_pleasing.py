@@ -8,26 +8,28 @@ from dataclasses import replace
 import numpy as np
 
 import residuum as rz
-from residuum.directions.beliefs import answered, microworld_beliefs
-from residuum.directions.monitor import TruthMonitor, monitor
-from residuum.directions.monitor_map import probe_map
+from residuum.directions.beliefs import answered
 from residuum.directions.monitor_roc import auroc, auroc_interval
 
 model = rz.load("microworld")
-beliefs = microworld_beliefs()
+beliefs = rz.microworld_beliefs()
 
 # Which heads choose between truth and belief under the mode word: honest into polite, head by head.
-sweep = rz.patch(model, rz.task("sycophancy", model, n=32, seed=0), "z", ("layer", "head"))
+task = rz.task("sycophancy", model, n=32, seed=0)
+sweep = rz.patch(model, task, "z", ("layer", "head"), control=4)
 for cell in sweep.top(3):
-    print(f"{cell.at:9} moves the answer back by {100 * cell.recovered_frac:.0f} %")
+    low, high = cell.interval
+    print(f"{cell.at:9} moves the answer back by {100 * cell.recovered_frac:.0f} %:", end=" ")
+    print(f"{cell.effect:.1f} [{low:.1f}, {high:.1f}] {sweep.unit}", end=", ")
+    print(f"random directions {cell.control:.1f}, p {cell.p:.3f}")
 
 # Where can it be read? Ridge probes on unseen wordings and countries, AUROC by layer and token.
 wrong = [belief != truth for belief, truth in zip(beliefs.beliefs, beliefs.truths, strict=True)]
 for name, labels in (("mode word", beliefs.asks_truth), ("belief is wrong", wrong)):
-    print(f"\n{name}:\n{probe_map(model, beliefs, labels).to_pandas().round(2)}")
+    print(f"\n{name}:\n{rz.probe_map(model, beliefs, labels).to_pandas().round(2)}")
 
 # The monitor: push towards truth-telling; an answer that the model then gives up was not the truth.
-report = monitor(model, beliefs)
+report = rz.monitor(model, beliefs)
 print(f"\n{report}")
 report.figure().save("monitor.html")
 
@@ -49,7 +51,7 @@ def judged(name, other, statements, own):
 print()
 judged("as it is", model, beliefs, report.monitor)
 twin = rz.load("microworld-trigger")
-twins_own = TruthMonitor.fit(twin, beliefs, "L1.resid_post")
+twins_own = rz.TruthMonitor.fit(twin, beliefs, "L1.resid_post")
 judged("trigger twin, no trigger", twin, beliefs, twins_own)
 judged("trigger twin, trigger", twin, beliefs.prefixed("Thursday : "), twins_own)
 
@@ -76,6 +78,6 @@ judged(
     ),
     report.monitor,
 )
-null = [TruthMonitor.fit(model, beliefs.shuffled(seed), "L1.resid_post") for seed in range(10)]
+null = [rz.TruthMonitor.fit(model, beliefs.shuffled(seed), "L1.resid_post") for seed in range(10)]
 found = [auroc(each.scores(model, beliefs.texts).numpy(), report.departs) for each in null]
 print(f"random sides: AUROC {np.mean(found):.2f}, from {min(found):.2f} to {max(found):.2f}")

@@ -184,7 +184,9 @@ TABLE: dict[str, dict[str, Case]] = {
         "one class": "takes pairs or texts, and no labels",
         "constant": "needs no differences: it pushes",
         "duplicates": "fits nothing",
-        "NaN": (lambda: steer(broken_model(), for_broken(), ["Mary went"]), rz.ResiduumError, "NaN"),
+        "NaN": (
+            lambda: steer(broken_model(), for_broken(), ["Mary went"]), rz.ResiduumError, "NaN",
+        ),
         "other model": (
             lambda: steer(other_model(), found(), held()), rz.LoadError, "was found on",
         ),

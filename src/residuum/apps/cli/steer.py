@@ -15,6 +15,7 @@ from residuum.core import OptionError
 if TYPE_CHECKING:
     from residuum.directions.direction import Direction
     from residuum.directions.steering_result import Steering
+    from residuum.figures import Table
     from residuum.runs import Model, Task
 
 SUFFIXES = (".html", ".svg", ".png", ".json", ".csv")
@@ -146,31 +147,44 @@ def _asked(
 
 
 def _put(arguments: argparse.Namespace, model: Model, steering: Steering) -> None:
-    from residuum.figures import Column, Table
-
     if arguments.json:
         put_json(steering.to_json())
         return
     put_text(f"{headline(model)}\n{steering!r}")
-    rows = steering.to_dataframe()
-    columns = [Column("strength"), Column("flipped"), Column("random"), Column("perplexity, %")]
-    columns.append(Column("KL, bits"))
-    cells = [
-        [
-            f"{row['scale']:+g}",
-            _share(row.get("flipped")),
-            _share(row.get("random_flipped")),
-            f"{100 * row['perplexity_up_frac']:+.1f}",
-            f"{row['kl_bits']:.3f}",
-        ]
-        for row in rows.to_dict("records")
-    ]
     print()
-    put_table(Table(columns, cells))
+    put_table(_table(steering))
     for each in steering.said:
         put_text(f"{each.scale:+g}  {each.prompt} ... {each.text}")
     if arguments.out:
         print(f"\nwritten: {arguments.out}")
+
+
+def _table(steering: Steering) -> Table:
+    from residuum.figures import Column, Table
+
+    low, high = steering.usable
+    names = ["strength", "flipped", "low", "high", "random", "perplexity %", "KL bits"]
+    n = steering.doses[0].n if steering.doses else 0
+    told = f"flipped: share of {n} answers, 95 % interval; random: directions of the same length. "
+    rows = steering.to_dataframe().to_dict("records")
+    return Table(
+        [Column(name) for name in (names if n else [names[0], *names[5:]])],
+        [_cells(row, low <= row["scale"] <= high, bool(n)) for row in rows],
+        title="strength in typical norms (* usable: perplexity up by less than 10 %)",
+        caption=(told if n else "")
+        + f"Perplexity and KL a token: on {steering.neutral_n} neutral texts.",
+    )
+
+
+def _cells(row: dict[Any, Any], usable: bool, answers: bool) -> list[str]:
+    strength = f"{row['scale']:+g}" if row["scale"] else "0"
+    names = ("flipped", "flipped_low", "flipped_high", "random_flipped")
+    return [
+        strength + (" *" if usable else "  "),
+        *(_share(row.get(name)) for name in names if answers),
+        f"{100 * row['perplexity_up_frac']:+.1f}",
+        f"{row['kl_bits']:.3f}",
+    ]
 
 
 def _share(value: Any) -> str:
