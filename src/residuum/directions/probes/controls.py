@@ -12,6 +12,7 @@ from residuum.directions.examples import Examples
 
 _SEEN = 0.9
 _FEWEST_TYPES = 4
+_DRAWS = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +30,8 @@ class ControlTask:
 
 
 def control_task(examples: Examples, train: Tensor, test: Tensor, seed: int) -> ControlTask:
-    """Draw a control task: each token type gets a class at random, in the shares of the classes.
+    """Draw a control task: each token type gets a class at random, in the shares of the classes;
+    every class occurs in training.
 
     The token that is read carries it; where that hardly varies, the token (counted from the end)
     with the most types does.
@@ -44,12 +46,14 @@ def control_task(examples: Examples, train: Tensor, test: Tensor, seed: int) -> 
     if types is None:
         return ControlTask(None, name)
     rng = np.random.default_rng([seed, 1])
-    shares = np.bincount(examples.labels.numpy(), minlength=len(examples.classes)) / len(examples)
+    classes = len(examples.classes)
+    shares = np.bincount(examples.labels.numpy(), minlength=classes) / len(examples)
     kinds, at = torch.unique(types, return_inverse=True)
-    drawn = _balanced(len(kinds), shares, rng)
-    labels = torch.from_numpy(drawn)[at]
-    both = all(len(labels[rows].unique()) > 1 for rows in (train, test))
-    return ControlTask(labels if both else None, name if both else "no token varies enough")
+    for _ in range(_DRAWS if len(kinds) >= classes else 0):
+        labels = torch.from_numpy(_balanced(len(kinds), shares, rng))[at]
+        if len(labels[train].unique()) == classes and len(labels[test].unique()) > 1:
+            return ControlTask(labels, name)
+    return ControlTask(None, "no token varies enough")
 
 
 def shuffled(labels: Tensor, sides: tuple[Tensor, ...], seed: int) -> Tensor:
@@ -62,10 +66,10 @@ def shuffled(labels: Tensor, sides: tuple[Tensor, ...], seed: int) -> Tensor:
 
 
 def _balanced(kinds: int, shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Classes for token types, each in its share of types, in random order."""
-    ends = np.round(np.cumsum(shares) * kinds).astype(int)
-    classes = np.searchsorted(ends, np.arange(kinds), side="right")
-    return rng.permutation(np.minimum(classes, len(shares) - 1))
+    """Classes for token types, each in its share of types but at least one, in random order."""
+    counts = np.maximum(1, np.round(shares * kinds)).astype(int)
+    counts[counts.argmax()] += kinds - counts.sum()
+    return rng.permutation(np.repeat(np.arange(len(shares)), np.maximum(counts, 0))[:kinds])
 
 
 def _fits(types: Tensor, train: Tensor, test: Tensor) -> bool:

@@ -16,6 +16,7 @@ from residuum.directions.examples import Examples
 from residuum.directions.harvesting import Activations, harvest
 from residuum.directions.origin import Origin
 from residuum.directions.probes.controls import ControlTask, control_task, shuffled
+from residuum.directions.probes.label_orders import chance_p
 from residuum.directions.probes.logistic import Logistic, MultiClass
 from residuum.directions.probes.method import ProbeMethod, need_probe_method
 from residuum.directions.probes.place_fit import PlaceFit
@@ -23,7 +24,6 @@ from residuum.directions.probes.result import Probes
 from residuum.directions.probes.scores import (
     ProbeScore,
     best_of,
-    chance_p,
     logits_of,
 )
 from residuum.directions.probes.weights import ProbeWeights
@@ -175,7 +175,7 @@ def _result(
         scores=scores,
         probes=probes,
         best_index=best,
-        p=chance_p(said, test.labels, seed),
+        p=chance_p(said, test.labels, seed, _clusters(data, rows[2], by)),
         majority=data.subset(rows[2]).majority,
         classes=data.classes,
         split_by=by,

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,8 +13,6 @@ from residuum.directions.harvesting import SiteValues
 from residuum.directions.probes.calibration import calibration_error, loss_bits
 from residuum.directions.probes.weights import ProbeWeights
 from residuum.runs import bootstrap_mean_interval, wilson_interval
-
-PERMUTATIONS = 1999
 
 
 @dataclass(frozen=True)
@@ -83,20 +80,6 @@ def test_numbers(
         "test_bits": loss_bits(logits, labels),
         "calibration_error": calibration_error(logits.softmax(-1), labels),
     }
-
-
-def chance_p(said: Tensor, labels: Tensor, seed: int) -> float:
-    """Share of orders of the labels, this one counted among them, at least as well told.
-
-    A permutation test with +1: on labels without meaning it is at most 0.05 in 5 % of cases.
-    """
-    rng = np.random.default_rng([seed, 3])
-    answers, truth = said.numpy(), labels.numpy()
-    own = int((answers == truth).sum())
-    as_good = sum(
-        int((answers == rng.permutation(truth)).sum()) >= own for _ in range(PERMUTATIONS)
-    )
-    return (1 + as_good) / (1 + PERMUTATIONS)
 
 
 def best_of(scores: Sequence[ProbeScore]) -> int:
