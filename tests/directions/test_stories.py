@@ -64,8 +64,7 @@ def test_a_contrast_is_found_on_half_of_the_stories_and_proven_on_the_other(
     assert proof.verdict["decodable"] is True and proof.verdict["causal"] is True
     for test in proof.tests:
         if test.kind in ("add", "erase", "swap"):
-            assert test.p_adjusted == pytest.approx(1 / 200)
-            assert test.recovered_frac > 0.8
+            assert test.p_adjusted <= 0.05 and test.recovered_frac > 0.8
 
 
 def test_the_same_stories_are_refused(model, halves) -> None:
