@@ -93,7 +93,7 @@ def test_the_planted_direction_has_all_three_verdicts(proof):
     assert proof.verdict == {"decodable": True, "causal": True, "specific": True}
     assert proof["swap"].recovered_frac == pytest.approx(1, abs=1e-4)
     assert proof["swap"].p == pytest.approx(1 / 51)
-    assert proof.off_target[0].moved_frac < 1e-4 < 0.05 < proof.off_target[0].random_frac
+    assert proof.off_target[0].moved_frac < 0.02 < 0.05 < proof.off_target[0].random_frac
     assert "add p = 0.020" in proof.rules["causal"] and "majority 0.500" in repr(proof)
 
 
@@ -116,11 +116,11 @@ def test_it_round_trips_and_draws(proof, tmp_path):
     proof.save(tmp_path / "proof.svg")
     proof.save(tmp_path / "proof.json")
     assert json.loads((tmp_path / "proof.json").read_text())["verdict"]["causal"] is True
-    assert len(proof.to_dataframe()) == 3
+    assert len(proof.to_dataframe()) == 4
     assert "swapping" in proof._repr_html_()
     with pytest.raises(StoreError):
         Proof.from_json({"at": "L0.resid_post"})
-    with pytest.raises(KeyError, match="add, erase, swap"):
+    with pytest.raises(KeyError, match="add, erase, leace, swap"):
         proof["turn"]
 
 

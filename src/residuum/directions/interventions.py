@@ -1,25 +1,27 @@
 """What a subspace does to a task's answers: add along it, erase it, swap it within each pair.
 
-Pure functions of a model, an address, a subspace and a task; every prompt of the task is edited at
-once, the clean prompts and the corrupt ones in one batch.
+Pure functions of a model, an address, a subspace and a task; the clean prompts and the corrupt ones
+are edited in one batch, with many subspaces at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from residuum.core import Address, AddressError, Patch, TaskError
+from residuum.core import Address, AddressError, TaskError
+from residuum.directions.answers import Part, answers_of, parts_of
 from residuum.models import Batch
 from residuum.runs import Metric, Model, Task, metric_named
 
-Kind = Literal["add", "erase", "swap"]
-KINDS: tuple[Kind, ...] = ("add", "erase", "swap")
+Kind = Literal["add", "erase", "leace", "swap"]
+KINDS: tuple[Kind, ...] = ("add", "erase", "leace", "swap")
 _ROWS_AT_ONCE = 1024
 
 
@@ -35,6 +37,7 @@ class Pairs:
         written: ``[pair pos]``, positions that an edit writes to.
         read: ``[pair]``, the position that a probe reads.
         base: ``[2 pair]``, the metric without edits, signed so that more is better.
+        parts: the pairs by length, with what their answers are computed from.
     """
 
     at: Address
@@ -44,6 +47,7 @@ class Pairs:
     written: Bool[Tensor, "pair pos"]
     read: Int[Tensor, " pair"]
     base: Float[Tensor, "2 pair"]
+    parts: tuple[Part, ...]
 
     def __len__(self) -> int:
         return self.values.shape[1]
@@ -58,10 +62,17 @@ class Pairs:
         """Mean metric on clean prompts minus that on corrupt ones."""
         return float((self.base[0] - self.base[1]).mean())
 
-    @property
+    @cached_property
     def centre(self) -> Float[Tensor, " d"]:
         """Mean activation over the positions written to, of both sides."""
         return self.values[:, self.written].flatten(0, 1).mean(dim=0)
+
+    @cached_property
+    def covariance(self) -> Float[Tensor, "d d"]:
+        """Over the positions written to, of both sides; float64."""
+        rows = self.values[:, self.written].flatten(0, 1).double().cpu()
+        away = rows - rows.mean(dim=0)
+        return away.T @ away / len(rows)
 
 
 def read_pairs(model: Model, at: Address, task: Task) -> Pairs:
@@ -92,7 +103,8 @@ def read_pairs(model: Model, at: Address, task: Task) -> Pairs:
         raise AddressError(
             f"{site} does not hold one vector for each token", mend="name a head, such as L1.z[H2]"
         )
-    return Pairs(site, task, metric, values, written, read, _signed(both.last, task, metric))
+    base = _signed(both.last, task, metric)
+    return Pairs(site, task, metric, values, written, read, base, parts_of(model, at, task))
 
 
 def places_of(at: Address, task: Task) -> tuple[Tensor, Tensor]:
@@ -136,34 +148,83 @@ def edited(
     Args:
         pairs: both sides as they are.
         kind: ``add`` moves corrupt prompts by ``shift`` and clean ones by ``-shift``; ``erase``
-            sets the subspace to its mean (a projection about the mean); ``swap`` gives each prompt
-            its partner's component in the subspace.
+            sets the subspace to its mean (a projection about the mean); ``leace`` takes with it
+            everything that goes with it linearly, see :func:`leace_rows`; ``swap`` gives each
+            prompt its partner's component in the subspace.
         basis: orthonormal rows.
         shift: towards clean; only ``add`` reads it.
     """
     x = pairs.values
-    if kind == "add":
-        change = torch.stack([-shift, shift])[:, None, None].expand_as(x)
-    elif kind == "erase":
-        change = -((x - pairs.centre) @ basis.T) @ basis
-    else:
-        change = ((x.flip(0) - x) @ basis.T) @ basis
+    rows = leace_rows(pairs, basis[None]) if kind == "leace" else basis[None]
+    change = _changes(pairs, x, kind, basis[None], shift[None], rows)[0]
     return torch.where(pairs.written[None, :, :, None], x + change, x)
+
+
+def _changes(
+    pairs: Pairs,
+    x: Float[Tensor, "2 row pos d"],
+    kind: Kind,
+    basis: Float[Tensor, "draw k d"],
+    shift: Float[Tensor, "draw d"],
+    rows: Float[Tensor, "draw k d"],
+) -> Float[Tensor, "draw 2 row pos d"]:
+    """What an edit adds to some of the values, for each subspace."""
+    if kind == "add":
+        sides = torch.stack([-shift, shift], dim=1)
+        return sides[:, :, None, None].expand(len(shift), *x.shape)
+    away = x.flip(0) - x if kind == "swap" else pairs.centre - x
+    along = away @ basis.mT[:, None, None]
+    return along @ rows[:, None, None]
+
+
+def leace_rows(pairs: Pairs, basis: Float[Tensor, "draw k d"]) -> Float[Tensor, "draw k d"]:
+    """What LEACE takes from a vector for each unit of its coordinates in a subspace.
+
+    The eraser of the coordinates ``V x`` is ``x - Rᵀ V (x - mean)`` with ``R = (V Σ Vᵀ)⁻¹ V Σ``:
+    of all affine maps after which no linear reader can tell the coordinates, the one that changes
+    the vectors least. It is Belrose et al. 2023, theorem 4.2, for a concept that is the
+    coordinates themselves; for ``V = Σ⁺ (difference of class means)``, the class's.
+    """
+    rows = basis.double().cpu()
+    along = rows @ pairs.covariance
+    return (torch.linalg.pinv(along @ rows.mT, hermitian=True) @ along).to(basis)
 
 
 def answers_after(
     model: Model, pairs: Pairs, values: Sequence[Float[Tensor, "2 pair pos d"]]
 ) -> Float[Tensor, "draw 2 pair"]:
     """The metric, more is better, with the site's values replaced, once for each tensor given."""
-    n, found = len(pairs), []
-    at_once = max(1, _ROWS_AT_ONCE // (2 * n))
-    for start in range(0, len(values), at_once):
-        part = values[start : start + at_once]
-        stacked = torch.stack(list(part)).flatten(0, 2)
-        run = model.run(_both(pairs.task, len(part)), edits=[Patch(pairs.at, stacked)])
-        sides = _signed(run.last, pairs.task, pairs.metric)
-        found.append(sides.unflatten(0, (-1, 2)))
-    return torch.cat(found)
+
+    def given(part: Part, some: slice) -> Tensor:
+        return torch.stack([each[:, part.rows, part.columns] for each in values[some]])
+
+    return answers_of(model, pairs.at, pairs.parts, given, len(values))
+
+
+def answers_edited(
+    model: Model,
+    pairs: Pairs,
+    kind: Kind,
+    bases: Sequence[Float[Tensor, "k d"]],
+    shifts: Sequence[Float[Tensor, " d"]],
+    fitted: Pairs | None = None,
+) -> Float[Tensor, "draw 2 pair"]:
+    """The metric, more is better, after an edit of each subspace.
+
+    Args:
+        fitted: pairs that LEACE's matrix is fitted on; these by default. The mean is always that
+            of these pairs.
+    """
+    k = max(len(basis) for basis in bases)
+    padded = [torch.nn.functional.pad(basis, (0, 0, 0, k - len(basis))) for basis in bases]
+    basis, shift = torch.stack(padded), torch.stack(list(shifts))
+    rows = leace_rows(fitted or pairs, basis) if kind == "leace" else basis
+
+    def made(part: Part, some: slice) -> Tensor:
+        x = pairs.values[:, part.rows, part.columns]
+        return x + _changes(pairs, x, kind, basis[some], shift[some], rows[some])
+
+    return answers_of(model, pairs.at, pairs.parts, made, len(bases))
 
 
 def effects(
@@ -178,12 +239,11 @@ def effects(
     Returns:
         In the metric's unit, for each pair. ``add`` and ``swap``: the mean of what clean prompts
         lose and corrupt ones gain; the whole gap means that the answers have changed places.
-        ``erase``: the sum of the two; the whole gap means that no difference is left.
+        ``erase`` and ``leace``: the sum of the two; the whole gap means that no difference is left.
     """
-    values = [edited(pairs, kind, *each) for each in zip(bases, shifts, strict=True)]
-    after = answers_after(model, pairs, values)
+    after = answers_edited(model, pairs, kind, bases, shifts)
     closed = (pairs.base[0] - after[:, 0]) + (after[:, 1] - pairs.base[1])
-    return closed if kind == "erase" else closed / 2
+    return closed if kind in ("erase", "leace") else closed / 2
 
 
 def gap_along(pairs: Pairs, basis: Float[Tensor, "k d"]) -> Float[Tensor, " d"]:

@@ -13,6 +13,7 @@ from residuum.core.notebook import html_of
 from residuum.core.saving import save_result
 from residuum.directions.causal_test import CausalTest
 from residuum.directions.decodability import Decodability
+from residuum.directions.neutral_effect import MOST_UP_FRAC, NeutralEffect
 from residuum.directions.proof_figure import proof_figure
 from residuum.directions.specificity import MOST, OffTarget
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from residuum.figures import Bars
 
 LEAST = 0.1
-"""A direction is causal only if swapping it closes at least this share of the gap."""
+"""A direction is causal only if swapping and LEACE each close at least this share of the gap."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -35,10 +36,13 @@ class Proof:
         task: name of the task it was proven on.
         metric, unit: what the effects are measured in.
         clean, corrupt: mean metric without edits, signed so that more is better.
-        tests: the three edits.
+        tests: the four edits.
         decodability: held-out accuracy with its controls.
         off_target: side effects on other tasks; empty if none were given.
-        on_target_frac: largest mean share by which the edits move the task itself.
+        neutral: side effects on plain text; None if there was none.
+        on_target_frac: mean share by which each edit moves the task itself, adding at its dose.
+        dose_frac: share of the vector that side effects of adding are judged at: the smallest, in
+            tenths, that flips nine in ten answers; 1 if none does.
         n_pairs, n_templates: what it was proven on.
         n_random: random directions of each kind.
         alpha: bound on the probability of the verdict ``causal`` for a direction without meaning.
@@ -62,7 +66,9 @@ class Proof:
     tests: tuple[CausalTest, ...]
     decodability: Decodability
     off_target: tuple[OffTarget, ...]
-    on_target_frac: float
+    neutral: NeutralEffect | None
+    on_target_frac: Mapping[str, float]
+    dose_frac: float
     n_pairs: int
     n_templates: int
     n_random: int
@@ -82,7 +88,8 @@ class Proof:
     def verdict(self) -> dict[str, bool | None]:
         """``decodable``, ``causal`` and ``specific``; the last None without off-target tasks."""
         causal = self._causal
-        specific = causal and all(each.spared for each in self.off_target)
+        plain = self.neutral is None or self.neutral.spared
+        specific = causal and plain and all(each.spared for each in self.off_target)
         return {
             "decodable": self.decodability.holds,
             "causal": causal,
@@ -91,22 +98,19 @@ class Proof:
 
     @property
     def _causal(self) -> bool:
-        beyond = {test.kind: test.p_adjusted <= self.alpha for test in self.tests}
-        swap = self["swap"]
-        sure = math.isnan(swap.interval[0]) or swap.interval[0] > 0
-        large = swap.recovered_frac >= LEAST
-        return all(beyond.values()) and sure and large
+        beyond = all(test.p_adjusted <= self.alpha for test in self.tests if test.decides)
+        return beyond and all(_large(self[kind]) for kind in ("swap", "leace"))
 
     @property
     def rules(self) -> dict[str, str]:
         """The rule that decided each verdict, with its numbers."""
-        ps = ", ".join(f"{test.kind} p = {test.p_adjusted:.3f}" for test in self.tests)
-        swap = self["swap"]
-        low, high = swap.interval
+        tested = [test for test in self.tests if test.decides]
+        ps = ", ".join(f"{test.kind} p = {test.p_adjusted:.3f}" for test in tested)
+        closed = " and ".join(_closed(self[kind]) for kind in ("swap", "leace"))
         causal = (
-            f"all three must be beyond {self.n_random} random directions at p <= {self.alpha:g} "
-            f"({ps}), and swapping close {LEAST:g} of the gap (it closes "
-            f"{swap.recovered_frac:.2f}), its interval [{low:.2f}, {high:.2f}] above 0"
+            f"all must be beyond {self.n_random} random directions at p <= {self.alpha:g} "
+            f"({ps}), and swapping and LEACE close {LEAST:g} of the gap, their intervals above 0 "
+            f"({closed})"
         )
         worst = max(self.off_target, key=lambda each: each.ratio, default=None)
         specific = (
@@ -114,8 +118,19 @@ class Proof:
             if worst is None
             else f"it must be causal, and no other task move by more than {MOST:g} of what its "
             f"own task does; moved most: {worst.task} ({worst.kind}), {worst.ratio:.2f}"
+            + self._plain_rule
         )
         return {"decodable": self.decodability.rule, "causal": causal, "specific": specific}
+
+    @property
+    def _plain_rule(self) -> str:
+        plain = self.neutral
+        if plain is None:
+            return "; no plain text was given"
+        return (
+            f"; the perplexity of plain text rise by less than {MOST_UP_FRAC:.0%}; it rises by "
+            f"{plain.perplexity_up_frac:.1%} ({plain.kind}, up to {plain.interval[1]:.1%})"
+        )
 
     def __repr__(self) -> str:
         said = {True: "yes", False: "no", None: "not tested"}
@@ -127,7 +142,7 @@ class Proof:
         return "\n".join([*lines, f"  {self.split}"])
 
     def figure(self) -> Bars:
-        """The three effects beside random directions', as shares of the gap."""
+        """The effects beside random directions', as shares of the gap."""
         said = {True: "yes", False: "no", None: "not tested"}
         verdict = ", ".join(f"{name}: {said[is_so]}" for name, is_so in self.verdict.items())
         return proof_figure(
@@ -153,6 +168,7 @@ class Proof:
         data["tests"] = [asdict(test) for test in self.tests]
         data["decodability"] = asdict(self.decodability)
         data["off_target"] = [asdict(each) for each in self.off_target]
+        data["neutral"] = None if self.neutral is None else asdict(self.neutral)
         data["provenance"] = self.provenance.to_json()
         return _plain(data) | {"verdict": self.verdict, "rules": self.rules}
 
@@ -170,12 +186,24 @@ class Proof:
         own["tests"] = tuple(CausalTest(**_numbers(each)) for each in data["tests"])
         own["decodability"] = Decodability(**_numbers(data["decodability"]))
         own["off_target"] = tuple(OffTarget(**_numbers(each)) for each in data["off_target"])
+        plain = data["neutral"]
+        own["neutral"] = None if plain is None else NeutralEffect(**_numbers(plain))
         own["provenance"] = Provenance.from_json(dict(data["provenance"]))
         return Proof(**own)
 
     def save(self, path: str | Path) -> None:
         """Write ``.json``, ``.csv`` (the three edits), or the figure as HTML, SVG or PNG."""
         save_result(self, path, "a proof")
+
+
+def _large(test: CausalTest) -> bool:
+    sure = math.isnan(test.interval[0]) or test.interval[0] > 0
+    return sure and test.recovered_frac >= LEAST
+
+
+def _closed(test: CausalTest) -> str:
+    low, high = test.interval
+    return f"{test.kind} {test.recovered_frac:.2f}, [{low:.2f}, {high:.2f}]"
 
 
 def _plain(value: Any) -> Any:

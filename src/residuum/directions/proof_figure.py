@@ -9,13 +9,13 @@ from residuum.directions.causal_test import CausalTest
 from residuum.directions.specificity import OffTarget
 from residuum.figures import Bars
 
-NAMES = {"add": "adding", "erase": "erasing", "swap": "swapping"}
+NAMES = {"add": "adding", "erase": "erasing", "leace": "erasing (LEACE)", "swap": "swapping"}
 
 
 def proof_figure(
     tests: Sequence[CausalTest], off_target: Sequence[OffTarget], title: str, caption: str
 ) -> Bars:
-    """Bars of the three effects and of random directions' 95th percentiles, as shares of the gap.
+    """Bars of the effects and of random directions' 95th percentiles, as shares of the gap.
 
     Intervals are those of the effects, clustered by template; bars of off-target tasks show the
     share of their own gap that they move by.

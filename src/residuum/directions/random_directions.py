@@ -8,6 +8,8 @@ never vary, so that they move little: they are reported, and no verdict rests on
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -33,7 +35,11 @@ def orthonormal(rows: Float[Tensor, "k d"]) -> Float[Tensor, "rank d"]:
 
 
 def covariance_directions(
-    activations: Float[Tensor, "example d"], draws: int, k: int = 1, seed: int = 0
+    activations: Float[Tensor, "example d"],
+    draws: int,
+    k: int = 1,
+    seed: int = 0,
+    spared: Sequence[Sequence[float]] | None = None,
 ) -> list[Float[Tensor, "rank d"]]:
     """Subspaces spanned by ``k`` vectors drawn from N(0, covariance of the activations).
 
@@ -42,6 +48,8 @@ def covariance_directions(
         draws: how many.
         k: dimensions of each.
         seed: of the draws.
+        spared: orthonormal rows that are taken out of every draw, as the method that found the
+            direction to compare with takes them out of what it finds.
 
     Returns:
         Orthonormal rows, one tensor for each draw; of lower rank where the activations are.
@@ -52,6 +60,9 @@ def covariance_directions(
     """
     generator = torch.Generator().manual_seed(seed)
     centred = (activations - activations.mean(dim=0)).cpu()
+    if spared is not None:
+        out = torch.tensor(spared, dtype=torch.float64)
+        centred = (centred.double() - centred.double() @ out.T @ out).to(centred)
     if not bool(centred.any()):
         raise ShapeError(
             "the activations at this site are the same on every prompt",

@@ -141,12 +141,20 @@ def neutral_texts(model: Model, given: Any, task_name: str, seed: int) -> tuple[
     """
     if given is not None:
         return tuple(given)
-    held = {} if model.tokenizer is None else model.tokenizer.get_vocab()
-    if any(held.get(word) != at for at, word in enumerate(microworld_vocabulary())):
+    found = plain_texts(model, task_name, seed)
+    if not found:
         raise OptionError(
             "this model has no neutral text of its own",
             mend="give neutral=[...]: ordinary sentences that are not about the direction",
         )
+    return found
+
+
+def plain_texts(model: Model, task_name: str, seed: int) -> tuple[str, ...]:
+    """The neutral texts of a model of microworld's words; none for another."""
+    held = {} if model.tokenizer is None else model.tokenizer.get_vocab()
+    if any(held.get(word) != at for at, word in enumerate(microworld_vocabulary())):
+        return ()
     # two families share their countries: what is not about beliefs is not about facts either
     out = {"facts", "sycophancy"} if task_name in ("facts", "sycophancy") else {task_name}
     mix = {name: 1.0 for name in _FAMILIES if name not in out} | {_EVERYDAY: 3.0}

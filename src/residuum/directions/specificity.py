@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from residuum.core import Address, TaskError
+from residuum.core import TaskError
 from residuum.directions.decodability import folds_of
-from residuum.directions.interventions import KINDS, Pairs, answers_after, edited, read_pairs
-from residuum.runs import Model, Task, bootstrap_mean_interval
+from residuum.directions.interventions import KINDS, Pairs, answers_edited
+from residuum.runs import Model, bootstrap_mean_interval
 
 MOST = 0.25
 """A direction is specific if no off-target task moves by more than this share of the target."""
+FLIPPED = 0.9
+"""The dose of adding is the smallest at which this share of the target's answers changes side."""
+_DOSES = tuple(step / 10 for step in range(1, 11))
 
 
 @dataclass(frozen=True)
@@ -23,13 +28,13 @@ class OffTarget:
 
     Attributes:
         task: its name.
-        kind: the edit that moves it most.
+        kind: the edit with the largest ratio.
         moved_frac: mean absolute change of the metric under that edit, as a share of that task's
             own mean distance between clean and corrupt prompts.
         interval: its 95 % interval, clustered by template; NaN for a single template.
-        ratio: the upper end of the interval (the mean, where there is none) over the on-target
-            share.
-        random_frac: the same for random directions, their mean.
+        ratio: the upper end of the interval (the mean, where there is none) over the share by which
+            the same edit, at the same dose, moves the direction's own task.
+        random_frac: the same as ``moved_frac`` for random directions, their mean.
     """
 
     task: str
@@ -45,10 +50,34 @@ class OffTarget:
         return self.ratio <= MOST
 
 
-def moved(
+def flipping_dose(
     model: Model, pairs: Pairs, basis: Float[Tensor, "k d"], shift: Float[Tensor, " d"]
+) -> float:
+    """The smallest share of the vector that makes nine in ten answers change side; 1 if none does.
+
+    The sides are those of the middle between the mean clean and the mean corrupt answer. More than
+    this is not needed to change the answer, and the norms of the model turn a larger push against
+    every other behaviour.
+    """
+    shifts = [shift * dose for dose in _DOSES]
+    after = answers_edited(model, pairs, "add", [basis] * len(shifts), shifts)
+    middle = float(pairs.base.mean())
+    flipped = torch.cat([after[:, 0] < middle, after[:, 1] > middle], dim=1).double().mean(dim=1)
+    enough = [dose for dose, share in zip(_DOSES, flipped, strict=True) if share >= FLIPPED]
+    return enough[0] if enough else 1.0
+
+
+def moved(
+    model: Model,
+    pairs: Pairs,
+    basis: Float[Tensor, "k d"],
+    shift: Float[Tensor, " d"],
+    fitted: Pairs | None = None,
 ) -> dict[str, np.ndarray]:
     """For each edit, the absolute change of the metric per pair, in shares of the task's gap.
+
+    Args:
+        fitted: pairs that LEACE's matrix is fitted on, so that every task gets the same.
 
     Raises:
         TaskError: clean and corrupt prompts are answered alike.
@@ -60,43 +89,46 @@ def moved(
             mend="leave this task out, or check it with task.evaluate(model)",
             where=pairs.task.name,
         )
-    after = answers_after(model, pairs, [edited(pairs, kind, basis, shift) for kind in KINDS])
-    shares = (after - pairs.base).abs().mean(dim=1) / scale
-    return {kind: shares[row].numpy() for row, kind in enumerate(KINDS)}
+    found = {}
+    for kind in KINDS:
+        after = answers_edited(model, pairs, kind, [basis], [shift], fitted)[0]
+        found[kind] = ((after - pairs.base).abs().mean(dim=0) / scale).numpy()
+    return found
 
 
 def side_effect(
     model: Model,
-    at: Address,
-    task: Task,
-    basis: Float[Tensor, "k d"],
-    shift: Float[Tensor, " d"],
-    on_target: float,
-    random: list[tuple[Tensor, Tensor]],
+    pairs: Pairs,
+    found: tuple[Tensor, Tensor],
+    fitted: Pairs,
+    on_target: Mapping[str, float],
+    random: Sequence[tuple[Tensor, Tensor]],
     seed: int = 0,
 ) -> OffTarget:
-    """The largest of the three edits' effects on an off-target task.
+    """What the edits do to an off-target task: of them, the one with the largest ratio.
 
     Args:
-        on_target: the largest share by which the three edits move their own task.
-        random: (basis, shift) of random directions, for comparison.
+        pairs: of the off-target task, at the direction's site.
+        found: basis ``[k d]`` and the vector ``[d]`` that adding adds, at its dose.
+        fitted: pairs of the direction's own task.
+        on_target: the shares by which the edits, at this dose, move their own task.
+        random: (basis, vector) of random directions, for comparison.
     """
-    pairs = read_pairs(model, at, task)
-    shares = moved(model, pairs, basis, shift)
-    kind = max(shares, key=lambda each: float(shares[each].mean()))
-    mean = float(shares[kind].mean())
-    clusters = folds_of(task.templates, len(task))[1]
-    interval = bootstrap_mean_interval(shares[kind].tolist(), clusters=clusters, seed=seed)
-    most = mean if np.isnan(interval[1]) else interval[1]
-    others = [moved(model, pairs, *each)[kind].mean() for each in random]
-    ratio = most / on_target if on_target > 0 else float("inf")
+    clusters = folds_of(pairs.task.templates, len(pairs))[1]
+    shares = moved(model, pairs, *found, fitted=fitted)
+    ratios, intervals = {}, {}
+    for kind, each in shares.items():
+        interval = bootstrap_mean_interval(each.tolist(), clusters=clusters, seed=seed)
+        most = float(each.mean()) if np.isnan(interval[1]) else interval[1]
+        intervals[kind] = interval
+        ratios[kind] = most / on_target[kind] if on_target[kind] > 0 else float("inf")
+    kind = max(ratios, key=lambda each: ratios[each])
+    others = [float(moved(model, pairs, *each, fitted=fitted)[kind].mean()) for each in random]
     return OffTarget(
-        task.name, kind, mean, interval, ratio, float(np.mean(others)) if others else float("nan")
+        pairs.task.name,
+        kind,
+        float(shares[kind].mean()),
+        intervals[kind],
+        ratios[kind],
+        float(np.mean(others)) if others else float("nan"),
     )
-
-
-def largest_share(
-    model: Model, pairs: Pairs, basis: Float[Tensor, "k d"], shift: Float[Tensor, " d"]
-) -> float:
-    """The largest mean share by which the three edits move the direction's own task."""
-    return max(float(each.mean()) for each in moved(model, pairs, basis, shift).values())
