@@ -194,9 +194,15 @@ class CircuitTracer:
             shake(coder, seed)
             (folder / case).mkdir()
             coder.to_safetensors(str(folder / case / "layer_2.safetensors"))
-            config = ("model_kind: transcoder_set\nmodel_name: gpt2\nscan: gpt2\n"
-                      "feature_input_hook: mlp.hook_in\nfeature_output_hook: hook_mlp_out\n")  # fmt: skip
-            (folder / case / "config.yaml").write_text(config)
+            config = {
+                "model_kind": "transcoder_set",
+                "model_name": "gpt2",
+                "scan": "gpt2",
+                "feature_input_hook": "mlp.hook_in",
+                "feature_output_hook": "hook_mlp_out",
+            }
+            lines = [f"{name}: {value}" for name, value in config.items()]
+            (folder / case / "config.yaml").write_text("\n".join(lines))
             expect(folder, case, coder(x), coder.encode(x))
         return list(cases)
 

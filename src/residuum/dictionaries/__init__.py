@@ -13,11 +13,14 @@ from residuum.dictionaries.convert import convert_dictionary
 from residuum.dictionaries.cross_layer import CrossLayerTranscoder
 from residuum.dictionaries.curve import Curve
 from residuum.dictionaries.dictionary import Dictionary
+from residuum.dictionaries.fit_check import fit_dictionary
+from residuum.dictionaries.fit_check_result import Fit
 from residuum.dictionaries.ground_truth import match_truth
 from residuum.dictionaries.ground_truth_result import GroundTruth
 from residuum.dictionaries.harvest_result import Harvest, load_harvest
 from residuum.dictionaries.harvesting import harvest
 from residuum.dictionaries.live_stream import LiveSource, live_source
+from residuum.dictionaries.load import format_of, load_dictionary
 from residuum.dictionaries.losses import Losses
 from residuum.dictionaries.optimisers import Adam
 from residuum.dictionaries.penalties import L1, L0Step
@@ -45,6 +48,7 @@ __all__ = [
     "CrossLayerTranscoder",
     "Curve",
     "Dictionary",
+    "Fit",
     "Gated",
     "GroundTruth",
     "Harvest",
@@ -67,8 +71,11 @@ __all__ = [
     "Training",
     "TrainingProgress",
     "convert_dictionary",
+    "fit_dictionary",
+    "format_of",
     "harvest",
     "live_source",
+    "load_dictionary",
     "load_harvest",
     "match_truth",
     "read_dictionary",
