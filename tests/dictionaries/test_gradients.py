@@ -2,73 +2,13 @@
 
 import pytest
 import torch
+from coder_plans import KINDS, N_LATENTS, WAYS, batch_of, filled, plan_of
 from dense_coder import dense_losses, project
 
-from residuum.dictionaries import (
-    L1,
-    BatchTopK,
-    CoderPlan,
-    Gated,
-    JumpReLU,
-    L0Step,
-    ReLU,
-    SparseCoder,
-    TopK,
-    entries,
-)
-
-KINDS = {
-    "sae": {"reads": "L1.resid_post"},
-    "transcoder": {"reads": "L1.ln2", "writes": "L1.mlp_out", "out_width": 7},
-    "skip_transcoder": {"reads": "L1.ln2", "writes": "L1.mlp_out", "out_width": 7, "skip": True},
-    "crosscoder": {"reads": ("L0.resid_post", "L1.resid_post", "L2.resid_post")},
-    "two_models": {"reads": ("L1.resid_post", "L1.resid_post"), "models": ("base", "chat")},
-    "cross_layer": {
-        "reads": ("L0.ln2", "L1.ln2", "L2.ln2"),
-        "writes": ("L0.mlp_out", "L1.mlp_out", "L2.mlp_out"),
-        "out_width": 7,
-    },
-}
-WAYS = {
-    "relu": {"activation": ReLU(), "penalty": L1()},
-    "relu_unit": {"activation": ReLU(), "penalty": L1(by_decoder_norm=False)},
-    "topk": {"activation": TopK(5)},
-    "batch_topk": {"activation": BatchTopK(5)},
-    "jump": {"activation": JumpReLU(bandwidth=0.8, start=0.4), "penalty": L0Step()},
-    "jump_l1": {"activation": JumpReLU(bandwidth=0.8, start=0.4), "penalty": L1()},
-    "gated": {"activation": Gated(), "penalty": L1(by_decoder_norm=False)},
-}
+from residuum.dictionaries import SparseCoder, entries
 
 
-def plan_of(kind, way, **more):
-    return CoderPlan(width=10, n_latents=48, **KINDS[kind], **WAYS[way], **more)
-
-
-def filled(plan, seed=3):
-    """A coder in the middle of training: nothing at its start value, decoder rows of length 1."""
-    coder = SparseCoder(plan, seed=seed, dtype=torch.float64)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for value in coder.parameters().values():
-            noise = torch.randn(value.shape, generator=generator, dtype=torch.float64)
-            value.add_(0.2 * noise)
-        if plan.unit_norm:
-            for name, value in coder.parameters().items():
-                if name.startswith("W_dec"):
-                    value.div_(value.norm(dim=1, keepdim=True))
-    return coder
-
-
-def batch_of(plan, n=23, seed=5):
-    generator = torch.Generator().manual_seed(seed)
-    x = torch.randn(n, len(plan.reads), plan.width, generator=generator, dtype=torch.float64)
-    if plan.reads == plan.writes:
-        return x, x
-    shape = (n, len(plan.writes), plan.out_width)
-    return x, torch.randn(shape, generator=generator, dtype=torch.float64)
-
-
-def compare(plan, dead, *, least_aux=True):
+def compare(plan, dead):
     coder = filled(plan)
     x, target = batch_of(plan)
     losses = coder.losses(x, target, weights={"penalty": 0.7, "auxiliary": 0.3}, dead=dead)
@@ -96,7 +36,7 @@ def compare(plan, dead, *, least_aux=True):
 def test_losses_and_gradients_equal_the_textbook(kind, way, dense, monkeypatch):
     monkeypatch.setattr(entries, "DENSE", 10**9 if dense else 0)
     plan = plan_of(kind, way, aux_k=4)
-    dead = torch.arange(48) % 6 == 0
+    dead = torch.arange(N_LATENTS) % 6 == 0
     _, losses, parts = compare(plan, dead)
     torch.testing.assert_close(losses.auxiliary, parts["auxiliary"].detach(), rtol=1e-9, atol=0)
     torch.testing.assert_close(losses.fired, (parts["latents"] > 0).any(0))
@@ -108,21 +48,21 @@ def test_losses_and_gradients_equal_the_textbook(kind, way, dense, monkeypatch):
 @pytest.mark.parametrize("kind", ["sae", "skip_transcoder", "crosscoder"])
 def test_prefixes_equal_the_textbook(kind, way):
     plan = plan_of(kind, way, prefixes=(6, 20), aux_k=4)
-    assert plan.prefixes == (6, 20, 48)
-    _, losses, _ = compare(plan, torch.arange(48) % 6 == 0)
+    assert plan.prefixes == (6, 20, N_LATENTS)
+    _, losses, _ = compare(plan, torch.arange(N_LATENTS) % 6 == 0)
     assert abs(float(losses.extra)) > 1e-3
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_without_dead_latents_there_is_no_auxiliary_loss(way):
-    _, losses, _ = compare(plan_of("sae", way, aux_k=4), torch.zeros(48, dtype=torch.bool))
+    _, losses, _ = compare(plan_of("sae", way, aux_k=4), torch.zeros(N_LATENTS, dtype=torch.bool))
     assert float(losses.auxiliary) == 0
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_the_auxiliary_loss_reaches_the_encoder_of_dead_latents(way):
     """A defect of other tools: the loss is there, its gradient stops at the decoder."""
-    dead = torch.arange(48) < 8
+    dead = torch.arange(N_LATENTS) < 8
     plan = plan_of("sae", way, aux_k=4)
     grads = []
     for weight in (0.0, 1.0):
@@ -146,12 +86,12 @@ def test_the_gradient_keeps_decoder_rows_at_their_length():
     weight = coder.parameters()["W_dec"]
     along = (weight * weight.grad).sum(1).abs().max()
     assert float(weight.grad.norm()) > 0
-    assert float(along) < 1e-12
+    assert float(along.detach()) < 1e-12
     with torch.no_grad():
         weight.sub_(weight.grad)
-    assert float((weight.norm(dim=1) - 1).abs().max()) > 1e-3
+    assert float((weight.detach().norm(dim=1) - 1).abs().max()) > 1e-3
     coder.after_step()
-    torch.testing.assert_close(weight.norm(dim=1), torch.ones(48, dtype=torch.float64))
+    torch.testing.assert_close(weight.norm(dim=1), torch.ones(N_LATENTS, dtype=torch.float64))
 
 
 def test_float32_agrees_with_float64():
@@ -167,3 +107,40 @@ def test_float32_agrees_with_float64():
         torch.testing.assert_close(
             value.grad.double(), wide.parameters()[name].grad, rtol=1e-3, atol=1e-5
         )
+
+
+def test_gradients_of_two_batches_add_up():
+    plan = plan_of("sae", "relu", aux_k=4)
+    both, grads = batch_of(plan, n=40)[0].split(20), []
+    for batch in both:
+        coder = filled(plan)
+        coder.losses(batch).backward()
+        grads.append({k: v.grad.clone() for k, v in coder.parameters().items()})
+    coder = filled(plan)
+    for batch in both:
+        coder.losses(batch).backward()
+    for name, value in coder.parameters().items():
+        torch.testing.assert_close(value.grad, grads[0][name] + grads[1][name])
+    for value in coder.parameters().values():
+        value.grad = None  # as optimisers do
+    coder.losses(both[1]).backward()
+    for name, value in coder.parameters().items():
+        torch.testing.assert_close(value.grad, grads[1][name])
+
+
+def test_a_step_without_any_active_latent():
+    coder = filled(plan_of("sae", "relu"))
+    with torch.no_grad():
+        coder.parameters()["b_enc"].sub_(100)
+    losses = coder.losses(batch_of(coder.plan)[0])
+    losses.backward()
+    assert float(losses.l0) == 0
+    assert float(coder.parameters()["W_enc"].grad.abs().max()) == 0
+    assert float(coder.parameters()["b_dec"].grad.abs().max()) > 0
+
+
+def test_the_total_has_no_graph_of_its_own():
+    """Its gradients would lack the large weights': only ``losses.backward()`` gives them."""
+    coder = filled(plan_of("sae", "topk"))
+    with pytest.raises(RuntimeError):
+        coder.losses(batch_of(coder.plan)[0]).total.backward()

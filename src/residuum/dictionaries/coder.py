@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from residuum.core import Address, OptionError, Provenance, ShapeError, StoreError
@@ -110,8 +109,8 @@ class SparseCoder:
 
     def losses(
         self,
-        inputs: Float[Tensor, "n read d_in"],
-        targets: Float[Tensor, "n write d_out"] | None = None,
+        inputs: Tensor,
+        targets: Tensor | None = None,
         *,
         weights: Mapping[str, float] | None = None,
         dead: Tensor | None = None,
@@ -119,8 +118,8 @@ class SparseCoder:
         """All losses of a batch.
 
         Args:
-            inputs: activations read.
-            targets: activations to rebuild; None: the inputs.
+            inputs: activations read, ``[n read d_in]``.
+            targets: activations to rebuild, ``[n write d_out]``; None: the inputs.
             weights: coefficients ``penalty`` (1 where not given) and ``auxiliary``
                 (``plan.aux_weight``).
             dead: ``[latent]`` bool; None: by the coder's own count.

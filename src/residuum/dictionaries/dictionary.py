@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from residuum.core import Address, Provenance, ResiduumError, ShapeError, StoreError
@@ -67,9 +66,9 @@ class Dictionary:
 
     reads: tuple[Address, ...]
     writes: tuple[Address, ...]
-    W_enc: Float[Tensor, "read d_in latent"]
-    W_dec: Float[Tensor, "latent write d_out"]
-    b_dec: Float[Tensor, "write d_out"]
+    W_enc: Tensor
+    W_dec: Tensor
+    b_dec: Tensor
     activation: Activation
     b_in: Tensor | None = None
     W_skip: Tensor | None = None

@@ -33,16 +33,16 @@ def read_sites(sites: Any, what: str) -> tuple[Address, ...]:
 def kind_of(reads: tuple[Address, ...], writes: tuple[Address, ...], skip: bool) -> Kind:
     """The kind, from the sites alone.
 
-    The same one: ``sae``; the same several: ``crosscoder``; one into another: ``transcoder``;
-    several into as many others: ``cross_layer_transcoder``.
+    The same one: ``sae``; the same several: ``crosscoder``; one into another, or into several:
+    ``transcoder``; several into as many others: ``cross_layer_transcoder``.
 
     Raises:
         OptionError: a skip connection where none is meant, or sites that fit no kind.
     """
     if reads == writes:
         kind = "sae" if len(reads) == 1 else "crosscoder"
-    elif len(reads) == len(writes) == 1:
-        kind = "skip_transcoder" if skip else "transcoder"
+    elif len(reads) == 1:
+        kind = "skip_transcoder" if skip and len(writes) == 1 else "transcoder"
     elif len(reads) == len(writes):
         kind = "cross_layer_transcoder"
     else:
