@@ -174,6 +174,38 @@ def capacity_table(curve: Any) -> str:
     return "\n".join(lines) + "\n"
 
 
+def keys_table() -> str:
+    """How alike the keys of one country are in two wordings: mean whitened cosine, block 0."""
+    import torch
+
+    import residuum as rz
+    from residuum.core import SILENT
+    from residuum.directions.facts import microworld_facts
+    from residuum.directions.facts.fact import rows_of
+    from residuum.directions.facts.keys import second_moments, subject_states
+    from residuum.worlds import microworld_text
+
+    model, site = rz.load("microworld"), "L0.mlp_act"
+    moment = second_moments(model, [0], list(islice(microworld_text(seed=1), TEXTS)), SILENT)[0]
+    keys = {}
+    for fact in microworld_facts():
+        keys.setdefault(fact.template, []).append(fact)
+    for template, facts in keys.items():
+        states = subject_states(model, rows_of(model, facts), [site])[site]
+        keys[template] = torch.linalg.solve_triangular(
+            torch.linalg.cholesky(moment), states.T, upper=False
+        ).T
+    beside = ("The capital of {} is", "People in {} speak")
+    lines = [
+        f"| key in | {' | '.join(f'beside `{each}`' for each in beside)} |",
+        "|---|---|---|",
+    ]
+    for template, found in keys.items():
+        cosines = [float(torch.cosine_similarity(found, keys[each]).mean()) for each in beside]
+        lines.append(f"| `{template}` | {' | '.join(f'{each:.2f}' for each in cosines)} |")
+    return "\n".join(lines) + "\n"
+
+
 def table(rows: list[dict[str, Any]]) -> str:
     """The table in Markdown: a line for each phrasing left out, and one for all."""
     lines = [

@@ -19,7 +19,7 @@ trace = trace_fact(model, known, kinds=("mlp",))
 print(trace)
 trace.figure().save("trace.html")
 
-# Write another capital there, in three phrasings; the language is to stay.
+# Write another capital there, in three phrasings; the language is to stay, asked in two ways.
 request = Fact("The capital of {} is", "Spain", "Oslo", "capital")
 edit = edit_facts(
     model,
@@ -27,7 +27,10 @@ edit = edit_facts(
     texts,
     layers=trace.layer,
     phrasings=["The king of {} lives in", "The main city in {} is"],
-    keep=[Fact("The language of {} is", "Spain", "Spanish", "language")],
+    keep=[
+        Fact("The language of {} is", "Spain", "Spanish", "language"),
+        Fact("People in {} speak", "Spain", "Spanish", "language"),
+    ],
 )
 print(edit)
 with edit:

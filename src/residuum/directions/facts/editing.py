@@ -49,7 +49,8 @@ def edit_facts(
             ``validation`` points to.
         validation: facts that the model knows, about other subjects, for that trace.
         keep: facts about the requests' subjects whose prediction is to stay; the subject alone is
-            always kept.
+            always kept. The value is written at the keys of these prompts too, so wordings that
+            name the subject behind other words help the edit to reach further.
         prefixes: texts to put before the requests' prompts, so that the key and the value do not
             hang on one context; or how many to cut from the texts. The bare prompt always counts.
         phrasings: more templates for the requests, so that the value does not hang on one wording.
