@@ -8,6 +8,7 @@ from typing import Any
 
 from residuum.core import Address, OptionError, StoreError
 from residuum.dictionaries.activations import (
+    ACTIVATIONS,
     Activation,
     BatchTopK,
     JumpReLU,
@@ -16,7 +17,14 @@ from residuum.dictionaries.activations import (
     read_activation,
 )
 from residuum.dictionaries.kinds import Kind, kind_of, read_sites
-from residuum.dictionaries.penalties import L1, L0Step, Penalty, penalty_json, read_penalty
+from residuum.dictionaries.penalties import (
+    L1,
+    PENALTIES,
+    L0Step,
+    Penalty,
+    penalty_json,
+    read_penalty,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +137,11 @@ def _check(plan: CoderPlan) -> None:
     for name in ("width", "out_width", "n_latents", "dead_after"):
         _need_count(getattr(plan, name), name, 1)
     _need_count(plan.aux_k, "aux_k", 0)
+    _need_one_of(plan.activation, ACTIVATIONS, "activation")
+    if plan.penalty is not None:
+        _need_one_of(plan.penalty, PENALTIES, "penalty")
     n, kind = plan.n_latents, plan.kind
+    of_each = n // len(plan.reads) if kind == "cross_layer_transcoder" else n
     if kind in ("sae", "crosscoder") and plan.out_width != plan.width:
         raise OptionError(
             f"a {kind} of width {plan.width} cannot write width {plan.out_width}",
@@ -137,9 +149,11 @@ def _check(plan: CoderPlan) -> None:
         )
     if plan.centred and kind != "sae":
         raise OptionError(f"a {kind} cannot be centred", mend="leave centred out: only SAEs can")
-    if isinstance(plan.activation, TopK | BatchTopK) and plan.activation.k > n:
+    if isinstance(plan.activation, TopK | BatchTopK) and plan.activation.k > of_each:
         raise OptionError(
-            f"k={plan.activation.k} of {n} latents", mend=f"give k of at most {n}", where="k"
+            f"k={plan.activation.k} of {of_each} latents",
+            mend=f"give k of at most {of_each}",
+            where="k",
         )
     if isinstance(plan.penalty, L0Step) and not isinstance(plan.activation, JumpReLU):
         raise OptionError(
@@ -170,6 +184,11 @@ def _check_prefixes(plan: CoderPlan) -> None:
         raise OptionError(
             "a cross_layer_transcoder has no first latents", mend="leave prefixes out"
         )
+
+
+def _need_one_of(value: Any, known: Mapping[str, type], name: str) -> None:
+    if type(value) not in known.values():
+        raise OptionError(f"{name}={value!r} is none", mend=f"give one of {', '.join(known)}")
 
 
 def _need_count(value: Any, name: str, least: int) -> None:
