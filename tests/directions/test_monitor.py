@@ -130,6 +130,10 @@ def test_bad_input_is_refused(model: rz.Model, beliefs: Statements, tmp_path: Pa
     (tmp_path / "bad.csv").write_text("text,label\nx,1\n", encoding="utf-8")
     with pytest.raises(TaskError, match="no column group"):
         Statements.from_file(tmp_path / "bad.csv")
+    for content, text in (("x,maybe,a", "row 1: label 'maybe'"), ("", "no rows")):
+        (tmp_path / "bad.csv").write_text(f"text,label,group\n{content}\n", encoding="utf-8")
+        with pytest.raises(TaskError, match=text):
+            Statements.from_file(tmp_path / "bad.csv")
     one = beliefs.subset([at for at, g in enumerate(beliefs.groups) if g.startswith("think")])
     with pytest.raises(OptionError, match="1 wordings"):
         monitor(model, one)

@@ -19,6 +19,8 @@ from residuum.worlds.words import HONEST, NAMES, POLITE
 if TYPE_CHECKING:
     from residuum.runs import Model
 
+_ASKS = frozenset({"1", "true", "yes", "honest", "truth"})
+_PLEASES = frozenset({"0", "false", "no", "polite", "please"})
 _PLACES = ("mode", "country", "belief", "country_again", "end")
 
 
@@ -62,10 +64,11 @@ class Statements:
         """Read a CSV: ``text,label,group``, and where known ``truth`` and ``entity``.
 
         Args:
-            path: ``label`` is 1 (or true, honest, truth) where the prompt asks for the truth.
+            path: ``label`` is 1 (or true, yes, honest, truth) where the prompt asks for the truth,
+                0 (or false, no, polite, please) where it asks to please.
 
         Raises:
-            TaskError: no such file, or a column that is missing.
+            TaskError: no such file, no rows, a column that is missing, another label.
         """
         import pandas as pd
 
@@ -79,11 +82,20 @@ class Statements:
                 f"{path} has no column {', '.join(missing)}",
                 mend="name the columns text, label, group (and truth, entity where known)",
             )
-        yes = {"1", "true", "yes", "honest", "truth"}
         rows = len(table)
+        labels = [label.strip().lower() for label in table.label]
+        strange = [at for at, label in enumerate(labels) if label not in _ASKS | _PLEASES]
+        if strange or not rows:
+            said = (
+                f"row {strange[0] + 1}: label {table.label[strange[0]]!r}" if strange else "no rows"
+            )
+            raise TaskError(
+                f"{path}: {said}",
+                mend="label each text 1 (asks for the truth) or 0 (asks to please)",
+            )
         return Statements(
             tuple(table.text),
-            tuple(label.strip().lower() in yes for label in table.label),
+            tuple(label in _ASKS for label in labels),
             tuple(table.truth) if "truth" in table else ("",) * rows,
             tuple(table.group),
             tuple(table.entity) if "entity" in table else (),

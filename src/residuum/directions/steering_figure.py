@@ -30,7 +30,8 @@ def steering_figure(steering: Any, title: str = "") -> Panel:
         title=title or f"Steering at {steering.at}, {steering.tokens}",
         caption=f"Strength in typical norms ({steering.typical_norm:.3g}) of the site. Usable from "
         f"{low:g} to {high:g}: perplexity on {steering.neutral_n} neutral texts rises by less than "
-        "10 %. Bands: 95 % intervals.",
+        "10 %. Above 0: corrupt prompts that become clean answers; below 0: clean ones that become "
+        "corrupt. Bands: 95 % intervals.",
         does_not_show="that the model uses the direction by itself, or what steering does to text "
         "unlike the neutral texts.",
     )
@@ -49,9 +50,10 @@ def _responses(steering: Any) -> list[Figure]:
         _lines(
             steering,
             [_banded(steering.metric, doses, "effect")],
-            f"change of {steering.metric}, towards clean",
+            f"{steering.metric}, change towards clean",
             steering.unit,
             [Guide(0.0)],
+            short=f"{steering.metric}, change",
         ),
     ]
 
@@ -66,8 +68,15 @@ def _costs(steering: Any) -> list[Figure]:
     )
     kl = Series("KL", [each.kl_bits for each in effects])
     figures: list[Figure] = [
-        _lines(steering, [up], "perplexity on neutral text, change", "%", [Guide(10.0, "10 %")]),
-        _lines(steering, [kl], "KL from the unsteered model, a token", "bits"),
+        _lines(
+            steering,
+            [up],
+            "perplexity on neutral text, change",
+            "%",
+            [Guide(10.0, "10 %")],
+            short="perplexity, change",
+        ),
+        _lines(steering, [kl], "KL from the unsteered model, a token", "bits", short="KL, a token"),
     ]
     names = dict.fromkeys(each.task for each in steering.off_target)
     if names:
@@ -75,7 +84,8 @@ def _costs(steering: Any) -> list[Figure]:
             _banded(name, [each for each in steering.off_target if each.task == name], "accuracy")
             for name in names
         ]
-        figures.append(_lines(steering, lines, "accuracy on other tasks", "share"))
+        title = f"accuracy on {next(iter(names))}" if len(names) == 1 else "accuracy on other tasks"
+        figures.append(_lines(steering, lines, title, "share", short="accuracy"))
     if steering.repetition:
         shares = [steering.repetition[scale] for scale in steering.scales]
         figures.append(
@@ -92,6 +102,13 @@ def _banded(name: str, rows: Sequence[Any], field: str) -> Series:
 
 
 def _lines(
-    steering: Any, series: list[Series], y: str, unit: str, guides: Sequence[Guide] = ()
+    steering: Any,
+    series: list[Series],
+    title: str,
+    unit: str,
+    guides: Sequence[Guide] = (),
+    short: str = "",
 ) -> Lines:
-    return Lines(steering.scales, series, x=_X, y=y, unit=unit, guides=guides, title=y)
+    """One panel; ``short`` is the axis's name where the title is too long for it."""
+    y = short or title
+    return Lines(steering.scales, series, x=_X, y=y, unit=unit, guides=guides, title=title)
