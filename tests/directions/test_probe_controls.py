@@ -161,3 +161,22 @@ def test_one_template_is_refused_and_one_on_the_test_side_is_said() -> None:
     three = Examples.from_texts(model(), rows.tolist(), labels, ["a", "b", "c"] * 20)
     found = rz.probe(model(), three)
     assert math.isnan(found.best.low) and "no interval" in found.verdict
+
+
+def test_what_is_read_stands_beside_what_is_used(tmp_path) -> None:
+    world = rz.load("microworld", check=False)
+    task = rz.task("refusal", world, n=40)
+    found = rz.probe(world, Examples.from_task(task), method=rz.MassMean()).prove(world, task)
+    assert len(found) == world.n_layers and found.places[0].startswith("L0.resid_post")
+    assert all("left out" in proof.split for proof in found.proofs)  # probed templates are out
+    assert max(found.effects) > 0.5 and found.effects[0] < max(found.effects)
+    assert max(found.accuracy) > 0.9
+    html = found.figure().to_html()
+    assert "read: test accuracy" in html and "used: the swap" in html
+    for suffix in ("json", "csv", "svg"):
+        found.save(tmp_path / f"proofs.{suffix}")
+        assert (tmp_path / f"proofs.{suffix}").stat().st_size > 100
+    with pytest.raises(OptionError, match="edit='move' is none"):
+        rz.probe(world, Examples.from_task(task), method=rz.MassMean()).prove(
+            world, task, edit="move"
+        )
