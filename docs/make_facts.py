@@ -2,7 +2,7 @@
 
 Run it from the repository: ``python docs/make_facts.py`` (some minutes). The setting was chosen on
 edits of languages, of every third country; here capitals of the other countries are edited.
-``--chosen`` prints what the first gave. ``--check`` only compares; figures may then differ by 5 %
+``--chosen`` writes the table of the first. ``--check`` only compares; figures may then differ by 5 %
 or one in the last digit, as machines round differently.
 """
 
@@ -21,6 +21,7 @@ from make_attribution import alike
 HERE = Path(__file__).resolve().parent
 PAGE = HERE / "howto" / "facts.md"
 START = "<!-- table: begin; written by docs/make_facts.py -->\n"
+CHOSEN = "<!-- table: begin; written by docs/make_facts.py --chosen -->\n"
 END = "<!-- table: end -->"
 TEXTS, UNSEEN_TEXTS = 300, 100
 OPENINGS = ("Monday : ", "Friday : ")
@@ -29,24 +30,25 @@ CURVE = ("requests", "paraphrases", "others")
 
 
 def main() -> int:
-    """Write or compare the page."""
+    """Write or compare the tables of the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="compare instead of writing")
-    parser.add_argument("--chosen", action="store_true", help="print the choice of the setting")
+    parser.add_argument("--chosen", action="store_true", help="the table of the choice instead")
     options = parser.parse_args()
     if options.chosen:
-        print(table(measured("language", chosen=True)))
-        return 0
-    text = PAGE.read_text(encoding="utf-8")
-    head, rest = text.split(START)
+        mark, parts = CHOSEN, [table(measured("language", chosen=True))]
+    else:
+        parts = [table(measured("capital")), capacity_table(capacity()), keys_table()]
+        mark = START
+    new = "\n".join(parts)
+    head, rest = PAGE.read_text(encoding="utf-8").split(mark)
     old, tail = rest.split(END, 1)
-    new = f"{table(measured('capital'))}\n{capacity_table(capacity())}"
     if options.check:
         same = alike(old, new)
         if not same:
             print(f"{PAGE} is out of date: run python docs/make_facts.py\n{new}")
         return int(not same)
-    PAGE.write_text(head + START + new + END + tail, encoding="utf-8")
+    PAGE.write_text(head + mark + new + END + tail, encoding="utf-8")
     return 0
 
 
