@@ -13,6 +13,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 import residuum as rz
 from residuum.core import OptionError
 from residuum.directions import Examples
+from residuum.directions.layer_proofs import layer_proofs
 from residuum.directions.probes.calibration import (
     calibration_error,
     fitted_temperature,
@@ -166,17 +167,15 @@ def test_one_template_is_refused_and_one_on_the_test_side_is_said() -> None:
 def test_what_is_read_stands_beside_what_is_used(tmp_path) -> None:
     world = rz.load("microworld", check=False)
     task = rz.task("refusal", world, n=40)
-    found = rz.probe(world, Examples.from_task(task), method=rz.MassMean()).prove(world, task)
-    assert len(found) == world.n_layers and found.places[0].startswith("L0.resid_post")
+    probed = rz.probe(world, Examples.from_task(task), layers=[0, 2], method=rz.MassMean())
+    found = layer_proofs(probed, world, task)
+    assert found.places == ("L0.resid_post@-1", "L2.resid_post@-1")
     assert all("left out" in proof.split for proof in found.proofs)  # probed templates are out
-    assert max(found.effects) > 0.5 and found.effects[0] < max(found.effects)
-    assert max(found.accuracy) > 0.9
+    assert min(found.effects) > 0.8 and min(found.accuracy) > 0.9
     html = found.figure().to_html()
     assert "read: test accuracy" in html and "used: the swap" in html
     for suffix in ("json", "csv", "svg"):
         found.save(tmp_path / f"proofs.{suffix}")
         assert (tmp_path / f"proofs.{suffix}").stat().st_size > 100
     with pytest.raises(OptionError, match="edit='move' is none"):
-        rz.probe(world, Examples.from_task(task), method=rz.MassMean()).prove(
-            world, task, edit="move"
-        )
+        layer_proofs(probed, world, task, edit="move")

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from residuum.core import SILENT, Address, OptionError, Progress, Provenance
+from residuum.core import Address, OptionError, Provenance
 from residuum.core.notebook import html_of
 from residuum.core.saving import save_result
 from residuum.directions.direction import Direction
 from residuum.directions.origin import Origin
 from residuum.directions.probes.figure import accuracy_figure
-from residuum.directions.probes.layer_proofs import LayerProofs, layer_proofs
 from residuum.directions.probes.scores import ProbeScore
 from residuum.directions.probes.weights import ProbeWeights
-from residuum.runs import Model, Run, Task, shown
+from residuum.runs import Model, Run, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -152,33 +151,6 @@ class Probes:
             origin=self.origin,
             weight_hash=self.provenance.weight_hash,
             provenance=self.provenance,
-        )
-
-    def prove(
-        self,
-        model: Model,
-        task: Task,
-        *,
-        edit: str = "swap",
-        n_random: int = 19,
-        seed: int = 0,
-        progress: Progress = SILENT,
-    ) -> LayerProofs:
-        """What is used beside what can be read: every place's direction, proven on a task.
-
-        Args:
-            model: that was probed.
-            task: contrast pairs; templates that a probe was fitted on are left out.
-            edit: whose effect is shown: ``"swap"``, ``"add"`` or ``"erase"``.
-            n_random: random directions at each place, at least 19.
-            seed: of those.
-            progress: who is told.
-
-        Raises:
-            OptionError, TaskError: see :func:`rz.prove`.
-        """
-        return layer_proofs(
-            self, model, task, edit=edit, n_random=n_random, seed=seed, progress=progress
         )
 
     def probabilities(self, run: Run | Tensor, at: str | int | Address | None = None) -> Tensor:

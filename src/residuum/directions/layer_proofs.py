@@ -12,6 +12,7 @@ from residuum.core import SILENT, OptionError, Progress, Provenance
 from residuum.core.notebook import html_of
 from residuum.core.progress import track
 from residuum.core.saving import save_result
+from residuum.directions.probes.result import Probes
 from residuum.directions.proof import Proof
 from residuum.directions.proving import prove
 from residuum.runs import Model, Task, shown
@@ -19,7 +20,6 @@ from residuum.runs import Model, Task, shown
 if TYPE_CHECKING:
     import pandas as pd
 
-    from residuum.directions.probes.result import Probes
     from residuum.figures import Lines
 
 EDITS = ("add", "erase", "swap")
@@ -91,7 +91,7 @@ class LayerProofs:
             list(range(len(self))),
             lines,
             x="place",
-            y="share",
+            y="accuracy and effect",
             unit="share",
             x_labels=[at.split("@")[0].removesuffix(".resid_post") for at in self.places],
             guides=[Guide(self.majority, "majority")],
@@ -149,7 +149,20 @@ def layer_proofs(
     seed: int = 0,
     progress: Progress = SILENT,
 ) -> LayerProofs:
-    """Prove the direction of every place; see :meth:`Probes.prove`."""
+    """What is used beside what can be read: every place's direction, proven on a task.
+
+    Args:
+        probes: of every place.
+        model: that was probed.
+        task: contrast pairs; templates that a probe was fitted on are left out.
+        edit: whose effect is shown: ``"swap"``, ``"add"`` or ``"erase"``.
+        n_random: random directions at each place, at least 19.
+        seed: of those.
+        progress: who is told.
+
+    Raises:
+        OptionError, TaskError: another edit; and see :func:`rz.prove`.
+    """
     if edit not in EDITS:
         raise OptionError(f"edit={shown(edit)} is none", mend=f"use one of: {', '.join(EDITS)}")
     scores = probes.scores
