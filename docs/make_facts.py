@@ -2,8 +2,8 @@
 
 Run it from the repository: ``python docs/make_facts.py`` (some minutes). The setting was chosen on
 edits of languages, of every third country; here capitals of the other countries are edited.
-``--chosen`` writes the table of the first. ``--check`` only compares; figures may then differ by 5 %
-or one in the last digit, as machines round differently.
+``--chosen`` writes the table of the first. ``--check`` only compares; figures may then
+differ by 5 % or one in the last digit, as machines round differently.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ class FactCapacity:
             sizes,
             series,
             x="facts edited at once",
-            y="share",
+            y="facts",
             unit="share",
             title=title,
             caption=f"Mean and 95 % interval over draws. {self.provenance.strategy}.",
