@@ -174,6 +174,21 @@ def test_a_harvest_is_found_again(model: rz.Model, texts: list[str], tmp_path: P
     assert repr(SITES[0]).strip("'") in repr(found)
 
 
+def test_the_ten_lines_of_numpy_in_the_docs_read_a_shard(
+    model: rz.Model, texts: list[str], root: Path
+) -> None:
+    page = (root / "docs/howto/harvest.md").read_text(encoding="utf-8")
+    code = page.split("## The files")[1].split("```python\n")[1].split("```")[0]
+    names: dict[str, Any] = {}
+    exec(code.split("\n\n\nshard = ")[0].split("\nshard = ")[0], names)
+    for dtype in ("float16", "bfloat16", "float32"):
+        found = harvest(model, texts, SITES, dtype=dtype, rows_per_shard=100)
+        for index, rows in enumerate(found.rows()):
+            arrays = names["read_shard"](found.shards.path(index))
+            assert sorted(arrays) == sorted(vars(rows))
+            assert all(np.array_equal(arrays[name], value) for name, value in vars(rows).items())
+
+
 def test_norms_by_position_and_by_token(model: rz.Model, texts: list[str], tmp_path: Path) -> None:
     found = harvest(model, texts, SITES, rows_per_shard=100)
     norms, position = column(found, "norms"), column(found, "positions")

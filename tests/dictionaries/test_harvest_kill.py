@@ -22,7 +22,7 @@ def start(folder: Path) -> subprocess.Popen[str]:
 
 
 def shards(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.glob("*") if path.name[0] != "."}
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def kill_after_some(folder: Path, some: int, jitter_s: float) -> int:

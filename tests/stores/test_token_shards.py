@@ -134,6 +134,23 @@ def test_a_full_disk_says_so_and_leaves_no_shard(
     assert shards.missing == (0, 1)
 
 
+def test_what_a_kill_left_goes_when_its_shard_is_finished(tmp_path: Path) -> None:
+    shards = opened(tmp_path)
+    left = [tmp_path / f".{shards.path(i).name}.abc" for i in (0, 1)]
+    for each in left:
+        each.write_text("half")
+    shards.write(0, rows_of(2))
+    assert [each.exists() for each in left] == [False, True]
+
+
+def test_a_note_that_the_disk_does_not_take_is_an_error(tmp_path: Path) -> None:
+    shards = opened(tmp_path)
+    (tmp_path / "limits.json").mkdir()
+    with pytest.raises(StoreError, match="cannot write limits") as error:
+        shards.take_note("limits", {})
+    assert "free some space" in error.value.mend
+
+
 def test_other_shapes_dtypes_and_sizes_are_refused(tmp_path: Path) -> None:
     shards = opened(tmp_path)
     with pytest.raises(ShapeError, match="takes float16 of shape"):

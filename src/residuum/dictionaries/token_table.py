@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from residuum.core import OptionError, TokenError
+from residuum.core import OptionError, StoreError, TokenError
 from residuum.dictionaries.texts import Document, documents_of
 from residuum.models import Tokens
 from residuum.runs import Model
@@ -148,7 +148,14 @@ class _Writer:
 
     def _write(self, ids: np.ndarray) -> None:
         data = ids.astype("<i4").tobytes()
-        self.file.write(data)
+        try:
+            self.file.write(data)
+        except OSError as error:
+            raise StoreError(
+                f"no room for the token ids: {error.strerror}",
+                mend="free some space, or point TMPDIR to another disk",
+                where=tempfile.gettempdir(),
+            ) from error
         self.digest.update(data)
         self.size += len(ids)
         self.in_row += len(ids)

@@ -78,11 +78,25 @@ class ShardFolder:
         Raises:
             StoreError: the disk does not take it.
         """
+        self._write(self.shard(index), write, f"shard {index}")
+        for left_by_a_kill in self.path.glob(f".{self.shard(index).name}.*"):
+            left_by_a_kill.unlink(missing_ok=True)
+
+    def note(self, name: str, data: Any) -> None:
+        """Keep plain data beside the shards, as ``name.json``.
+
+        Raises:
+            StoreError: the disk does not take it.
+        """
+        text = (json.dumps(data) + "\n").encode()
+        self._write(self.path / f"{name}.json", lambda path: write_atomically(path, text), name)
+
+    def _write(self, path: Path, write: Callable[[Path], Any], what: str) -> None:
         try:
-            write(self.shard(index))
+            write(path)
         except OSError as error:
             raise StoreError(
-                f"cannot write shard {index}: {error.strerror}",
+                f"cannot write {what}: {error.strerror}",
                 mend="free some space and start again; finished shards are kept",
                 where=str(self.path),
             ) from error

@@ -25,7 +25,6 @@ from residuum.stores.array_file import (
     values_hash,
     write_arrays,
 )
-from residuum.stores.atomic import write_atomically
 from residuum.stores.shard_folder import ShardFolder
 
 _FORMAT = 1
@@ -231,8 +230,12 @@ class TokenShards:
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
     def take_note(self, name: str, data: Any) -> None:
-        """Keep plain data beside the shards."""
-        write_atomically(self.folder / f"{name}.json", (json.dumps(data) + "\n").encode())
+        """Keep plain data beside the shards.
+
+        Raises:
+            StoreError: the disk does not take it.
+        """
+        self._files.note(name, data)
 
     @property
     def _files(self) -> ShardFolder:
