@@ -27,6 +27,8 @@ def tables() -> str:
         parts.append(_patching(json.loads(patching.read_text())))
     if (RESULTS / "run_patching_memory.json").is_file():
         parts.append(_memory(_read("run_patching_memory.json")))
+    if (RESULTS / "probe.json").is_file():
+        parts.append(_probe(_read("probe.json")))
     return "\n\n".join(parts)
 
 
@@ -132,6 +134,30 @@ def _memory(found: dict[str, Any]) -> str:
     for budget, row in found["budgets"].items():
         peak = f"{row['peak'] / 1e6:.0f} MB"
         lines.append(f"| {budget} | {peak} | {row['cells']} | {row['seconds']:.1f} |")
+    return "\n".join(lines)
+
+
+def _probe(found: dict[str, Any]) -> str:
+    lines = [
+        f"`benchmarks/run_probe.py` on {_where(found['machine'])}, threads: {found['threads']}:",
+        f"a probe of all twelve layers of the same shape, {found['n']} examples of "
+        f"{found['tokens']} tokens, rounds: {len(found['rounds'])};",
+        "the fits alone are timed on activations in memory. Other work ran on the machine: the",
+        "processor's time is the measure.",
+        "",
+        "| processor's time | ratio |",
+        "|---|---|",
+    ]
+    lines += [f"| {name} | {ratio:.2f} |" for name, ratio in found["ratios"]["cpu"].items()]
+    lines += [
+        "",
+        "| examples | peak memory above the model and the examples | on disk |",
+        "|---|---|---|",
+    ]
+    lines += [
+        f"| {row['n']} | {row['peak_mb']:.0f} MB | {row['stored_mb']:.0f} MB |"
+        for row in found["memory"].values()
+    ]
     return "\n".join(lines)
 
 
