@@ -172,7 +172,8 @@ def test_what_is_read_stands_beside_what_is_used(tmp_path) -> None:
     assert found.places == ("L0.resid_post@-1", "L2.resid_post@-1")
     assert all("left out" in proof.split for proof in found.proofs)  # probed templates are out
     assert min(found.effects) > 0.8 and min(found.accuracy) > 0.9
-    html = found.figure().to_html()
+    found.figure().save(tmp_path / "proofs.html")
+    html = (tmp_path / "proofs.html").read_text()
     assert "read: test accuracy" in html and "used: the swap" in html
     for suffix in ("json", "csv", "svg"):
         found.save(tmp_path / f"proofs.{suffix}")
