@@ -8,6 +8,7 @@ chooses a place is that of :func:`chosen`; it sees the development templates alo
 from __future__ import annotations
 
 import argparse
+import itertools
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,7 +29,7 @@ TASKS = {
 }
 OTHERS = (*TASKS, "ioi", "facts")
 PAIRS, OFF_PAIRS, SEED = 128, 24, 1
-TOKENS = (-1, -2, -3)
+SITES, TOKENS = ("resid_mid", "resid_post"), (-1, -2)
 SPARED = (0, 1, 2)
 DRAWS = 25
 KINDS = ("add", "erase", "swap")
@@ -113,31 +114,41 @@ class Choice:
     ratio: float
 
     @property
-    def rank(self) -> tuple[bool, int, float]:
-        """Larger is better: specific; then fewer random draws as good; then the larger effect."""
+    def rank(self) -> tuple[bool, float, float]:
+        """Larger is better: specific; fewer random draws as good; the larger effect.
+
+        Of those that are not specific the one with the smallest ratio.
+        """
         from residuum.directions.specificity import MOST
 
-        return self.ratio <= MOST, -self.as_good, self.weakest
+        specific = self.ratio <= MOST
+        return specific, -self.as_good if specific else -self.ratio, self.weakest
 
 
 def chosen(model: Any, tasks: dict[str, Any]) -> dict[str, Choice]:
     """The best place for every concept, by what happens on validation templates.
 
     The development templates of a concept are cut in two; a direction is fitted on either part and
-    tried on the other. Places: the stream behind every layer at each of the last three tokens;
-    with the difference of means as it is, or sparing one or two directions of every other task.
+    tried on the other. Places: the stream behind every layer's attention and behind its MLP, at the
+    last token and the one before; with the difference of means as it is, or sparing one or two
+    directions of every other task.
     """
     from residuum.core import Address
     from residuum.directions.interventions import read_pairs
+    from residuum.directions.proof import LEAST
 
     tried: dict[str, list[Choice]] = {name: [] for name in TASKS}
     for layer in range(model.n_layers):
-        for pos in TOKENS:
-            at = Address("resid_post", layer, pos=pos)
+        for site, pos in itertools.product(SITES, TOKENS):
+            at = Address(site, layer, pos=pos)
             read = {name: read_pairs(model, at, task[:OFF_PAIRS]) for name, task in tasks.items()}
             for name in TASKS:
                 others = [pairs for other, pairs in read.items() if other != name]
-                tried[name] += [one(model, at, tasks, name, others, each) for each in SPARED]
+                for spared in SPARED:
+                    choice = one(model, at, tasks, name, others, spared)
+                    tried[name].append(choice)
+                    if choice.weakest < LEAST:
+                        break
     return {name: max(each, key=lambda choice: choice.rank) for name, each in tried.items()}
 
 

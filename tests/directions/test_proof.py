@@ -17,6 +17,8 @@ from residuum.directions.interventions import (
     gap_along,
     read_pairs,
 )
+from residuum.directions.leace import LeaceFitter
+from residuum.directions.neutral_effect import NeutralEffect
 from residuum.directions.orientation import oriented
 from residuum.directions.origin import Origin
 from residuum.directions.proof import Proof
@@ -188,3 +190,60 @@ def test_a_subspace_keeps_its_span():
     basis = orthonormal(rows)
     assert torch.allclose(basis @ basis.T, torch.eye(2), atol=1e-6)
     assert torch.allclose(rows @ basis.T @ basis, rows, atol=1e-6)
+
+
+def test_leace_leaves_no_linear_trace_of_the_coordinate(world):
+    """Afterwards the coordinate covaries with nothing, and no smaller edit does that."""
+    pairs = read_pairs(world.model, AT, world.task())
+    erased = edited(pairs, "leace", world.used[None], world.used)[:, pairs.written].double()
+    plain = pairs.values[:, pairs.written].double()
+    x, y = plain.flatten(0, 1), erased.flatten(0, 1)
+    z = (x - x.mean(0)) @ world.used.double()
+    assert (z @ (x - x.mean(0))).abs().max() > 1 > 1e-3 > (z @ (y - y.mean(0))).abs().max()
+    residual = x - torch.outer(z, z @ (x - x.mean(0)) / z.square().sum())  # least squares
+    assert torch.allclose(y, residual, atol=1e-5)
+
+
+def test_leace_of_the_class_is_the_eraser_of_the_class(world):
+    """For the coordinates Σ⁺ (difference of means) it is the closed form of labels."""
+    pairs = read_pairs(world.model, AT, world.task())
+    clean, corrupt = pairs.values[:, pairs.written].double()
+    fitter = LeaceFitter(clean.shape[-1], 2).update(
+        torch.cat([clean, corrupt]), torch.arange(2).repeat_interleave(len(clean))
+    )
+    rows = torch.linalg.pinv(pairs.covariance, rtol=1e-8) @ (clean.mean(0) - corrupt.mean(0))
+    basis = (rows / rows.norm()).float()[None]
+    erased = edited(pairs, "leace", basis, basis[0])[:, pairs.written]
+    expected = fitter.eraser(pairs.values)[:, pairs.written]
+    assert torch.allclose(erased, expected, atol=1e-3)
+
+
+def test_plain_text_counts(world):
+    """The planted model has no text of its own; a rise of a tenth stands against specific."""
+    found = prove(
+        given(world, world.used), world.model, world.task(), off_target=[world.other_task()],
+        n_random=19,
+    )  # fmt: skip
+    assert found.neutral is None and "no plain text" in found.rules["specific"]
+    costly = NeutralEffect("add", 3, 0.2, (0.15, 0.25), 0.3, 0.1)
+    assert replace(found, neutral=costly).verdict["specific"] is False
+    assert replace(
+        found, neutral=replace(costly, perplexity_up_frac=0.01, interval=(0, 0.02))
+    ).verdict["specific"]
+
+
+def test_forks_equal_whole_passes():
+    """On microworld, at every site of the stream that is forked, one token or all."""
+    model = rz.load("microworld")
+    task = rz.task("negation", model, n=8)
+    for at in ("L1.resid_pre@-2", "L2.resid_mid@-1", "L1.resid_post", "L3.resid_post@-1"):
+        pairs = read_pairs(model, Address.parse(at), task)
+        assert all(part.forks is not None for part in pairs.parts)
+        whole = replace(pairs, parts=tuple(replace(part, forks=None) for part in pairs.parts))
+        basis = torch.nn.functional.normalize(pairs.at_read[0, :1] - pairs.at_read[1, :1])
+        for kind in ("add", "leace", "swap"):
+            fast, slow = (
+                effects(model, each, kind, [basis], [5 * basis[0]]) for each in (pairs, whole)
+            )
+            assert slow.abs().max() > 0.01
+            assert torch.allclose(fast, slow, atol=1e-4)

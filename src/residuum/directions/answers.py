@@ -27,7 +27,7 @@ from residuum.runs import (
 )
 from residuum.runs.sweeping.reader import AnswerReader
 
-_STREAM = {"resid_pre": 0, "resid_post": 1}
+_STREAM = ("resid_pre", "resid_mid", "resid_post")
 _TOKENS_AT_ONCE = 8192
 _KEYS_AT_ONCE = 65536
 
@@ -92,13 +92,31 @@ def _forks(model: Model, at: Address, task: Task, start: int) -> Forks | None:
     """The base run, where forks of it are proven to equal full passes."""
     if at.name not in _STREAM or at.part is not None:
         return None
+    sites = [replace(at, pos=None)] if at.name == "resid_mid" else []
     try:
-        forks = Forks(model.adapted, Batch(torch.cat([task.clean, task.corrupt])))
+        forks = Forks(model.adapted, Batch(torch.cat([task.clean, task.corrupt])), sites)
     except CannotFork:
+        return None
+    if sites and not _mid_proven(model, forks, sites[0]):
         return None
     forks.short_last_block &= model.adapted.seam_proven
     sound = forks.causal and not forks.proven(outer_bound(model.dtype), start)
     return forks if sound else None
+
+
+def _mid_proven(model: Model, forks: Forks, site: Address) -> bool:
+    """Whether a block's output is its middle stream and what its MLP makes of that."""
+    if site not in forks.base.sites or not model.adapted.seam_proven:
+        return False
+    mid, layer = forks.base.sites[site], _layer(site)
+    out = forks.base.calls[layer].output
+    with torch.no_grad(), model.adapted.passing():
+        gap = (mid + model.adapted.seam.mlp(layer, mid) - out).abs().max()
+    return bool(gap <= outer_bound(model.dtype) * out.abs().max())
+
+
+def _layer(at: Address) -> int:
+    return at.layer if isinstance(at.layer, int) else 0
 
 
 def answers_of(
@@ -132,14 +150,17 @@ def _forked(at: Address, part: Part, forks: Forks, values: Tensor) -> Tensor:
     """By forks that start at the first position written."""
     draws, _, n, columns, d = values.shape
     rows = torch.arange(2 * n).repeat(draws)
-    layer = at.layer if isinstance(at.layer, int) else 0
+    layer = _layer(at)
     call = forks.base.calls[layer]
     kept = call.stream if at.name == "resid_pre" else call.output
     stream = values.reshape(-1, columns, d).to(kept)
+    if at.name == "resid_mid":
+        with torch.no_grad(), forks.adapted.passing():
+            stream = stream + forks.adapted.seam.mlp(layer, stream)
     if part.columns.stop < part.length:
         stream = torch.cat([stream, kept[rows, part.columns.stop :]], dim=1)
-    layer += _STREAM[at.name]
-    last = forks.finish(Change(layer, part.columns.start, rows, stream))
+    first = layer + (at.name != "resid_pre")
+    last = forks.finish(Change(first, part.columns.start, rows, stream))
     return torch.from_numpy(part.reader.values(last, rows % n)).reshape(draws, 2, n)
 
 
