@@ -14,6 +14,7 @@ import pandas as pd
 
 from residuum.core import Address, OptionError, Provenance, StoreError, content_hash
 from residuum.core.saving import save_result
+from residuum.dictionaries.harvest_work import LIMITS
 from residuum.dictionaries.shard_source import ShardSource
 from residuum.figures import Lines, Series
 from residuum.runs import Model, shown
@@ -107,7 +108,7 @@ class Harvest:
     @property
     def norm_limits(self) -> dict[str, float] | None:
         """The longest norm that was kept at each site; None without the rule."""
-        return self.shards.note("norm_limits")
+        return self.shards.note(LIMITS)
 
     @property
     def provenance(self) -> Provenance:

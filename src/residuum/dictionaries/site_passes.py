@@ -87,13 +87,13 @@ class SitePasses:
         texts = np.concatenate([self.table.texts_of(int(i)) for i in which])
         places = np.concatenate([np.arange(*self.table.starts[i : i + 2]) for i in which])
         columns = (ids[stay], position.numpy().astype(np.int32), texts[stay])
-        rows = TokenRows(*columns, norms.cpu().numpy(), _plain(values.cpu()))
+        rows = TokenRows(*columns, norms.numpy(), _plain(values))
         return PassRows(rows, places[stay], len(which), gone)
 
     def _vectors(
         self, site: Tensor, at: Address, chosen: Tensor, batch: Batch
     ) -> tuple[Tensor, Tensor]:
-        """Vectors of the chosen tokens in the dtype that is kept, and their norms in float32."""
+        """Vectors of the chosen tokens in the dtype that is kept, and their norms, on the CPU."""
         whole = bool(chosen.all())
         value = site.flatten(0, 1) if whole else site[chosen.to(site.device)]
         norms = torch.linalg.vector_norm(value, dim=-1)
@@ -106,7 +106,7 @@ class SitePasses:
                 mend="look at the model's weights and dtype; no dictionary can be trained on it",
                 where=str(at),
             )
-        return value.to(TORCH_DTYPES[self.dtype]), norms
+        return value.to(TORCH_DTYPES[self.dtype]).cpu(), norms.cpu()
 
 
 def sites_of(model: Model, given: Any) -> tuple[Address, ...]:
