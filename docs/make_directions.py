@@ -257,7 +257,7 @@ def choice_row(concept: str, choice: Choice) -> str:
         f"`{choice.at}`",
         str(choice.spared),
         f"{choice.weakest:.2f}",
-        f"{choice.as_good} of {2 * DRAWS}",
+        f"{choice.as_good} of {2 * DRAWS}" if choice.rank[0] else "—",
         f"{choice.ratio:.2f}",
     )
     return f"| {' | '.join(cells)} |"
