@@ -12,7 +12,7 @@ import residuum as rz
 from residuum.core import Address
 
 sys.path.append(str(Path(__file__).parents[2] / "docs"))
-import make_directions  # noqa: E402
+import make_directions
 
 CHOSEN = {
     "sentiment": ("L3.resid_post@-1", 1, True, True),
@@ -20,7 +20,7 @@ CHOSEN = {
     "sycophancy": ("L0.resid_post@-1", 0, True, True),
     "agreement": ("L3.resid_mid@-1", 2, True, False),
 }
-"""Place, spared directions and verdict (causal, specific), as docs/make_directions.py wrote them."""
+"""Place, spared directions and verdict (causal, specific), as docs/make_directions.py wrote."""
 
 
 @pytest.mark.slow
