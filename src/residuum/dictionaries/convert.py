@@ -73,7 +73,7 @@ def convert_dictionary(
     layout = format_named(format)
     parts = replace(parts_of(dictionary), format=layout.name)
     if fold and layout.refusal(parts):
-        parts = folded(parts, tied_for=layout)
+        parts = folded(parts, layout)
     reason = layout.refusal(parts)
     if reason:
         could = "" if fold else "; " + (_foldable(parts, layout) or "fold=True does not help")

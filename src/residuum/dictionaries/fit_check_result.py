@@ -23,7 +23,7 @@ BETTER, SURELY_BETTER = 1.2, 1.05
 end of that ratio's interval must be above the second number."""
 OF_TURNED = 0.8
 """What is unexplained must be below this share of what is with the vectors turned."""
-L0_TIMES = 3.0
+L0_TIMES = 4.0
 """Active latents may differ from the declared number by this factor."""
 L0_LEAST, L0_MOST = 0.1, 0.5
 """Where none is declared: active latents a token at least, and as a share of all at most."""

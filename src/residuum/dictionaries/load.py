@@ -73,7 +73,7 @@ def load_dictionary(
     >>> import tempfile, torch
     >>> from residuum.dictionaries import Dictionary, TopK, load_dictionary
     >>> at, eye = ("L1.resid_post",), torch.eye(64)
-    >>> own = Dictionary(at, at, W_enc=eye[None], W_dec=eye[:, None], b_dec=torch.zeros(1, 64),
+    >>> own = Dictionary(at, at, W_enc=eye[None], W_dec=2 * eye[:, None], b_dec=torch.zeros(1, 64),
     ...                  activation=TopK(8), b_enc=torch.zeros(64))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     own.save(folder)

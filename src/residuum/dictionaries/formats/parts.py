@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from residuum.core import ShapeError
@@ -23,7 +22,12 @@ class Parts:
     ``encode(x)`` is the activation of ``(scale * x - b_in) W_enc + b_enc``, ``decode(f)`` is
     ``(f W_dec + b_dec) / scale``, and a skip adds ``x W_skip``.
 
+    The shapes are checked by :meth:`check` and not before.
+
     Attributes:
+        W_enc: ``[d_in latent]``.
+        W_dec: ``[latent d_out]``; ``b_dec``: ``[d_out]``; ``W_skip``: ``[d_in d_out]``; the others
+            ``[latent]``, but for ``b_in``, ``[d_in]``.
         format: name of the format it was read from, or is written to.
         activation: which; gated dictionaries have ``b_gate``, ``b_mag``, ``r_mag``, no ``b_enc``.
         k: latents a row that ``topk`` and ``batchtopk`` keep; None for the others.
@@ -39,16 +43,16 @@ class Parts:
 
     format: str
     activation: ActivationName
-    W_enc: Float[Tensor, "d_in latent"]
-    W_dec: Float[Tensor, "latent d_out"]
-    b_dec: Float[Tensor, " d_out"]
-    b_enc: Float[Tensor, " latent"] | None = None
-    b_in: Float[Tensor, " d_in"] | None = None
-    W_skip: Float[Tensor, "d_in d_out"] | None = None
-    threshold: Float[Tensor, " latent"] | None = None
-    b_gate: Float[Tensor, " latent"] | None = None
-    b_mag: Float[Tensor, " latent"] | None = None
-    r_mag: Float[Tensor, " latent"] | None = None
+    W_enc: Tensor
+    W_dec: Tensor
+    b_dec: Tensor
+    b_enc: Tensor | None = None
+    b_in: Tensor | None = None
+    W_skip: Tensor | None = None
+    threshold: Tensor | None = None
+    b_gate: Tensor | None = None
+    b_mag: Tensor | None = None
+    r_mag: Tensor | None = None
     k: int | None = None
     scale: float = 1.0
     reads: str | None = None
