@@ -11,6 +11,7 @@ from residuum.runs.arguments import shown
 
 _LEAST = 0.5
 """Active latents below which a logarithm says nothing."""
+_START, _FIRST = 0.05, 1e-3
 _FLOOR, _CEILING = 1e-12, 1e12
 """Coefficients at which floats would begin to fail; no training comes near them."""
 
@@ -21,21 +22,24 @@ class TargetL0:
 
     Attributes:
         l0: active latents in a sample, on average, above zero.
-        start: coefficient of the first step.
-        rate: greatest change of the coefficient's logarithm in a step, from the error.
+        start: coefficient of the first step; None makes the penalty a twentieth of the squared
+            error that the training begins with.
+        rate: greatest change of the coefficient's logarithm in a step, from the error; None takes
+            it from the length of the training: 14 over its steps, from .01 to .2.
         damping: how strongly the error's own change is answered, as a multiple of the change.
         smoothing: share of the last mean that a new L0 replaces.
     """
 
     l0: float
-    start: float = 1e-3
-    rate: float = 0.03
-    damping: float = 1.0
+    start: float | None = None
+    rate: float | None = None
+    damping: float = 2.0
     smoothing: float = 0.2
 
     def __post_init__(self) -> None:
         for name in ("l0", "start", "rate", "smoothing"):
-            _need_positive(getattr(self, name), name)
+            if getattr(self, name) is not None or name not in ("start", "rate"):
+                _need_positive(getattr(self, name), name)
         if self.smoothing > 1 or not self.damping >= 0:
             raise OptionError(
                 f"smoothing={self.smoothing:g}, damping={shown(self.damping)} are out of range",
@@ -51,28 +55,39 @@ class L0Controller:
     logarithm. Neither end is clamped, short of what a float can hold: where a coefficient has no
     effect yet, it goes on until it has.
 
+    Args:
+        target: the goal.
+        steps: of the training.
+
     Attributes:
         target: the goal.
         coefficient: of the penalty, at the next step.
 
-    >>> controller = L0Controller(TargetL0(10, start=1.0))
+    >>> controller = L0Controller(TargetL0(10, start=1.0), steps=1000)
     >>> for _ in range(1000):
     ...     controller.observe(100 / controller.coefficient)
     >>> round(100 / controller.coefficient, 2)
     10.0
     """
 
-    def __init__(self, target: TargetL0) -> None:
+    def __init__(self, target: TargetL0, steps: int) -> None:
         self.target = target
-        self.coefficient = target.start
+        self.coefficient = _FIRST if target.start is None else target.start
+        self._rate = min(0.2, max(0.01, 14 / steps)) if target.rate is None else target.rate
         self._mean: float | None = None
+
+    def begin(self, squared_error: float, penalty: float) -> None:
+        """Take the start from the first step's figures, where the goal does not name one."""
+        if self.target.start is None:
+            least = max(squared_error, 1e-6) * _START
+            self.coefficient = least / penalty if penalty > 0 else least
 
     def observe(self, l0: float) -> None:
         """Move the coefficient after a step that had this mean number of active latents."""
         before = l0 if self._mean is None else self._mean
         self._mean = before + self.target.smoothing * (l0 - before)
         error, last = self._error(self._mean), self._error(before)
-        step = self.target.rate * min(max(error, -1.0), 1.0)
+        step = self._rate * min(max(error, -1.0), 1.0)
         step += self.target.damping * (error - last)
         moved = math.log(self.coefficient) + min(max(step, -0.5), 0.5)
         self.coefficient = min(max(math.exp(moved), _FLOOR), _CEILING)

@@ -52,7 +52,7 @@ class TrainingState:
         self.coder = SparseCoder(plan, seed=options.seed, dtype=dtype, device=device)
         self.fitter = options.optimiser.fitter(self.coder.parameters())
         target = options.target_l0
-        self.controller = None if target is None else L0Controller(target)
+        self.controller = None if target is None else L0Controller(target, options.schedule.steps)
         self.generator = torch.Generator().manual_seed(options.seed)
         self.curve = CurveWriter()
         self.step = 0
@@ -80,6 +80,9 @@ class TrainingState:
         if self.step == 0:
             self.coder.initialise(inputs, targets)
         schedule = self.options.schedule
+        if self.step == 0 and self.controller is not None:
+            first = _measured(self.coder.losses(inputs, targets))
+            self.controller.begin(first["mse"], first["penalty"])
         weight = self.coefficient * schedule.penalty(self.step)
         losses = self.coder.losses(inputs, targets, weights={"penalty": weight})
         measured = _measured(losses)
