@@ -93,7 +93,8 @@ class Fit:
             for name, (_, ratio) in self.rivals.items()
             if ratio[0] > BETTER and ratio[1] > SURELY_BETTER
         }
-        return max(sure, key=lambda name: sure[name]) if sure else None
+        # of two names of one tensor, the block's output rather than the next one's input
+        return max(sure, key=lambda name: (sure[name], "resid_pre" not in name), default=None)
 
     @property
     def reasons(self) -> tuple[str, ...]:
