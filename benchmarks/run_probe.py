@@ -11,6 +11,7 @@ and its examples, each number of examples in a process of its own.
 
     python benchmarks/run_probe.py [--n 512] [--tokens 8] [--rounds 3] [--json FILE]
     python benchmarks/run_probe.py --whole 20000 [--tokens 4] [--json FILE]
+    python benchmarks/run_probe.py --memory 20000 [--json FILE]    adds to what FILE holds
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ def main() -> int:
     parser.add_argument("--tokens", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--whole", type=int, help="one round of so many examples, no memory")
+    parser.add_argument("--memory", type=int, nargs="+", help="only the memory of so many examples")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--peak", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -58,6 +60,8 @@ def main() -> int:
     if options.peak:
         print(json.dumps(peak(options.peak)))
         return 0
+    if options.memory:
+        return add_memory(options.memory, options.json)
     n, rounds = (options.whole, 1) if options.whole else (options.n, options.rounds)
     found = {"machine": peers.machine(), **timed(n, options.tokens, rounds)}
     if not options.whole:
@@ -66,6 +70,18 @@ def main() -> int:
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")
     return 0 if found["ratios"]["cpu"]["probe over full passes and fits"] <= REACH else 1
+
+
+def add_memory(sizes: list[int], path: Path | None) -> int:
+    """Measure these sizes, and enter each into the file as soon as it is known."""
+    for size in sizes:
+        measured = {str(size): in_a_process(size)}
+        print(json.dumps(measured))
+        if path:
+            found = json.loads(path.read_text())
+            found["memory"] = {**found.get("memory", {}), **measured}
+            path.write_text(json.dumps(found, indent=1) + "\n")
+    return 0
 
 
 def shaped(small: bool = False) -> rz.Model:
