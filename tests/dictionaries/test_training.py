@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+import residuum
 import residuum.dictionaries as rd
 from residuum.core import CheckFailed, OptionError
 
@@ -201,3 +202,16 @@ def test_the_rate_rises_and_falls_and_the_penalty_rises() -> None:
     assert rate[-1] == pytest.approx(0.05)
     assert len(set(training.curve.coefficient[:19])) == 1
     assert not math.isclose(training.curve.coefficient[0], training.curve.coefficient[-1])
+
+
+def test_a_model_is_streamed_over_its_text() -> None:
+    model = residuum.load("microworld", check=False)
+    texts = ["Mary and John went to the store .", "John gave a drink to Mary ."] * 4
+    options = {"at": "L1.resid_post", "text": texts, "n_latents": 16, "activation": rd.TopK(2)}
+    training = rd.train_dictionary(model, steps=3, batch_size=16, **options)
+    assert training.dictionary.weight_hash == model.adapted.weight_hash
+    assert str(training.dictionary.reads[0]) == "L1.resid_post"
+    with pytest.raises(OptionError, match="a model alone"):
+        rd.train_dictionary(model, n_latents=16, steps=1)
+    with pytest.raises(OptionError, match="has its own"):
+        rd.train_dictionary(WORLD.source(), plan=plan(), steps=1, text=texts)

@@ -11,6 +11,7 @@ import torch
 from residuum.core import SILENT, OptionError, Progress
 from residuum.dictionaries.activations import Activation, TopK
 from residuum.dictionaries.checkpoints import keep_folder
+from residuum.dictionaries.live_stream import live_source
 from residuum.dictionaries.optimisers import Adam
 from residuum.dictionaries.penalties import Penalty
 from residuum.dictionaries.plan import CoderPlan
@@ -32,6 +33,7 @@ from residuum.dictionaries.training_options import (
 from residuum.dictionaries.training_progress import Teller
 from residuum.dictionaries.training_result import Training, finished_training
 from residuum.dictionaries.training_state import TrainingState
+from residuum.runs import Model
 from residuum.runs.arguments import need_progress, refuse_unknown, whole_number
 
 _OPTIONS = (
@@ -41,8 +43,10 @@ _OPTIONS = (
 
 
 def train_dictionary(
-    source: ActivationSource,
+    source: ActivationSource | Model,
     *,
+    at: Any = None,
+    text: Any = None,
     plan: CoderPlan | None = None,
     n_latents: int | None = None,
     activation: Activation | None = None,
@@ -52,7 +56,9 @@ def train_dictionary(
     """Train one dictionary on a stream of activations.
 
     Args:
-        source: the stream.
+        source: the stream; or a model, whose activations ``at`` one or several sites over ``text``
+            are streamed by :func:`live_source`, at its settings.
+        at, text: sites and text of a model.
         plan: what to train. Without one: an SAE (of several sites, a crosscoder) over all sites of
             the stream, of ``n_latents`` latents.
         n_latents, activation, penalty: of that SAE; without an activation, ``TopK(32)``.
@@ -77,7 +83,7 @@ def train_dictionary(
     >>> training.curve.last()["explained_variance"] > 0.5
     True
     """
-    need_source(source, "train_dictionary")
+    stream = _stream(source, at, text, options.get("seed", 0))
     named = {"n_latents": n_latents, "activation": activation, "penalty": penalty}
     given = [name for name, value in named.items() if value is not None]
     if plan is not None and given:
@@ -91,10 +97,27 @@ def train_dictionary(
         )
     if plan is None:
         plan = CoderPlan(
-            reads=source.sites, width=source.widths[0], n_latents=n_latents,  # pyright: ignore
+            reads=stream.sites, width=stream.widths[0], n_latents=n_latents,  # pyright: ignore
             activation=activation or TopK(min(32, n_latents or 1)), penalty=penalty,
         )  # fmt: skip
-    return train_dictionaries(source, {"dictionary": plan}, **options)["dictionary"]
+    return train_dictionaries(stream, {"dictionary": plan}, **options)["dictionary"]
+
+
+def _stream(source: Any, at: Any, text: Any, seed: int) -> ActivationSource:
+    if isinstance(source, Model):
+        if at is None or text is None:
+            raise OptionError(
+                "a model alone is no stream of activations",
+                mend='say where and over what: at="L2.resid_post", text=[...]',
+            )
+        return live_source(source, text, at, seed=seed)
+    need_source(source, "train_dictionary")
+    if at is not None or text is not None:
+        raise OptionError(
+            "at and text are given with a stream, which has its own",
+            mend="leave them out, or give a model",
+        )
+    return source
 
 
 def train_dictionaries(
