@@ -211,6 +211,8 @@ def test_a_model_is_streamed_over_its_text() -> None:
     training = rd.train_dictionary(model, steps=3, batch_size=16, **options)
     assert training.dictionary.weight_hash == model.adapted.weight_hash
     assert str(training.dictionary.reads[0]) == "L1.resid_post"
+    assert training.dictionary.model_name == training.provenance.model_id == model.name
+    assert training.dictionary.tokenizer_hash == model.adapted.tokens.hash()
     with pytest.raises(OptionError, match="a model alone"):
         rd.train_dictionary(model, n_latents=16, steps=1)
     with pytest.raises(OptionError, match="has its own"):

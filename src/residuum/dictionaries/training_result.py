@@ -123,7 +123,7 @@ def finished_training(
         )
     )
     last = curve.last()
-    model = str(source.record.get("model", source.record.get("kind", "")))
+    model = str(source.record.get("model_name", source.record.get("kind", "")))
     plan = state.coder.plan
     strategy = (
         f"train_dictionary({type(plan.activation).__name__}, {plan.n_latents} latents, "
@@ -131,7 +131,7 @@ def finished_training(
     )
     provenance = Provenance(
         model_id=model, weight_hash=source.weight_hash or "", strategy=strategy,
-        tokenizer_hash=str(source.record.get("tokenizer_hash", "")),
+        tokenizer_hash=str(source.record.get("tokenizer", "")),
         dtype=str(dtype).removeprefix("torch."), device=str(device), seed=options.seed,
     )  # fmt: skip
     dictionary = state.coder.dictionary(
