@@ -13,6 +13,8 @@ from residuum.dictionaries.convert import convert_dictionary
 from residuum.dictionaries.cross_layer import CrossLayerTranscoder
 from residuum.dictionaries.curve import Curve
 from residuum.dictionaries.dictionary import Dictionary
+from residuum.dictionaries.evaluation import evaluate_dictionary
+from residuum.dictionaries.evaluation_result import DictionaryScores
 from residuum.dictionaries.fit_check import fit_dictionary
 from residuum.dictionaries.fit_check_result import Fit
 from residuum.dictionaries.ground_truth import match_truth
@@ -48,6 +50,7 @@ __all__ = [
     "CrossLayerTranscoder",
     "Curve",
     "Dictionary",
+    "DictionaryScores",
     "Fit",
     "Gated",
     "GroundTruth",
@@ -71,6 +74,7 @@ __all__ = [
     "Training",
     "TrainingProgress",
     "convert_dictionary",
+    "evaluate_dictionary",
     "fit_dictionary",
     "format_of",
     "harvest",
