@@ -132,6 +132,23 @@ def test_norms_of_a_topk_decoder_are_folded(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("name", [None, *(n for n in NAMES if n != "dictionary_learning")])
+def test_a_decoder_that_is_a_view_of_the_encoder_is_written(
+    name: str | None, tmp_path: Path
+) -> None:
+    from dataclasses import replace
+
+    activation, shape = ("topk", "sae") if name is None else sorted(HELD[name])[0]
+    given = sample(activation, **SHAPES[shape])
+    tied = replace(given, W_dec=given.W_enc[0].T[:, None])
+    assert tied.W_dec.data_ptr() == tied.W_enc.data_ptr()
+    if name is None:
+        tied.save(tmp_path)
+    else:
+        convert_dictionary(tied, tmp_path, format=name)
+    assert equal(load_dictionary(tmp_path), tied)
+
+
 def test_gemma_scope_says_its_site_and_l0_in_its_path(tmp_path: Path) -> None:
     folder = tmp_path / "gemma-scope-2b-pt-mlp" / "layer_4" / "width_16k" / "average_l0_81"
     convert_dictionary(sample("jumprelu"), folder, format="gemma_scope")

@@ -119,7 +119,8 @@ class JumpReLU:
     Source: Rajamanoharan et al. 2024, "Jumping Ahead", section 3. Both are .001 there, for inputs
     of mean square length 1; here inputs are brought to a mean length of sqrt(d), and a wider window
     lets thresholds move sooner. On sparse data of the project's own (96 features in 48 dimensions,
-    4 active) windows of .05, .5 and 2 explain the same variance at the same L0.
+    4 active), one training each, windows of .05, .5 and 2 ended at L0 from 4.05 to 4.43 and
+    explained variance from .930 to .935; the noise over seeds was not measured.
     """
 
     bandwidth: float = 0.5

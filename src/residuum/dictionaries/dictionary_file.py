@@ -33,7 +33,7 @@ def write_folder(folder: str | Path, tensors: Mapping[str, Tensor], record: dict
         StoreError: it cannot be written to, or the record is no plain data.
     """
     target = as_path(folder)
-    raw = safetensors.torch.save({name: each.cpu().contiguous() for name, each in tensors.items()})
+    raw = safetensors.torch.save(_apart(tensors))
     own = {"format": _FORMAT, _HASH: hashlib.sha256(raw).hexdigest(), **record}
     try:
         text = json.dumps(own, indent=1, allow_nan=False)
@@ -51,6 +51,18 @@ def write_folder(folder: str | Path, tensors: Mapping[str, Tensor], record: dict
             mend="give a folder that can be made",
             where=str(target),
         ) from error
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Each with memory of its own; safetensors refuses a decoder that is a view of the encoder."""
+    found: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, each in tensors.items():
+        plain = each.detach().cpu().contiguous()
+        place = plain.untyped_storage().data_ptr()
+        found[name] = plain.clone() if place in seen else plain
+        seen.add(place)
+    return found
 
 
 def read_folder(
