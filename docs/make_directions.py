@@ -209,7 +209,7 @@ def worst_ratio(model: Any, pairs: Any, own: Any, others: list[Any]) -> float:
 
 def template_folds(task: Any) -> tuple[Any, Any]:
     """Two parts of a task without a common template."""
-    from residuum.directions.steering_sides import by_template
+    from residuum.directions.splitting import by_template
 
     return by_template(task, sorted(set(task.templates))[1::2])
 

@@ -23,7 +23,7 @@ from residuum.directions.orientation import oriented
 from residuum.directions.origin import Origin
 from residuum.directions.proof import Proof
 from residuum.directions.proving import prove
-from residuum.directions.random_directions import orthonormal
+from residuum.directions.random_directions import levelled, orthonormal
 
 AT = Address.parse("L0.resid_post")
 
@@ -247,3 +247,25 @@ def test_forks_equal_whole_passes():
             )
             assert slow.abs().max() > 0.01
             assert torch.allclose(fast, slow, atol=1e-4)
+
+
+def test_only_what_stands_above_the_variance_within_sides_is_levelled():
+    generator = torch.Generator().manual_seed(0)
+    clean, corrupt = torch.randn(2, 400, 3, generator=generator).double() * torch.tensor([2, 1, 1])
+    rows = torch.cat([clean, corrupt])
+    assert torch.allclose(levelled(clean, corrupt), rows - rows.mean(dim=0))
+    far = torch.tensor([0.0, 7.0, 0.0])
+    spread = levelled(clean + far, corrupt - far).std(dim=0, correction=0)
+    assert torch.allclose(spread, torch.tensor([2.0, 5**0.5, 1.0]).double(), atol=0.15)
+    same = clean[:1].expand(3, -1)
+    assert torch.equal(levelled(same + far, same)[0], far.double() / 2)
+
+
+def test_what_is_no_direction_is_refused(world):
+    with pytest.raises(OptionError, match="is no direction"):
+        rz.prove("x", world.model, world.task(8))
+    with pytest.raises(OptionError, match="at=3 is no site"):
+        rz.direction(world.model, world.task(8), at=3)
+    lone = rz.Examples.from_task(world.task(8)).subset(torch.arange(8))
+    with pytest.raises(TaskError, match="got examples of 1"):
+        rz.direction(world.model, lone, at=AT, prove=False)

@@ -87,8 +87,17 @@ class Planted:
         )
 
 
-def planted(seed: int = 0) -> Planted:
-    """The model; the same seed plants the same directions."""
+def planted(
+    seed: int = 0,
+    strength: tuple[float, float, float] = (STRENGTH, STRENGTH, STRENGTH),
+    noise: float = NOISE,
+) -> Planted:
+    """The model; the same seed plants the same directions.
+
+    Args:
+        strength: length of used, decoy and other in a word.
+        noise: standard deviation along every other direction.
+    """
     generator = torch.Generator().manual_seed(seed)
     basis = torch.linalg.qr(torch.randn(WIDTH, WIDTH, generator=generator)).Q.T
     used, decoy, other = basis[:3]
@@ -101,8 +110,8 @@ def planted(seed: int = 0) -> Planted:
     with torch.no_grad():
         for parameter in hf.parameters():
             parameter.zero_()
-        noise = NOISE * torch.randn(len(signs), WIDTH - 3, generator=generator) @ basis[3:]
-        words = STRENGTH * signs.float() @ basis[:3] + noise
+        rest = noise * torch.randn(len(signs), WIDTH - 3, generator=generator) @ basis[3:]
+        words = (torch.tensor(strength) * signs.float()) @ basis[:3] + rest
         hf.model.embed.weight[FIRST_WORD:] = words
         fillers = torch.randn(FILLERS, WIDTH, generator=generator)
         hf.model.embed.weight[FIRST_FILLER:FIRST_WORD] = fillers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import torch
@@ -12,12 +13,12 @@ from residuum.core import Address, OptionError, TaskError
 from residuum.directions.alignment_report import Alignment
 from residuum.directions.decodability import folds_of
 from residuum.directions.examples import Examples
-from residuum.directions.harvesting import SiteValues
+from residuum.directions.harvesting import Activations, SiteValues
 from residuum.directions.interchange import Training, as_preference, follows, learn
 from residuum.directions.interventions import Pairs, read_pairs
 from residuum.directions.methods.found_vectors import FoundVectors
 from residuum.directions.random_directions import covariance_directions
-from residuum.directions.steering_sides import by_template
+from residuum.directions.splitting import by_template
 from residuum.runs import Model, Task, bootstrap_mean_interval, load, need_model, need_task
 from residuum.runs import whole_number as number
 
@@ -199,7 +200,7 @@ def _task_of(model: Model, values: SiteValues) -> Task:
     Raises:
         TaskError: the model says the same on both sides of every pair.
     """
-    examples, rows = values.source.examples, values.rows
+    examples, rows = cast(Activations, values.source).examples, values.rows
     assert values.pairs is not None
     side = {
         label: {int(p): int(r) for p, r, y in zip(values.pairs, rows, values.labels, strict=True)

@@ -80,6 +80,7 @@ def direction(
     whole_number(seed, "seed", 0)
     need_progress(progress)
     yes_or_no(prove, "prove")
+    _need_site(at)
     chosen = DifferenceOfMeans() if method is None else need_method(method)
     examples = as_examples(data)
     held: Any = None
@@ -99,6 +100,15 @@ def direction(
     if not prove:
         return result
     return _proven(model, result, data, task, held, off_target, seed)
+
+
+def _need_site(at: Any) -> None:
+    if at is not None and not isinstance(at, (str, Address)):
+        raise OptionError(
+            f"at={shown(at)} is no site",
+            mend='give an address such as "L2.resid_post", or None for the best layer',
+            where="direction",
+        )
 
 
 def need_method(method: Any) -> FindingMethod:

@@ -6,47 +6,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from residuum.core import SILENT, Address, OptionError, Progress, TaskError
-from residuum.directions.causal_test import CausalTest
-from residuum.directions.chance import beaten_by_chance
-from residuum.directions.decodability import decode, folds_of
-from residuum.directions.examples import Examples
-from residuum.directions.interventions import (
-    KINDS,
-    Pairs,
-    effects,
-    gap_along,
-    places_of,
-    read_pairs,
+from residuum.directions.causal_effects import (
+    FEWEST,
+    Subspace,
+    as_given,
+    causal_tests,
+    random_draws,
 )
+from residuum.directions.decodability import decode
+from residuum.directions.examples import Examples
+from residuum.directions.interventions import Pairs, places_of, read_pairs
 from residuum.directions.methods.sparing import SPARED
 from residuum.directions.neutral_effect import NeutralEffect, neutral_effect
 from residuum.directions.origin import Origin
 from residuum.directions.proof import Proof
-from residuum.directions.random_directions import (
-    covariance_directions,
-    isotropic_directions,
-    orthonormal,
-)
 from residuum.directions.side_effects import plain_texts
 from residuum.directions.specificity import OffTarget, flipping_dose, moved, side_effect
-from residuum.runs import (
-    Model,
-    Task,
-    bootstrap_mean_interval,
-    need_model,
-    need_task,
-    whole_number,
-)
+from residuum.runs import Model, Task, need_model, need_task, shown, whole_number
 
 ALPHA = 0.05
-FEWEST = 19
-DECISIVE = ("add", "erase", "swap")
 _OFF_TARGET_DRAWS = 5
 
 
@@ -83,14 +65,6 @@ class Provable(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False)
-class Subspace:
-    """Orthonormal rows ``[k d]`` and the vector ``[d]`` that adding adds."""
-
-    basis: Float[Tensor, "k d"]
-    shift: Float[Tensor, " d"]
-
-
 def prove(
     direction: Provable,
     model: Model,
@@ -111,9 +85,10 @@ def prove(
     * Each against ``n_random`` directions drawn with the covariance of the activations read, the
       same norm added; p with +1, corrected over adding, erasing and swapping by step-down max-T.
       These draws are the null because a direction found on labels without meaning is distributed
-      like them (what a method spares is taken out of them too); isotropic ones, which mostly miss
-      the activations, are reported beside. LEACE along a random direction takes the concept out
-      with whatever goes with it, so its p stands beside and decides nothing.
+      like them (what a method spares is taken out of them too). The concept's own variance counts
+      in them as no more than the largest other, see :func:`random_directions.levelled`; draws of
+      the whole covariance and isotropic ones are reported beside. LEACE along a random direction
+      takes the concept out with whatever goes with it, so its p stands beside and decides nothing.
     * *Decodable*: held-out accuracy above the majority and above a control task.
       *Causal*: adding, erasing and swapping are beyond the random directions at 5 %, and swapping
       and LEACE close at least a tenth of the gap, their intervals above zero. *Specific*: causal,
@@ -150,31 +125,17 @@ def prove(
     Young 1993 (max-T); Belrose et al. 2023 (LEACE). Deviation: edits of
     both sides of a pair count, not only of one.
     """
-    _check(model, task, off_target, n_random, seed)
-    direction.check_fits(model)
+    _check(direction, model, task, off_target, n_random, seed)
     task, split = unseen(direction, task)
-    pairs = read_pairs(model, direction.at, task)
-    if pairs.gap <= 0:
-        raise TaskError(
-            f"the model does not tell clean from corrupt: mean {task.metric} differs by "
-            f"{pairs.gap:.3g}",
-            mend="check the task with task.evaluate(model); exchange sides with task.swap()",
-            where=task.name,
-        )
-    progress.start("directions", n_random + FEWEST + 1 + len(off_target))
+    pairs = _told_apart(read_pairs(model, direction.at, task))
+    progress.start("directions", n_random + 2 * FEWEST + 1 + len(off_target))
     found = as_given(pairs, direction.vector)
-    norm = float(found.shift.norm())
-    at_read = pairs.at_read.flatten(0, 1)
-    k, d = found.basis.shape
-    spared = direction.notes.get(SPARED)
-    alike = covariance_directions(at_read, n_random, k, seed, spared)
-    anywhere = isotropic_directions(d, FEWEST, k, seed + 1, at_read.dtype)
-    null = [_random(pairs, basis, norm) for basis in alike]
-    flat = [_random(pairs, basis, norm) for basis in anywhere]
-    tests = causal_tests(model, pairs, found, null, flat, seed)
-    progress.advance(n_random + FEWEST + 1)
-    sides = side_effects(model, direction.at, pairs, found, null, off_target, neutral, seed)
+    draws = random_draws(pairs, found, n_random, direction.notes.get(SPARED), seed)
+    tests = causal_tests(model, pairs, found, draws, seed)
+    progress.advance(n_random + 2 * FEWEST + 1)
+    sides = side_effects(model, direction.at, pairs, found, draws.alike, off_target, neutral, seed)
     progress.finish()
+    strategy = f"prove({direction.method} at {direction.at}, n_random={n_random})"
     return Proof(
         at=str(direction.at),
         method=str(direction.method),
@@ -193,14 +154,24 @@ def prove(
         n_templates=len(set(task.templates)) if task.templates else 1,
         n_random=n_random,
         alpha=ALPHA,
-        strength_typical=norm / float(at_read.norm(dim=1).mean()),
+        strength_typical=float(found.shift.norm() / pairs.at_read.norm(dim=2).mean()),
         split=split,
         provenance=replace(
-            model.provenance(seed=seed),
-            task_hash=task.task_hash,
-            strategy=f"prove({direction.method} at {direction.at}, n_random={n_random})",
+            model.provenance(seed=seed), task_hash=task.task_hash, strategy=strategy
         ),
     )
+
+
+def _told_apart(pairs: Pairs) -> Pairs:
+    """Refuse pairs whose two sides the model answers alike, or the wrong way round."""
+    if pairs.gap <= 0:
+        raise TaskError(
+            f"the model does not tell clean from corrupt: mean {pairs.task.metric} differs by "
+            f"{pairs.gap:.3g}",
+            mend="check the task with task.evaluate(model); exchange sides with task.swap()",
+            where=pairs.task.name,
+        )
+    return pairs
 
 
 @dataclass(frozen=True)
@@ -237,70 +208,18 @@ def side_effects(
     return Sides(aside, plain, on_target, dose)
 
 
-def as_given(pairs: Pairs, vector: Tensor) -> Subspace:
-    """The subspace of a direction; a single vector keeps its sign, several take the data's."""
-    rows = vector.detach().to(pairs.values)
-    single = rows.ndim == 1
-    basis = orthonormal(rows[None] if single else rows)
-    shift = gap_along(pairs, basis)
-    return Subspace(basis, basis[0] * shift.norm() if len(basis) == 1 else shift)
-
-
-def _random(pairs: Pairs, basis: Float[Tensor, "k d"], norm: float) -> Subspace:
-    """A random subspace with a vector of this norm that points from corrupt to clean."""
-    basis = basis.to(pairs.values)
-    shift = gap_along(pairs, basis)
-    shift = shift if bool(shift.norm() > 0) else basis[0]
-    return Subspace(basis, shift * (norm / shift.norm()))
-
-
-def causal_tests(
-    model: Model,
-    pairs: Pairs,
-    found: Subspace,
-    null: Sequence[Subspace],
-    flat: Sequence[Subspace],
-    seed: int = 0,
-) -> tuple[CausalTest, ...]:
-    """The four edits, each against random directions; p is corrected over the decisive three.
-
-    Args:
-        found: the direction.
-        null: directions with the activations' covariance: p-values are against these.
-        flat: isotropic directions.
-        seed: of the bootstrap.
-    """
-    every = [found, *null, *flat]
-    bases, shifts = [each.basis for each in every], [each.shift for each in every]
-    table = [effects(model, pairs, kind, bases, shifts).numpy() for kind in KINDS]
-    means = np.stack([each.mean(axis=1) for each in table], axis=1)
-    alike, anywhere = means[1 : 1 + len(null)], means[1 + len(null) :]
-    chance = beaten_by_chance(means[0], alike)
-    apart = beaten_by_chance(means[0], anywhere)
-    tested = [at for at, kind in enumerate(KINDS) if kind in DECISIVE]
-    adjusted = chance.p.copy()
-    adjusted[tested] = beaten_by_chance(means[0, tested], alike[:, tested]).adjusted
-    clusters = folds_of(pairs.task.templates, len(pairs))[1]
-    return tuple(
-        CausalTest(
-            kind,
-            float(means[0, at]),
-            float(means[0, at]) / pairs.gap,
-            bootstrap_mean_interval(table[at][0].tolist(), clusters=clusters, seed=seed),
-            float(chance.p[at]),
-            float(adjusted[at]),
-            float(alike[:, at].mean()),
-            float(np.quantile(alike[:, at], 0.95)),
-            float(np.quantile(anywhere[:, at], 0.95)),
-            float(apart.p[at]),
-            at in tested,
+def _check(
+    direction: Any, model: Any, task: Any, off_target: Any, n_random: Any, seed: Any
+) -> None:
+    """Refuse arguments of another kind, and those that do not fit the model."""
+    if isinstance(direction, type) or not hasattr(direction, "check_fits"):
+        raise OptionError(
+            f"{shown(direction)} is no direction",
+            mend="give what rz.direction(...) or rz.Direction.load(...) returns",
+            where="prove",
         )
-        for at, kind in enumerate(KINDS)
-    )
-
-
-def _check(model: Model, task: Task, off_target: Sequence[Task], n_random: int, seed: int) -> None:
     need_model(model, "prove")
+    direction.check_fits(model)
     need_task(task, "prove")
     for each in (off_target,) if isinstance(off_target, Task) else off_target:
         need_task(each, "prove")

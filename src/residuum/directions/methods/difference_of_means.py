@@ -43,9 +43,10 @@ class DifferenceOfMeans:
         chosen = values.whole_pairs() if self.paired else values
         moments = chosen.moments()
         if len(moments.counts) != 2 or not bool((moments.counts > 0).all()):
+            held = [name for name, n in zip(values.classes, moments.counts, strict=True) if n]
             raise TaskError(
-                f"a difference of means needs two classes, got {len(values.classes)}: "
-                f"{', '.join(values.classes)}",
+                f"a difference of means needs two classes, got examples of {len(held)}: "
+                f"{', '.join(held)}",
                 mend="give examples of two classes, or use a method for several",
             )
         chosen.need_spread()
