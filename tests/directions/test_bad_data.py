@@ -61,6 +61,17 @@ def found(at: str = PLACE) -> rz.Direction:
     return rz.direction(model(), rz.Examples.from_task(held), at=at, prove=False)
 
 
+@functools.cache
+def probed() -> rz.Probes:
+    return rz.probe(model(), examples(), layers=[1], method=rz.MassMean())
+
+
+def seen() -> rz.Task:
+    """Pairs of the templates that the probes were fitted on or chosen by."""
+    own = probed().direction().origin.groups
+    return task().subset([i for i, each in enumerate(task().templates) if each in own])
+
+
 def held() -> rz.Task:
     return rz.by_template(task(), "teach")[1]
 
@@ -180,6 +191,22 @@ TABLE: dict[str, dict[str, Case]] = {
             "out of range",
         ),
     },
+    "prove_layers": {
+        "one class": "takes what rz.probe gave, which refuses it",
+        "constant": "takes what rz.probe gave, which leaves such places out",
+        "duplicates": (
+            lambda: rz.prove_layers(probed(), model(), seen()), rz.TaskError, "was found on",
+        ),
+        "NaN": "takes what rz.probe gave, which refuses NaN",
+        "other model": (
+            lambda: rz.prove_layers(probed(), other_model(), task()), rz.LoadError, "was found on",
+        ),
+        "other site": (
+            lambda: rz.prove_layers(found(), model(), task()),  # type: ignore[arg-type]
+            rz.OptionError,
+            "probes=",
+        ),
+    },
     "steer": {
         "one class": "takes pairs or texts, and no labels",
         "constant": "needs no differences: it pushes",
@@ -241,10 +268,15 @@ TABLE: dict[str, dict[str, Case]] = {
         "constant": ANY_DATA,
         "duplicates": ANY_DATA,
         "NaN": (
-            lambda: rz.harvest(broken_model(), examples(), "L2.resid_post"), rz.ShapeError, "NaN",
+            lambda: rz.harvest_examples(broken_model(), examples(), "L2.resid_post"),
+            rz.ShapeError, "NaN",
         ),
-        "other model": (lambda: rz.harvest(model(), foreign()), rz.TaskError, "another tokenizer"),
-        "other site": (lambda: rz.harvest(model(), examples(), "rest"), rz.AddressError, "'rest'"),
+        "other model": (
+            lambda: rz.harvest_examples(model(), foreign()), rz.TaskError, "another tokenizer",
+        ),
+        "other site": (
+            lambda: rz.harvest_examples(model(), examples(), "rest"), rz.AddressError, "'rest'",
+        ),
     },
     "align": {
         "one class": "takes pairs, which have both sides",

@@ -33,7 +33,7 @@ def harvest(
     batch_size: int = 64,
     progress: Progress = SILENT,
 ) -> Activations:
-    """Run examples forward and keep what they hold at every site, layer and token asked for.
+    """Run examples forward, keep what they hold at each site; public as ``rz.harvest_examples``.
 
     Args:
         model: a loaded model; the passes stop after the last site that is needed.
