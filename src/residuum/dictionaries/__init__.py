@@ -31,6 +31,8 @@ from residuum.dictionaries.saved_dictionary import read_dictionary
 from residuum.dictionaries.shard_source import ShardSource
 from residuum.dictionaries.sources import ActivationSource, Batch, TensorSource
 from residuum.dictionaries.sparse import Sparse
+from residuum.dictionaries.stability import dictionary_stability
+from residuum.dictionaries.stability_result import Stability
 from residuum.dictionaries.synthetic import SparseStream, SparseWorld
 from residuum.dictionaries.target_l0 import TargetL0
 from residuum.dictionaries.token_masks import HighNorm
@@ -67,6 +69,7 @@ __all__ = [
     "SparseCoder",
     "SparseStream",
     "SparseWorld",
+    "Stability",
     "Standing",
     "TargetL0",
     "TensorSource",
@@ -74,6 +77,7 @@ __all__ = [
     "Training",
     "TrainingProgress",
     "convert_dictionary",
+    "dictionary_stability",
     "evaluate_dictionary",
     "fit_dictionary",
     "format_of",

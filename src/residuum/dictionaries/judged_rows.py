@@ -92,7 +92,7 @@ class JudgedRows:
         rows = np.arange(len(self.table)) if order is None else order
         if order is None:
             rows = rows[np.argsort(self.table.lengths(rows), kind="stable")]
-        for some in self._parts(rows):
+        for some in self.parts(rows):
             yield self.read(some, logits)
 
     def read(self, rows: np.ndarray, logits: bool = False) -> JudgedBatch:
@@ -123,7 +123,8 @@ class JudgedRows:
             raise TokenError("every token of the text was left out", mend="give more text")
         return self.skip.high_norm.limits(torch.cat(norms).numpy())
 
-    def _parts(self, rows: np.ndarray) -> Iterator[np.ndarray]:
+    def parts(self, rows: np.ndarray) -> Iterator[np.ndarray]:
+        """The rows in the same order, as many at once as a pass takes."""
         lengths = self.table.lengths(rows)
         ragged = "right" in self.model.adapted.padding
         ends = np.array([], int) if ragged else np.flatnonzero(np.diff(lengths)) + 1

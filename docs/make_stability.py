@@ -1,0 +1,131 @@
+"""Write the tables of docs/howto/judge-a-dictionary.md: four trainings on microworld, compared.
+
+Run it from the repository: ``python docs/make_stability.py`` (about ten minutes on one core).
+``--check`` only compares; figures may then differ by 5 % or one in the last digit, as machines
+round differently. Everything is fixed here before the figures are seen: site, sizes, threshold.
+"""
+
+from __future__ import annotations
+
+import argparse
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from make_attribution import alike
+
+HERE = Path(__file__).resolve().parent
+PAGE = HERE / "howto" / "judge-a-dictionary.md"
+START = "<!-- table: begin; written by docs/make_stability.py -->\n"
+END = "<!-- table: end -->"
+AT, LATENTS, ACTIVE = "L1.resid_post", (128, 256, 512), 8
+SEEDS = (0, 1, 2, 3)
+TRAIN_TEXTS, TRAIN_SAMPLES, BATCH = 20_000, 1_500_000, 512
+TEST_TEXTS, TEST_SEED, ROWS_EACH = 1500, 101, 24
+THRESHOLDS = (0.5, 0.7, 0.9)
+
+
+def main() -> int:
+    """Write or compare the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="compare instead of writing")
+    options = parser.parse_args()
+    text = PAGE.read_text(encoding="utf-8")
+    head, rest = text.split(START)
+    old, tail = rest.split(END, 1)
+    new = table()
+    if options.check:
+        same = alike(old, new)
+        if not same:
+            print(f"{PAGE} is out of date: run python docs/make_stability.py\n{new}")
+        return int(not same)
+    PAGE.write_text(head + START + new + END + tail, encoding="utf-8")
+    return 0
+
+
+def table() -> str:
+    """Both tables in Markdown: what is found again, and whether it matters more."""
+    import torch
+
+    import residuum as rz
+    from residuum.dictionaries import dictionary_stability, evaluate_dictionary, harvest
+    from residuum.worlds import microworld_text
+
+    torch.set_num_threads(1)
+    model = rz.load("microworld")
+    stream = harvest(model, list(islice(microworld_text(1), TRAIN_TEXTS)), AT)
+    text = list(islice(microworld_text(TEST_SEED), TEST_TEXTS))
+    agree = [
+        "| latents | L0 | explained variance | cross-entropy recovered (zeros, mean) | found again "
+        "at 0.5 | 0.7 | 0.9 | by chance at 0.5, 0.7, 0.9 |",
+        "|" + "---|" * 8,
+    ]
+    matter = [
+        "| latents | found in all three others, in none | effect: found in all, in none | "
+        "difference | in pairs of like frequency | of like frequency and strength |",
+        "|" + "---|" * 6,
+    ]
+    for latents in LATENTS:
+        found = trained(stream, latents)
+        scores = evaluate_dictionary(found[0], model, text)
+        compared = {each: dictionary_stability(found, threshold=each) for each in THRESHOLDS}
+        judged = dictionary_stability(found, model, text, rows_each=ROWS_EACH)
+        agree.append(agreement_row(latents, scores, compared))
+        matter.append(matter_row(latents, judged))
+        print(agree[-1], matter[-1], sep="\n", flush=True)
+    return "\n".join([*agree, "", *matter]) + "\n"
+
+
+def trained(stream: Any, latents: int) -> list[Any]:
+    """One dictionary a seed; the seed sets the start and the order of the samples."""
+    from residuum.dictionaries import TopK, train_dictionary
+
+    return [
+        train_dictionary(
+            stream.source(seed=seed), n_latents=latents, activation=TopK(ACTIVE), seed=seed,
+            samples=TRAIN_SAMPLES, batch_size=BATCH,
+        ).dictionary
+        for seed in SEEDS
+    ]  # fmt: skip
+
+
+def agreement_row(latents: int, scores: Any, compared: dict[float, Any]) -> str:
+    """How good they are, and how far they agree."""
+    chance = ", ".join(
+        f"{max(each.null_permuted.high, each.null_rotated.high):.1%}" for each in compared.values()
+    )
+    cells = [
+        str(latents), f"{scores.l0.value:.1f}", ranged(scores.explained_variance, "{:.3f}"),
+        f"{ranged(scores.loss_recovered_zero_frac)}, {ranged(scores.loss_recovered_mean_frac)}",
+        *(ranged(each.found_share) for each in compared.values()), chance,
+    ]  # fmt: skip
+    return "| " + " | ".join(cells) + " |"
+
+
+def matter_row(latents: int, judged: Any) -> str:
+    """Whether the latents found again matter more."""
+    import numpy as np
+
+    found = np.concatenate(judged.found)
+    effect = np.concatenate([each.effect_nats for each in judged.effects])
+    alive = ~np.isnan(effect)
+    sides = [alive & (found == 1), alive & (found == 0)]
+    means = ", ".join(f"{effect[side].mean():.4f}" if side.any() else "—" for side in sides)
+    differences = [
+        ranged(judged.matters[name], "{:.4f}") + f" ({judged.matters_n[name]})"
+        for name in ("all", "frequency", "activity")
+    ]
+    counts = ", ".join(str(int(side.sum())) for side in sides)
+    return "| " + " | ".join([str(latents), counts, means, *differences]) + " |"
+
+
+def ranged(figure: Any, form: str = "{:.1%}") -> str:
+    """A figure with its interval; a dash where there is none."""
+    if figure.value != figure.value:
+        return "—"
+    ends = ", ".join(form.format(each) for each in (figure.low, figure.high))
+    return f"{form.format(figure.value)} [{ends}]"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
