@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from residuum.core import Address, OptionError, TaskError
 from residuum.directions.alignment_report import Alignment
 from residuum.directions.decodability import folds_of
-from residuum.directions.examples import Examples
-from residuum.directions.harvesting import Activations, SiteValues
+from residuum.directions.harvesting import SiteValues
 from residuum.directions.interchange import Training, as_preference, follows, learn
 from residuum.directions.interventions import Pairs, read_pairs
 from residuum.directions.methods.found_vectors import FoundVectors
 from residuum.directions.random_directions import covariance_directions
+from residuum.directions.said_pairs import said_pairs
 from residuum.directions.splitting import by_template
 from residuum.runs import Model, Task, bootstrap_mean_interval, load, need_model, need_task
 from residuum.runs import whole_number as number
@@ -71,7 +69,7 @@ class AlignmentSearch:
             TaskError: examples without pairs, or pairs whose two sides the model answers alike.
             OptionError: more dimensions than the site has.
         """
-        pairs = read_pairs(model, at, _task_of(model, values.whole_pairs()))
+        pairs = read_pairs(model, at, said_pairs(model, values.whole_pairs()))
         basis = learn(model, pairs, self._fitting(pairs), self.training, seed)
         clean, corrupt = (pairs.at_read @ basis.T).mean(dim=1)
         basis = basis * torch.where(clean < corrupt, -1.0, 1.0)[:, None]
@@ -192,40 +190,3 @@ def _untrained(
     train, test = (read_pairs(other, at, each) for each in (fit, held))
     basis = learn(other, train, method.k, method.training, seed)
     return float(follows(other, test, basis).double().mean()), _whole(other, test)
-
-
-def _task_of(model: Model, values: SiteValues) -> Task:
-    """The pairs as a task whose answers are what the model says on each side.
-
-    Raises:
-        TaskError: the model says the same on both sides of every pair.
-    """
-    examples, rows = cast(Activations, values.source).examples, values.rows
-    assert values.pairs is not None
-    side = {
-        label: {int(p): int(r) for p, r, y in zip(values.pairs, rows, values.labels, strict=True)
-                if int(y) == label}
-        for label in (0, 1)
-    }  # fmt: skip
-    clean, corrupt = (torch.tensor([side[y][p] for p in sorted(side[1])]) for y in (1, 0))
-    said = [_said(model, examples.subset(each)) for each in (clean, corrupt)]
-    kept = said[0] != said[1]
-    if not bool(kept.any()):
-        raise TaskError(
-            "the model says the same on both sides of every pair",
-            mend="give pairs that it answers differently; check with task.evaluate(model)",
-        )
-    clean, corrupt = clean[kept], corrupt[kept]
-    return Task.from_pairs(
-        clean=examples.ids[clean],
-        corrupt=examples.ids[corrupt],
-        answers=said[0][kept],
-        wrong=said[1][kept],
-        lengths=examples.lengths[clean],
-        name="pairs",
-    )
-
-
-def _said(model: Model, examples: Examples) -> Tensor:
-    batch = examples.batch(0, len(examples))
-    return model.run(batch).last.argmax(dim=-1).cpu()
