@@ -24,3 +24,22 @@ def test_a_file_without_templates_says_what_to_do(tmp_path, capsys) -> None:
     path.write_text("text,label\nThe farm is,a\nThe soup is,b\n")
     assert main(["probe", "microworld", str(path)]) == 2
     assert 'by="example"' in capsys.readouterr().err
+
+
+def test_what_is_used_stands_beside_what_can_be_read(tmp_path, capsys) -> None:
+    out = tmp_path / "causal.html"
+    command = [
+        "probe", "microworld", "sycophancy", "--n", "120", "--layers", "1", "2", "--causal",
+        "--method", "mass-mean",
+    ]  # fmt: skip
+    assert main([*command, "--json", "--out", str(out)]) == 0
+    found = json.loads(capsys.readouterr().out)["causal"]["places"]
+    assert found[0]["effect_frac"] > 0.9 > 0.25 > found[1]["effect_frac"]
+    assert "What can be read, and what is used" in out.read_text(encoding="utf-8")
+    assert main(command) == 0
+    assert "share of the gap that a swap closes" in capsys.readouterr().out
+
+
+def test_a_file_has_no_pairs_to_prove_on(tmp_path, capsys) -> None:
+    assert main(["probe", "microworld", str(tmp_path / "a.csv"), "--causal"]) == 2
+    assert "needs contrast pairs" in capsys.readouterr().err

@@ -45,6 +45,11 @@ def test_a_saved_direction_continues_a_prompt(cli: Cli, tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.code == 0, done.err
     assert [said["scale"] for said in done.json["said"]] == [0, 0.5]
+    shown = cli(
+        "steer", "microworld", "--direction", str(path), "--prompt", text, "--scales", "0.5",
+        "--tokens", "2",
+    )  # fmt: skip
+    assert "as it is" in shown.out and "pushed +0.5" in shown.out
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from transformers import GPT2Config, GPT2LMHeadModel
 import residuum as rz
 from residuum.core import OptionError
 from residuum.directions import Examples
-from residuum.directions.layer_proofs import layer_proofs
 from residuum.directions.probes.calibration import (
     calibration_error,
     fitted_temperature,
@@ -168,15 +167,33 @@ def test_what_is_read_stands_beside_what_is_used(tmp_path) -> None:
     world = rz.load("microworld", check=False)
     task = rz.task("refusal", world, n=40)
     probed = rz.probe(world, Examples.from_task(task), layers=[0, 2], method=rz.MassMean())
-    found = layer_proofs(probed, world, task)
+    found = rz.prove_layers(probed, world, task)
     assert found.places == ("L0.resid_post@-1", "L2.resid_post@-1")
     assert all("left out" in proof.split for proof in found.proofs)  # probed templates are out
     assert min(found.effects) > 0.8 and min(found.accuracy) > 0.9
+    assert not found.by_template  # one test template: the interval is over examples
+    for value, low, high in zip(found.accuracy, found.low, found.high, strict=True):
+        assert 0 < low < value <= high <= 1
+    assert all(math.isnan(end) for ends in found.effect_intervals for end in ends)
     found.figure().save(tmp_path / "proofs.html")
     html = (tmp_path / "proofs.html").read_text()
-    assert "read: test accuracy" in html and "used: the swap" in html
+    assert "read: test accuracy" in html and "used: share of the gap, swap" in html
     for suffix in ("json", "csv", "svg"):
         found.save(tmp_path / f"proofs.{suffix}")
         assert (tmp_path / f"proofs.{suffix}").stat().st_size > 100
     with pytest.raises(OptionError, match="edit='move' is none"):
-        layer_proofs(probed, world, task, edit="move")
+        rz.prove_layers(probed, world, task, edit="move")
+
+
+def test_what_can_be_read_at_two_layers_is_used_at_one() -> None:
+    world = rz.load("microworld", check=False)
+    task = rz.task("sycophancy", world, n=120)
+    probed = rz.probe(world, Examples.from_task(task), layers=[1, 2], method=rz.MassMean())
+    found = rz.prove_layers(probed, world, task)
+    table = found.to_dataframe()
+    assert found.by_template and (table.accuracy > 0.85).all()
+    assert table.effect_frac[0] > 0.9 and table.effect_frac[1] < 0.25
+    assert (table.effect_low <= table.effect_frac).all()
+    assert (table.effect_frac <= table.effect_high).all()
+    assert table.effect_high[1] < table.effect_low[0] and not table.causal[1]
+    assert "by template; used, by template" in found.figure().caption

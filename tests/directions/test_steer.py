@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -19,6 +21,7 @@ from residuum.directions.splitting import by_template
 from residuum.directions.steered_text import generate_steered
 from residuum.directions.steering import steer
 from residuum.directions.steering_result import Steering
+from residuum.figures import Lines
 
 RECIPES: dict[str, tuple[str, str, list[str]]] = {
     "sentiment": ("L1.resid_post", "end", ["happy", "glad"]),
@@ -186,7 +189,36 @@ def test_the_result_is_saved_in_every_form(steered: Steering, tmp_path: Path) ->
     table = pd.read_csv(tmp_path / "steering.csv")
     assert list(table.scale) == [-0.5, 0.0, 0.5, 3.0]
     assert "flips 100 %" in repr(steered) and steered._repr_html_()
-    assert len(steered.figure().figures) == 6
+    assert [each.kind for each in steered.figure().figures] == ["lines"] * 6 + ["table"]
+
+
+def test_the_usable_range_is_readable_beside_far_too_strong_pushes(steered: Steering) -> None:
+    panels = {each.title: each for each in steered.figure().figures if isinstance(each, Lines)}
+    panel = panels["perplexity on neutral text, change"]
+    drawn, beyond = panel.series
+    usable = [math.isfinite(value) for value in np.asarray(drawn.y)]
+    assert usable == [True, True, True, False]  # at 3.0 it is far beyond the picture
+    assert np.nanmax(np.asarray(drawn.hi)) <= 50 and float(np.asarray(beyond.y)[-1]) == 50
+    most = 100 * steered.side_effect(3.0).perplexity_up_frac
+    assert beyond.name == f"beyond 50 %, up to {most:,.0f} %"
+    for each in panels.values():
+        assert [(one.lo, one.hi) for one in each.moments] == [steered.usable]
+    assert panels["KL from the unsteered model, a token"].y_scale == "log"
+
+
+def test_texts_stand_side_by_side(steered: Steering) -> None:
+    table = steered.side_by_side()
+    heads = [each.name for each in table.heads]
+    assert heads == ["prompt", "as it is", "pushed -0.5", "pushed +0.5", "pushed +3 (not usable)"]
+    said = {(each.prompt, each.scale): each.text for each in steered.said}
+    assert len(table.rows) == len({each.prompt for each in steered.said})
+    for prompt, *texts in table.rows:
+        assert texts == [said[str(prompt), scale] for scale in (0.0, -0.5, 0.5, 3.0)]
+    assert [each.name for each in steered.side_by_side([0.5]).heads][2:] == ["pushed +0.5"]
+    with pytest.raises(OptionError, match=r"strength 0\.4 was not measured"):
+        steered.side_by_side([0.4])
+    with pytest.raises(OptionError, match="nothing was continued"):
+        replace(steered, said=()).side_by_side()
 
 
 def test_pairs_are_turned(model: rz.Model) -> None:

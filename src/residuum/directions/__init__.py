@@ -20,6 +20,7 @@ from residuum.directions.facts.tracing import trace_fact
 from residuum.directions.facts.values import ValueSearch
 from residuum.directions.finding import direction
 from residuum.directions.harvesting import Activations, harvest
+from residuum.directions.layer_proofs import LayerProofs, prove_layers
 from residuum.directions.methods.contrast_svd import ContrastSVD
 from residuum.directions.methods.difference_of_means import DifferenceOfMeans
 from residuum.directions.methods.from_probe import FromProbe
@@ -59,6 +60,7 @@ __all__ = [
     "FactTrace",
     "FromProbe",
     "Given",
+    "LayerProofs",
     "Leace",
     "Logistic",
     "MassMean",
@@ -99,6 +101,7 @@ __all__ = [
     "probe",
     "probe_map",
     "prove",
+    "prove_layers",
     "steer",
     "template_halves",
     "trace_fact",

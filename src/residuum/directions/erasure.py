@@ -24,7 +24,7 @@ from residuum.runs import Model, need_model, refuse_unknown, shown, whole_number
 if TYPE_CHECKING:
     import pandas as pd
 
-    from residuum.figures import Lines
+    from residuum.figures import Bars
 
 _HELD_OUT = 0.3
 _ROWS = (
@@ -99,26 +99,28 @@ class Erasure:
                     )
         return pd.DataFrame(rows)
 
-    def figure(self, title: str = "") -> Lines:
+    def figure(self, title: str = "") -> Bars:
         """Accuracy of fresh probes before and after, the majority's rate beside it."""
-        from residuum.figures import Lines, Series
+        from residuum.figures import Bars
 
-        table = self.to_dataframe()
-        before, after = (table[table.side == side] for side in ("before", "after"))
-        return Lines(
-            range(len(before)),
-            [
-                Series("before", before.accuracy, before.low, before.high),
-                Series("after", after.accuracy, after.low, after.high),
-                Series("majority", before.majority),
-            ],
-            x_labels=list(before.data),
-            y="accuracy of a fresh linear probe",
+        rows = self.to_dataframe().to_dict("records")
+        short = {name: key for name, key in _ROWS}
+        rates = {short[row["data"]]: row["majority"] for row in rows}
+        said = ", ".join(f"{key} {rate:.3f}" for key, rate in rates.items())
+        return Bars(
+            [f"{short[row['data']]}, {row['side']}" for row in rows],
+            [row["accuracy"] for row in rows],
+            [row["low"] for row in rows],
+            [row["high"] for row in rows],
+            x="accuracy of a fresh linear probe",
             unit="share",
+            order="given",
             title=title or f"Erasing {' / '.join(self.classes)} at {self.at}",
-            caption=f"{self.eraser.method} takes out {self.eraser.rank} of "
+            caption=f"Majority: {said}. {self.eraser.method} takes out {self.eraser.rank} of "
             f"{len(self.eraser.bias)} dimensions and changes the vectors by "
-            f"{100 * self.proof.change_frac:.1f} % of their variance. Bands: 95 % bootstrap.",
+            f"{100 * self.proof.change_frac:.1f} % of their variance. fitted: a "
+            "probe fitted and judged on the eraser's data; held: the same probe on held-out "
+            "groups; refitted: a new probe on those. Intervals: 95 % bootstrap.",
             does_not_show="that later layers cannot compute it again, or that the model used it.",
         )
 

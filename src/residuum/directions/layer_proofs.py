@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from residuum.core.saving import save_result
 from residuum.directions.probes.result import Probes
 from residuum.directions.proof import Proof
 from residuum.directions.proving import prove
-from residuum.runs import Model, Task, shown
+from residuum.runs import Model, Task, shown, wilson_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +34,10 @@ class LayerProofs:
     Attributes:
         places: address of each.
         accuracy: test accuracy of each place's probe, 0 to 1.
-        low, high: its 95 % interval.
+        low, high: its 95 % interval: whole templates resampled; Wilson's over ``n_test`` examples
+            where the test side has one template, which says nothing of other wordings.
+        by_template: whether that interval resamples templates.
+        n_test: examples on the probes' test side.
         majority: accuracy of saying the commonest class.
         proofs: of each place's direction.
         edit: which edit stands beside the accuracy: ``"swap"``, ``"add"`` or ``"erase"``.
@@ -46,6 +48,8 @@ class LayerProofs:
     accuracy: tuple[float, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
+    by_template: bool
+    n_test: int
     majority: float
     proofs: tuple[Proof, ...]
     edit: str
@@ -65,6 +69,11 @@ class LayerProofs:
         return tuple(self._test(proof).recovered_frac for proof in self.proofs)
 
     @property
+    def effect_intervals(self) -> tuple[tuple[float, float], ...]:
+        """Their 95 % intervals, by template; NaN where the pairs are of one template."""
+        return tuple(self._interval(proof) for proof in self.proofs)
+
+    @property
     def chance(self) -> tuple[float, ...]:
         """The same of random directions, their 95th percentile."""
         return tuple(
@@ -75,18 +84,12 @@ class LayerProofs:
         """Accuracy and causal effect by place, in one picture; both are shares."""
         from residuum.figures import Guide, Lines, Series
 
-        used = [self._test(proof) for proof in self.proofs]
-        gaps = [proof.clean - proof.corrupt for proof in self.proofs]
+        low, high = zip(*self.effect_intervals, strict=True)
         lines = [
             Series("read: test accuracy", self.accuracy, self.low, self.high),
-            Series(
-                f"used: the {self.edit} closes of the gap", self.effects,
-                [test.interval[0] / gap for test, gap in zip(used, gaps, strict=True)],
-                [test.interval[1] / gap for test, gap in zip(used, gaps, strict=True)],
-            ),
-            Series("random directions, 95th percentile", self.chance),
-        ]  # fmt: skip
-        proof = self.proofs[0]
+            Series(f"used: share of the gap, {self.edit}", self.effects, low, high),
+            Series("used: random directions' 95th percentile", self.chance),
+        ]
         return Lines(
             list(range(len(self))),
             lines,
@@ -96,9 +99,24 @@ class LayerProofs:
             x_labels=[at.split("@")[0].removesuffix(".resid_post") for at in self.places],
             guides=[Guide(self.majority, "majority")],
             title="What can be read, and what is used",
-            caption=f"Used on {proof.n_pairs} pairs of {proof.task} that no probe was fitted on; "
-            f"{proof.n_random} random directions; 95 % intervals.",
+            caption=self._caption,
             does_not_show="that one place alone carries the answer; each place is edited by itself",
+        )
+
+    @property
+    def _caption(self) -> str:
+        proof = self.proofs[0]
+        wordings = f"{proof.n_templates} template" + ("s" if proof.n_templates > 1 else "")
+        return (
+            f"Read: {self.n_test} test examples. Used: {proof.n_pairs} pairs of {proof.task} in "
+            f"{wordings} that no probe was fitted on; {proof.n_random} random directions. Bands: "
+            "95 % intervals; read, "
+            + ("by template" if self.by_template else "Wilson's, as the test side has one template")
+            + (
+                "; used, by template."
+                if proof.n_templates > 1
+                else "; used, none for one template."
+            )
         )
 
     def to_dataframe(self) -> pd.DataFrame:
@@ -114,7 +132,8 @@ class LayerProofs:
              for key, v in row.items()} for row in self._rows()
         ]  # fmt: skip
         return {
-            "format": 1, "edit": self.edit, "majority": self.majority, "places": rows,
+            "format": 1, "edit": self.edit, "majority": self.majority, "n_test": self.n_test,
+            "by_template": self.by_template, "places": rows,
             "provenance": self.provenance.to_json(),
         }  # fmt: skip
 
@@ -128,18 +147,26 @@ class LayerProofs:
     def _test(self, proof: Proof) -> Any:
         return next(test for test in proof.tests if test.kind == self.edit)
 
+    def _interval(self, proof: Proof) -> tuple[float, float]:
+        low, high = self._test(proof).interval
+        gap = proof.clean - proof.corrupt
+        return (low / gap, high / gap)
+
     def _rows(self) -> list[dict[str, Any]]:
-        tests = [self._test(proof) for proof in self.proofs]
-        return [
-            {"at": at, "accuracy": accuracy, "effect_frac": test.recovered_frac, "p": test.p,
-             "p_adjusted": test.p_adjusted, "random_high_frac": chance}
-            for at, accuracy, test, chance in zip(
-                self.places, self.accuracy, tests, self.chance, strict=True
-            )
-        ]  # fmt: skip
+        rows = []
+        for index, proof in enumerate(self.proofs):
+            test, (low, high) = self._test(proof), self._interval(proof)
+            rows.append(
+                {"at": self.places[index], "accuracy": self.accuracy[index],
+                 "accuracy_low": self.low[index], "accuracy_high": self.high[index],
+                 "effect_frac": test.recovered_frac, "effect_low": low, "effect_high": high,
+                 "random_high_frac": self.chance[index], "p": test.p,
+                 "p_adjusted": test.p_adjusted, "causal": proof.verdict["causal"]}
+            )  # fmt: skip
+        return rows
 
 
-def layer_proofs(
+def prove_layers(
     probes: Probes,
     model: Model,
     task: Task,
@@ -160,9 +187,23 @@ def layer_proofs(
         seed: of those.
         progress: who is told.
 
+    Returns:
+        Accuracy and effect of every place, both as shares, each with its 95 % interval.
+
     Raises:
-        OptionError, TaskError: another edit; and see :func:`rz.prove`.
+        OptionError, TaskError: no probes; another edit; and see :func:`rz.prove`.
+
+    Shows, Does not show: as :class:`LayerProofs`.
+
+    >>> import residuum as rz
+    >>> model = rz.load("microworld", check=False)
+    >>> task = rz.task("refusal", model, n=40)
+    >>> probes = rz.probe(model, rz.Examples.from_task(task), layers=[2], method=rz.MassMean())
+    >>> rz.prove_layers(probes, model, task).places
+    ('L2.resid_post@-1',)
     """
+    if not isinstance(probes, Probes):
+        raise OptionError(f"probes={shown(probes)}", mend="probe first: rz.probe(model, examples)")
     if edit not in EDITS:
         raise OptionError(f"edit={shown(edit)} is none", mend=f"use one of: {', '.join(EDITS)}")
     scores = probes.scores
@@ -170,11 +211,22 @@ def layer_proofs(
         prove(probes.direction(score.at), model, task, n_random=n_random, seed=seed)
         for score in track(scores, progress, "proofs", len(scores))
     ]
+    low, high = zip(*(_accuracy_interval(score, probes.counts[2]) for score in scores), strict=True)
     return LayerProofs(
-        _column(scores, "at"), _column(scores, "test"), _column(scores, "low"),
-        _column(scores, "high"), probes.majority, tuple(found), edit, found[0].provenance,
-    )  # fmt: skip
+        places=tuple(score.at for score in scores),
+        accuracy=tuple(score.test for score in scores),
+        low=low,
+        high=high,
+        by_template=all(math.isfinite(score.low) for score in scores),
+        n_test=probes.counts[2],
+        majority=probes.majority,
+        proofs=tuple(found),
+        edit=edit,
+        provenance=found[0].provenance,
+    )
 
 
-def _column(scores: Sequence[Any], name: str) -> tuple[Any, ...]:
-    return tuple(getattr(score, name) for score in scores)
+def _accuracy_interval(score: Any, n: int) -> tuple[float, float]:
+    if math.isfinite(score.low):
+        return (score.low, score.high)
+    return wilson_interval(round(score.test * n), n)

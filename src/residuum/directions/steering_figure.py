@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from residuum.figures import Figure, Guide, Lines, Panel, Series
+import numpy as np
+
+from residuum.directions.said_table import said_table
+from residuum.figures import Figure, Guide, Lines, Moment, Panel, Series
 from residuum.runs.arguments import need_text
 
 _X = "strength (typical norms)"
+TALLEST_UP_FRAC = 0.5
+"""Perplexity is drawn up to this much higher; what is beyond is marked, with its largest."""
 
 
 def steering_figure(steering: Any, title: str = "") -> Panel:
@@ -22,6 +27,8 @@ def steering_figure(steering: Any, title: str = "") -> Panel:
     """
     need_text(title, "title")
     figures: list[Figure] = _responses(steering) + _costs(steering)
+    if steering.said:
+        figures.append(said_table(steering))
     low, high = steering.usable
     return Panel(
         figures,
@@ -59,25 +66,24 @@ def _responses(steering: Any) -> list[Figure]:
 
 
 def _costs(steering: Any) -> list[Figure]:
-    effects = steering.side_effects
-    up = Series(
-        "perplexity",
-        [100 * each.perplexity_up_frac for each in effects],
-        [100 * each.perplexity_up_interval[0] for each in effects],
-        [100 * each.perplexity_up_interval[1] for each in effects],
-    )
-    kl = Series("KL", [each.kl_bits for each in effects])
+    kl = [each.kl_bits if each.kl_bits > 0 else None for each in steering.side_effects]
     figures: list[Figure] = [
         _lines(
             steering,
-            [up],
+            _perplexity(steering),
             "perplexity on neutral text, change",
             "%",
             [Guide(10.0, "10 %")],
             short="perplexity, change",
-        ),
-        _lines(steering, [kl], "KL from the unsteered model, a token", "bits", short="KL, a token"),
+        )
     ]
+    if any(kl):
+        figures.append(
+            _lines(
+                steering, [Series("KL", kl)], "KL from the unsteered model, a token", "bits",
+                short="KL, a token", log=True,
+            )
+        )  # fmt: skip
     names = dict.fromkeys(each.task for each in steering.off_target)
     if names:
         lines = [
@@ -94,6 +100,22 @@ def _costs(steering: Any) -> list[Figure]:
     return figures
 
 
+def _perplexity(steering: Any) -> list[Series]:
+    """The change in per cent, and a line at the top where it is too large to be drawn."""
+    rows = steering.side_effects
+    up = np.array([each.perplexity_up_frac for each in rows])
+    low, high = np.array([each.perplexity_up_interval for each in rows]).T
+    top = 100 * TALLEST_UP_FRAC
+    beyond = ~(up <= TALLEST_UP_FRAC)
+    shown = [np.where(beyond, np.nan, 100 * np.minimum(each, TALLEST_UP_FRAC))
+             for each in (up, low, high)]  # fmt: skip
+    lines = [Series("perplexity", *shown)]
+    if beyond.any():
+        most = f"beyond {top:.0f} %, up to {100 * up[beyond].max():,.0f} %"
+        lines.append(Series(most, np.where(beyond, top, np.nan)))
+    return lines
+
+
 def _banded(name: str, rows: Sequence[Any], field: str) -> Series:
     ends = [getattr(each, f"{field}_interval") for each in rows]
     return Series(
@@ -108,7 +130,11 @@ def _lines(
     unit: str,
     guides: Sequence[Guide] = (),
     short: str = "",
+    log: bool = False,
 ) -> Lines:
-    """One panel; ``short`` is the axis's name where the title is too long for it."""
-    y = short or title
-    return Lines(steering.scales, series, x=_X, y=y, unit=unit, guides=guides, title=title)
+    """One panel, the usable range shaded; ``short`` names the axis where the title is too long."""
+    low, high = steering.usable
+    return Lines(
+        steering.scales, series, x=_X, y=short or title, unit=unit, guides=guides, title=title,
+        y_scale="log" if log else "linear", moments=[Moment(0.0, low, high, "usable")],
+    )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from residuum.directions.steering_response import Dose
 if TYPE_CHECKING:
     import pandas as pd
 
-    from residuum.figures import Panel
+    from residuum.figures import Panel, Table
 
 USABLE_UP_FRAC = 0.1
 """A strength is usable while perplexity on neutral text rises by less than this."""
@@ -156,6 +157,20 @@ class Steering:
         from residuum.directions.steering_figure import steering_figure
 
         return steering_figure(self, title)
+
+    def side_by_side(self, scales: Sequence[float] | None = None) -> Table:
+        """What the model says as it is and pushed, in columns; one row for each prompt.
+
+        Args:
+            scales: strengths; by default all of up to three that were measured, of more those at
+                the ends of the usable range.
+
+        Raises:
+            OptionError: nothing was continued, or not at such a strength.
+        """
+        from residuum.directions.said_table import said_table
+
+        return said_table(self, scales)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""

@@ -9,14 +9,15 @@ from residuum.apps.cli.console import progress_for, put_json, put_table, put_tex
 from residuum.apps.cli.lens import check_suffix
 from residuum.apps.cli.loading import headline, open_model, open_task
 from residuum.apps.cli.parser import Commands, add_command, add_loading, add_seed, counted
+from residuum.core import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from residuum.directions import Examples, Probes
+    from residuum.directions import Examples, LayerProofs, Probes
     from residuum.directions.probes.method import ProbeMethod
     from residuum.figures import Table
-    from residuum.runs import Model
+    from residuum.runs import Model, Task
 
 SUFFIXES = (".html", ".svg", ".png", ".json", ".csv")
 _METHODS = ("logistic", "mass-mean", "ridge", "sparse")
@@ -47,6 +48,11 @@ def add(commands: Commands) -> None:
         help="what is kept on one side (default: group, the templates)",
     )  # fmt: skip
     parser.add_argument("--n", type=counted, default=200, help="pairs of a task (default: 200)")
+    parser.add_argument(
+        "--causal", action="store_true",
+        help="also prove every place's direction on pairs that were not fitted on (tasks only); "
+        "the figure then has both",
+    )  # fmt: skip
     parser.add_argument("--keep", metavar="DIR", help="folder for the activations; resumes")
     parser.add_argument("--direction", metavar="FILE", help="also write the best place's direction")
     parser.add_argument("--out", metavar="FILE", help=f"also write {', '.join(SUFFIXES)}")
@@ -60,27 +66,38 @@ def run(arguments: argparse.Namespace) -> int:
         check_suffix(arguments.out, SUFFIXES)
     if arguments.direction:
         check_suffix(arguments.direction, (".json",))
-    from residuum.directions import probe
+    if arguments.causal and _is_file(arguments.data):
+        raise OptionError("--causal needs contrast pairs", mend="give a task's name, not a file")
+    from residuum.directions import probe, prove_layers
 
     model = open_model(arguments)
-    data = _examples(arguments, model)
+    task = None if _is_file(arguments.data) else _task(arguments, model)
+    data = _examples(arguments, model, task)
     found = probe(
         model, data, arguments.site, arguments.layers,
         method=_method(arguments), positions=arguments.positions,
         split_by=arguments.split_by, seed=arguments.seed, keep=arguments.keep,
         progress=progress_for(arguments),
     )  # fmt: skip
+    proofs = None
+    if arguments.causal and task is not None:
+        proofs = prove_layers(
+            found, model, task, seed=arguments.seed, progress=progress_for(arguments)
+        )
     if arguments.out:
-        found.save(arguments.out)
+        (proofs or found).save(arguments.out)
     if arguments.direction:
         found.direction().save(arguments.direction)
     if arguments.json:
-        put_json(found.to_json())
+        put_json(found.to_json() | ({"causal": proofs.to_json()} if proofs else {}))
         return 0
     put_text(headline(model))
     print()
     put_table(_table(found))
     print()
+    if proofs:
+        put_table(_causal_table(proofs))
+        print()
     put_text(found.verdict)
     for note in found.skipped:
         put_text(f"left out: {note}")
@@ -89,12 +106,19 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _examples(arguments: argparse.Namespace, model: Model) -> Examples:
+def _is_file(data: str) -> bool:
+    return data.lower().endswith((".csv", ".jsonl", ".json"))
+
+
+def _task(arguments: argparse.Namespace, model: Model) -> Task:
+    return open_task(arguments.data, model, n=arguments.n, seed=arguments.seed)
+
+
+def _examples(arguments: argparse.Namespace, model: Model, task: Task | None) -> Examples:
     from residuum.directions import Examples
 
-    if arguments.data.lower().endswith((".csv", ".jsonl", ".json")):
+    if task is None:
         return Examples.from_file(arguments.data, model)
-    task = open_task(arguments.data, model, n=arguments.n, seed=arguments.seed)
     examples = Examples.from_task(task)
     return examples.unique() if arguments.split_by == "example" else examples
 
@@ -126,4 +150,28 @@ def _table(found: Probes) -> Table:
         rows,
         title=f"{' / '.join(found.classes)}: accuracy by place (* best on validation)",
         caption=f"{found.method}; majority {found.majority:.3f}; test interval 95 %.",
+    )
+
+
+def _causal_table(proofs: LayerProofs) -> Table:
+    from residuum.figures import Column, Table
+
+    rows = [
+        [
+            row["at"],
+            *(row[name] for name in ("accuracy", "effect_frac", "effect_low", "effect_high")),
+            row["random_high_frac"],
+            row["p_adjusted"],
+            "yes" if row["causal"] else "no",
+        ]
+        for row in proofs.to_dataframe().to_dict("records")
+    ]
+    numbers = ("read", "used", "low", "high", "random", "p")
+    proof = proofs.proofs[0]
+    return Table(
+        ["place", *(Column(name, digits=3) for name in numbers), "causal"],
+        rows,
+        title="read: test accuracy; used: share of the gap that a swap closes",
+        caption=f"{proof.n_pairs} pairs of {proof.n_templates} templates not fitted on; random: "
+        f"95th percentile of {proof.n_random} random directions; each p is for its place alone.",
     )

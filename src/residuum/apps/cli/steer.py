@@ -153,8 +153,9 @@ def _put(arguments: argparse.Namespace, model: Model, steering: Steering) -> Non
     put_text(f"{headline(model)}\n{steering!r}")
     print()
     put_table(_table(steering))
-    for each in steering.said:
-        put_text(f"{each.scale:+g}  {each.prompt} ... {each.text}")
+    if steering.said:
+        print()
+        put_table(steering.side_by_side())
     if arguments.out:
         print(f"\nwritten: {arguments.out}")
 
