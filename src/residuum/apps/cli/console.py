@@ -146,6 +146,11 @@ class Bar:
         if self._drawn is not None:
             self._drawn.advance(self._task, steps)
 
+    def say(self, words: str) -> None:
+        """Put other words before the bar."""
+        if self._drawn is not None:
+            self._drawn.update(self._task, description=words)
+
     def finish(self) -> None:
         """Take the bar away."""
         if self._drawn is not None:

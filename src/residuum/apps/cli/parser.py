@@ -73,6 +73,31 @@ def add_command(
     return parser
 
 
+def command_group(
+    commands: Commands, name: str, about: str, *, details: str = ""
+) -> tuple[Parser, Commands]:
+    """Declare a command that has verbs; without one it shows its help.
+
+    Args:
+        commands: from :func:`command_parser`.
+        name: of the command.
+        about: one line for the list of commands.
+        details: more for its own help.
+
+    Returns:
+        Its parser, and where verbs are added to it by :func:`add_command`.
+    """
+    parser = commands.add_parser(
+        name,
+        help=about,
+        description=f"{about[0].upper()}{about[1:]}.\n\n{_set(details)}".rstrip(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(run=lambda _: parser.print_help() or 0)
+    return parser, parser.add_subparsers(title="verbs", metavar="VERB", dest="verb")
+
+
 def _set(details: str) -> str:
     """Running text wrapped; what has line breaks of its own stays as it is."""
     return details if "\n" in details else textwrap.fill(details, 88)
@@ -127,6 +152,8 @@ def usage_error(message: str, prog: str) -> OptionError:
     hint = f"did you mean {near[0]}? " if near else ""
     if argument in ("COMMAND", "command"):
         return OptionError(f"no command {given!r}", mend=f"{hint}commands are: {', '.join(names)}")
+    if argument in ("VERB", "verb"):
+        return OptionError(f"{prog} has no verb {given!r}", mend=f"{hint}verbs: {', '.join(names)}")
     return OptionError(
         f"{prog}: {argument} cannot be {given!r}", mend=f"{hint}use one of: {', '.join(names)}"
     )

@@ -1,0 +1,122 @@
+"""``residuum sae``: dictionaries trained, judged and converted; errors in two lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+Cli = Callable[..., Any]
+TRAIN = ("sae", "train", "microworld", "microworld", "--at", "L2.resid_post", "--tokens", "3000")
+SMALL = ("--latents", "128", "--samples", "8192", "--batch-size", "256")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from residuum.apps.cli import main
+
+    folder = tmp_path_factory.mktemp("dictionary")
+    assert main([*TRAIN, *SMALL, "--k", "8", "--out", str(folder), "--json"]) == 0
+    return folder
+
+
+def test_a_training_is_written_with_its_figures(trained: Path) -> None:
+    from residuum.dictionaries import load_dictionary
+
+    dictionary = load_dictionary(trained)
+    assert dictionary.n_latents == 128 and str(dictionary.reads[0]) == "L2.resid_post"
+    assert json.loads((trained / "training.json").read_text())["curve"]
+    assert dictionary.declared["l0"] == pytest.approx(8, abs=0.2)
+
+
+def test_lines_with_figures_and_time_left(cli: Cli, tmp_path: Path) -> None:
+    done = cli(*TRAIN, *SMALL, "--out", str(tmp_path / "made"))
+    assert done.code == 0 and "explained variance" in done.out
+    assert "s left" in done.err and "dead" in done.err and len(done.err.splitlines()) <= 10
+
+
+def test_the_same_command_goes_on_and_ends_alike(cli: Cli, tmp_path: Path) -> None:
+    kept = ("--keep", str(tmp_path / "kept"), "--harvest", str(tmp_path / "acts"))
+    for name in ("one", "two"):
+        done = cli(*TRAIN, *SMALL, *kept, "--out", str(tmp_path / name), "--json")
+        assert done.json["last"]["step"] == 32
+    from residuum.dictionaries import load_dictionary
+
+    one, two = (load_dictionary(tmp_path / name).tensors() for name in ("one", "two"))
+    assert one and all(torch.equal(one[name], two[name]) for name in one)
+
+
+@pytest.mark.parametrize(
+    ("more", "kind"),
+    [
+        (("--activation", "jumprelu", "--l0", "8"), "sae"),
+        (("--to", "L2.mlp_out", "--skip"), "skip_transcoder"),
+        (("--at", "L1.resid_post", "L2.resid_post", "--prefixes", "32"), "crosscoder"),
+    ],
+    ids=["jumprelu", "skip transcoder", "crosscoder"],
+)
+def test_kinds(cli: Cli, tmp_path: Path, more: tuple[str, ...], kind: str) -> None:
+    done = cli(*TRAIN, *SMALL, *more, "--out", str(tmp_path), "--json")
+    assert done.code == 0 and done.json["kind"] == kind
+
+
+def test_a_dictionary_is_judged(cli: Cli, trained: Path, tmp_path: Path) -> None:
+    out = tmp_path / "scores.svg"
+    judge = ("sae", "evaluate", "microworld", str(trained), "microworld:1", "--tokens", "1500")
+    found = cli(*judge, "--json", "--out", str(out)).json
+    assert found["loss_recovered_zero_frac"]["value"] > 0.5 and out.stat().st_size > 500
+    shown = cli(*judge)
+    assert shown.code == 0 and "loss recovered mean" in shown.out
+
+
+def test_a_dictionary_on_the_wrong_tensor_is_a_failed_check(cli: Cli, trained: Path) -> None:
+    import residuum as rz
+    from residuum.dictionaries import load_dictionary
+
+    moved = trained.parent / "moved"
+    rz.convert_dictionary(load_dictionary(trained), moved, format="sparsify", fold=True)
+    judge = ("sae", "evaluate", "microworld", str(moved), "microworld:1", "--tokens", "3000")
+    done = cli(*judge, "--at", "L0.resid_post")
+    done.refused("does not fit L0.resid_post", code=1)
+    assert cli(*judge, "--at", "L0.resid_post", "--no-check").code == 0
+
+
+def test_a_dictionary_goes_to_another_tool_and_back(cli: Cli, trained: Path, tmp_path) -> None:
+    there, back = tmp_path / "there", tmp_path / "back"
+    found = cli("sae", "convert", str(trained), str(there), "--to", "saelens", "--fold", "--json")
+    assert found.json["read"] == "residuum" and "cfg.json" in found.json["files"]
+    done = cli("sae", "convert", str(there), str(back), "--to", "residuum")
+    assert done.code == 0 and "saelens" in done.out and (back / "dictionary.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what", "mend"),
+    [
+        (("sae", "trian"), "residuum sae has no verb 'trian'", "did you mean train?"),
+        (("sae", "train", "microworld", "x.txt", "--at", "L1.resid_post", "--out", "o"),
+         "'x.txt' is no text", "microworld:1"),
+        ((*TRAIN, "--out", "o", "--activation", "relu", "--k", "4"), "relu has no k", "--l0"),
+        ((*TRAIN, "--out", "o", "--l0", "4"), "topk aims at no L0", "--k"),
+        ((*TRAIN, "--out", "o", "--skip"), "--skip is of transcoders", "--to"),
+        ((*TRAIN, "--out", "/dev/null/x"), "cannot make the folder", "--out"),
+        ((*TRAIN, "--out", "o", "--lr", "-1"), "--lr -1 is out of range", "0.001"),
+        (("sae", "evaluate", "microworld", "nowhere", "microworld"), "no dictionary at", ""),
+        (("sae", "convert", "nowhere", "x", "--to", "saelens"), "no dictionary at", ""),
+        (("sae", "convert", "nowhere", "x", "--to", "gguf"), "cannot be 'gguf'", "saelens"),
+    ],
+    ids=lambda value: " ".join(value)[-40:] if isinstance(value, tuple) else "",
+)  # fmt: skip
+def test_two_lines(
+    cli: Cli, tmp_path: Path, monkeypatch, arguments: tuple[str, ...], what: str, mend: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cli(*arguments).refused(what, mend)
+
+
+def test_without_a_verb_there_is_help(cli: Cli) -> None:
+    done = cli("sae")
+    assert done.code == 0 and "train" in done.out and "evaluate" in done.out
