@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import cache
 from itertools import islice
@@ -15,8 +16,10 @@ import transformers
 import residuum as rz
 from residuum.core import Address, CheckFailed, LoadError, ResiduumError
 from residuum.dictionaries import (
-    BatchTopK,
+    CoderPlan,
     Dictionary,
+    JumpReLU,
+    L0Step,
     TensorSource,
     TopK,
     convert_dictionary,
@@ -24,6 +27,8 @@ from residuum.dictionaries import (
     load_dictionary,
     train_dictionary,
 )
+from residuum.dictionaries.fit_check_result import SURELY_BETTER
+from residuum.dictionaries.fit_check_sites import BeforeNorm
 from residuum.dictionaries.fit_check_text import held_at, text_of
 from residuum.worlds import microworld_text
 
@@ -112,44 +117,144 @@ def test_declared_figures_that_are_not_met_are_refused() -> None:
     assert "0.99 was declared" in reasons
 
 
-def sparse(values: torch.Tensor, at: str) -> Dictionary:
-    """A small BatchTopK dictionary of these vectors: its threshold is in their units."""
-    return train_dictionary(
-        TensorSource(values, at), n_latents=64, activation=BatchTopK(4), samples=40_000,
-        batch_size=256,
-    ).dictionary  # fmt: skip
+def test_a_text_longer_than_the_context_is_cut() -> None:
+    model = microworld()
+    long = " ".join(texts()[:40])
+    assert len(model.adapted.tokens.encode(long)) > model.n_ctx
+    assert [len(row) for row in text_of(model, [long, long])] == [model.n_ctx] * 2
 
 
-@pytest.mark.parametrize("family", ["gemma2", "olmo2"])
-def test_raw_mlp_output_is_not_the_contribution_after_a_post_norm(family: str) -> None:
-    """The trap: trained on what the MLP hands on, hung on what is added to the stream."""
-    torch.manual_seed(0)
-    shape = dict(hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=48,
+@cache
+def post_normed(family: str) -> tuple[Any, torch.Tensor, torch.Tensor]:
+    """A tiny model whose post-norms have gains of spread 0.7 (in logarithms), and two texts."""
+    torch.manual_seed(1)
+    shape = dict(hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=64,
                  num_key_value_heads=2, vocab_size=101, max_position_embeddings=64, head_dim=8,
-                 bos_token_id=1, eos_token_id=2, pad_token_id=0)  # fmt: skip
+                 bos_token_id=1, eos_token_id=2, pad_token_id=0, initializer_range=0.2)  # fmt: skip
     kind = {"gemma2": "Gemma2", "olmo2": "Olmo2"}[family]
     config = getattr(transformers, f"{kind}Config")(**shape)
     hf = getattr(transformers, f"{kind}ForCausalLM")(config).eval()
     with torch.no_grad():
         for name, each in hf.named_parameters():
-            if "post_feedforward_layernorm" in name:  # a trained gain differs from number to number
-                each.copy_(torch.rand_like(each) * 3)
-    model = rz.load(hf)
-    ids = torch.randint(3, 101, (64, 24), generator=torch.Generator().manual_seed(2))
-    raw: list[torch.Tensor] = []
-    hook = hf.model.layers[1].mlp.register_forward_hook(lambda *given: raw.append(given[2]))
-    held = held_at(model, ids.tolist(), [Address("L1.mlp_out")])
-    hook.remove()
-    before = torch.cat([each[:, 1:].flatten(0, 1) for each in raw])
-    right = fit_dictionary(
-        model, sparse(held.values[Address("L1.mlp_out")], "L1.mlp_out"), text=ids
-    )
-    assert right.fits, right
-    wrong = fit_dictionary(model, sparse(before, "L1.mlp_out"), text=ids)
-    assert not wrong.fits
+            if "post" in name and "layernorm" in name:
+                gain = torch.exp(0.7 * torch.randn_like(each) - 0.5)
+                each.copy_(gain - 1 if family == "gemma2" else gain)
+    drawn = torch.Generator().manual_seed(2)
+    often = 1 / torch.arange(1, 99).float()
+    ids = torch.multinomial(often, 224 * 24, replacement=True, generator=drawn) + 3
+    return rz.load(hf, check=False), *ids.reshape(224, 24).split([160, 64])
+
+
+AFTER = Address("mlp_out", 1)
+RAW = BeforeNorm(AFTER)
+SPARSE: dict[str, dict[str, Any]] = {
+    "topk": {"activation": TopK(4)},
+    "jumprelu": {"activation": JumpReLU(), "penalty": L0Step(), "target_l0": 4},
+}
+
+
+@cache
+def coded(family: str, kind: str, at: Any) -> Dictionary:
+    """A dictionary of what the MLP hands on, or of what its post-norm makes of it."""
+    model, train, _ = post_normed(family)
+    source = TensorSource(held_at(model, train.tolist(), [at]).values[at], str(AFTER))
+    return train_dictionary(
+        source, n_latents=96, samples=300 * 256, batch_size=256, **SPARSE[kind]
+    ).dictionary
+
+
+POST_NORMED = pytest.mark.parametrize("family", ["gemma2", "olmo2"])
+
+
+@POST_NORMED
+@pytest.mark.parametrize("kind", SPARSE)
+def test_on_the_raw_tensor_a_dictionary_of_the_contribution_explains_less(
+    family: str, kind: str
+) -> None:
+    model, _, text = post_normed(family)
+    own = coded(family, kind, AFTER)
+    fit = fit_dictionary(model, own, text=text)
+    assert fit.fits, fit
+    there, ratio = fit.rivals[str(RAW)]
+    left, left_raw = 1 - fit.here.explained[0], 1 - there.explained[0]
+    assert left_raw > 1.2 * left and ratio[2] < 1
+    if kind == "jumprelu":
+        apart = there.l0[0] / fit.here.l0[0]
+        assert max(apart, 1 / apart) > 1.5
+    held = held_at(model, text.tolist(), [RAW, AFTER]).values
+    norm = model.hf.model.layers[1].post_feedforward_layernorm
+    torch.testing.assert_close(norm(held[RAW]), held[AFTER])
+    assert not norm._forward_pre_hooks
+
+
+@POST_NORMED
+@pytest.mark.parametrize("kind", SPARSE)
+def test_a_dictionary_of_the_raw_tensor_is_refused_after_the_post_norm(
+    family: str, kind: str
+) -> None:
+    model, _, text = post_normed(family)
+    wrong = fit_dictionary(model, coded(family, kind, RAW), text=text)
+    assert wrong.best == "L1.mlp_out before its post-norm"
+    there, ratio = wrong.rivals[wrong.best]
+    assert there.explained[1] > wrong.here.explained[2] and ratio[1] > SURELY_BETTER
     with pytest.raises(CheckFailed) as refused:
         wrong.need()
-    assert "before or after a norm" in refused.value.mend or "at=" in refused.value.mend
+    assert f"at {RAW}" in refused.value.what
+    assert "trained on what is added to the stream, after that norm" in refused.value.mend
+
+
+def test_only_the_raw_tensor_as_a_rival_finds_it() -> None:
+    """With rivals among the sites alone, this one was let through."""
+    model, _, text = post_normed("gemma2")
+    wrong = fit_dictionary(model, coded("gemma2", "topk", RAW), text=text)
+    sites = {name: each for name, each in wrong.rivals.items() if name in map(str, model.sites)}
+    assert not wrong.fits
+    assert len(sites) > 10 and replace(wrong, rivals=sites, declared={}).fits
+
+
+def test_a_file_that_names_the_module_is_refused_with_the_reason(tmp_path: Path) -> None:
+    model, _, text = post_normed("gemma2")
+    folder = tmp_path / "layers.1.mlp"
+    raw = replace(coded("gemma2", "topk", RAW), weight_hash=None)
+    convert_dictionary(raw, folder, format="sparsify", fold=True)
+    config = json.loads((folder / "cfg.json").read_text())
+    config.pop("residuum")
+    (folder / "cfg.json").write_text(json.dumps(config))
+    assert list(map(str, load_dictionary(folder).reads)) == ["L1.mlp_out"]
+    with pytest.raises(CheckFailed, match="before its post-norm"):
+        load_dictionary(folder, model, text=text)
+
+
+@cache
+def transcoder() -> Dictionary:
+    """From what layer 2's MLP reads to what it adds."""
+    model, ends = microworld(), [Address("ln2", 2), Address("mlp_out", 2)]
+    rows = [model.to_tokens(each)[0].tolist() for each in islice(microworld_text(5), 1500)]
+    held = held_at(model, rows, ends).values
+    plan = CoderPlan(reads=(ends[0],), writes=(ends[1],), width=128, n_latents=256,
+                     activation=TopK(8))  # fmt: skip
+    source = TensorSource(torch.stack([held[at] for at in ends], 1), tuple(ends))
+    return train_dictionary(source, plan=plan, samples=60_000, batch_size=512).dictionary
+
+
+def test_a_transcoder_fits_its_two_ends_among_both_and_each_alone() -> None:
+    found = fit_dictionary(microworld(), transcoder(), text=texts()[:64])
+    assert found.fits and found.place == "L2.ln2 -> L2.mlp_out", found
+    both, read, write = "L1.ln2 -> L1.mlp_out", "L1.ln2 -> L2.mlp_out", "L2.ln2 -> L2.attn_out"
+    assert {both, read, write} <= found.rivals.keys()
+    assert found.place not in found.rivals
+
+
+@pytest.mark.parametrize(
+    ("reads", "writes"),
+    [("L1.ln2", "L1.mlp_out"), ("L2.ln2", "L1.mlp_out"), ("L2.ln2", "L2.attn_out"),
+     ("L1.ln2", "L2.mlp_out")],
+)  # fmt: skip
+def test_a_transcoder_with_a_wrong_end_is_refused(reads: str, writes: str) -> None:
+    moved = replace(transcoder(), reads=(Address.parse(reads),), writes=(Address.parse(writes),))
+    with pytest.raises(CheckFailed) as refused:
+        fit_dictionary(microworld(), moved, text=texts()[:64]).need()
+    assert f"does not fit {reads} -> {writes}" in refused.value.what
 
 
 def test_too_little_text_is_refused() -> None:

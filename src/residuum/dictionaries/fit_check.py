@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from residuum.core import Address, LoadError
+from residuum.core import LoadError
 from residuum.dictionaries.fit_check_measure import Sums, drawings, interval, measured, turned
 from residuum.dictionaries.fit_check_result import Fit, Measured
-from residuum.dictionaries.fit_check_sites import Pair, need_sites, places, rivals_of
+from residuum.dictionaries.fit_check_sites import Pair, Spot, need_sites, places, rivals_of
 from residuum.dictionaries.fit_check_text import Held, held_at, own_text, text_of
 from residuum.runs import Model, need_model, whole_number
 
@@ -114,7 +114,7 @@ def _affordable(rows: list[list[int]], pairs: list[Pair], width: int) -> list[li
     return kept
 
 
-def _joined(held: Held, sites: tuple[Address, ...]) -> Tensor:
+def _joined(held: Held, sites: tuple[Spot, ...]) -> Tensor:
     values = [held.values[at] for at in sites]
     return values[0] if len(values) == 1 else torch.stack(values, dim=1)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from residuum.core import Address, CheckFailed, Provenance
 from residuum.core.notebook import html_of
 from residuum.core.saving import save_result
+from residuum.dictionaries.fit_check_sites import BEFORE
 from residuum.figures import Bars
 
 if TYPE_CHECKING:
@@ -155,6 +156,11 @@ class Fit:
 
     def _mend(self) -> str:
         best = self.best
+        if best is not None and BEFORE in best:
+            return (
+                f"it is a dictionary of {best}, which the stream never holds: take one that was "
+                "trained on what is added to the stream, after that norm"
+            )
         if best is not None and self.rivals[best][0].explained[0] > 1 - OF_TURNED:
             sites = [f'"{each}"' for each in best.split(" -> ")]
             where = sites[0] if len(sites) == 1 else f"({', '.join(sites)})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from residuum.core import Address, TokenError
+from residuum.dictionaries.fit_check_sites import BeforeNorm, Spot, norm_after
 from residuum.dictionaries.texts import documents_of
 from residuum.models import Batch
 from residuum.runs import Capture, Model
@@ -27,13 +29,13 @@ class Held:
     """What a model holds at some sites, token by token.
 
     Attributes:
-        values: site -> ``[token d]``, float32.
+        values: place -> ``[token d]``, float32.
         rows: ``[token]``, which row of text each is of.
         n_rows: rows of text.
         left_out: tokens that were run and left out (first of a row, BOS, padding, sinks).
     """
 
-    values: dict[Address, Float[Tensor, "token _"]]
+    values: dict[Spot, Float[Tensor, "token _"]]
     rows: Int[Tensor, " token"]
     n_rows: int
     left_out: int
@@ -73,7 +75,7 @@ def text_of(model: Model, given: Any) -> list[list[int]]:
     rows, most = [], model.n_ctx or 1024
     for each in documents_of(given, "text"):
         if isinstance(each, str):
-            row = model.to_tokens(each)[0].tolist() if each.strip() else []
+            row = model.adapted.tokens.encode(each) if each.strip() else []
         else:
             row = [int(token) for token in each]
         if len(row) > 2:
@@ -88,17 +90,21 @@ def text_of(model: Model, given: Any) -> list[list[int]]:
     return rows
 
 
-def held_at(model: Model, rows: Sequence[Sequence[int]], sites: Sequence[Address]) -> Held:
-    """Run the rows and keep the sites' vectors; heads of a site are joined to one vector.
+def held_at(model: Model, rows: Sequence[Sequence[int]], sites: Sequence[Spot]) -> Held:
+    """Run the rows and keep the places' vectors; heads of a site are joined to one vector.
 
-    The first token of each row, BOS, padding and attention sinks (by the norm at the first site)
+    The first token of each row, BOS, padding and attention sinks (by the norm at the first place)
     are left out.
     """
-    found: dict[Address, list[Tensor]] = {at: [] for at in sites}
+    found: dict[Spot, list[Tensor]] = {at: [] for at in sites}
     numbers: list[Tensor] = []
+    requests = [
+        Capture(at, dtype=torch.float32, device="cpu") for at in sites if isinstance(at, Address)
+    ]
+    before = [at for at in sites if isinstance(at, BeforeNorm)]
     for first, batch in _batches(model, rows):
-        requests = [Capture(at, dtype=torch.float32, device="cpu") for at in sites]
-        run = model.run(batch, capture=requests, logits=False)
+        with _heard(model, before) as heard:
+            run = model.run(batch, capture=requests, logits=not requests)
         keep = torch.ones_like(batch.ids, dtype=torch.bool)
         if batch.mask is not None:
             keep &= batch.mask.bool()
@@ -106,7 +112,8 @@ def held_at(model: Model, rows: Sequence[Sequence[int]], sites: Sequence[Address
         if model.bos_token_id is not None:
             keep &= batch.ids != model.bos_token_id
         for at in sites:
-            found[at].append(run[at].flatten(2)[keep])
+            value = run[at].flatten(2) if isinstance(at, Address) else heard[at]
+            found[at].append(value[keep])
         numbers.append((torch.arange(len(batch.ids)) + first)[:, None].expand_as(keep)[keep])
     values = {at: torch.cat(parts) for at, parts in found.items()}
     row = torch.cat(numbers)
@@ -117,6 +124,25 @@ def held_at(model: Model, rows: Sequence[Sequence[int]], sites: Sequence[Address
     total = sum(map(len, rows))
     kept = {at: value[sober] for at, value in values.items()}
     return Held(kept, row[sober], len(rows), total - int(sober.sum()))
+
+
+@contextmanager
+def _heard(model: Model, before: Sequence[BeforeNorm]) -> Iterator[dict[BeforeNorm, Tensor]]:
+    """What post-norms are given while the model runs, ``[batch pos d]``."""
+    heard: dict[BeforeNorm, Tensor] = {}
+
+    def listener(at: BeforeNorm) -> Any:
+        def hear(_: Any, given: tuple[Tensor, ...]) -> None:
+            heard[at] = given[0].detach().to("cpu", torch.float32, copy=True)
+
+        return hear
+
+    with ExitStack() as hooks:
+        for at in before:
+            norm = norm_after(model, at.at)
+            assert norm is not None
+            hooks.callback(norm.register_forward_pre_hook(listener(at)).remove)
+        yield heard
 
 
 def _batches(model: Model, rows: Sequence[Sequence[int]]) -> Iterator[tuple[int, Batch]]:
