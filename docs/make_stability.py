@@ -1,8 +1,9 @@
 """Write the tables of docs/howto/judge-a-dictionary.md: four trainings on microworld, compared.
 
-Run it from the repository: ``python docs/make_stability.py`` (about ten minutes on one core).
+Run it from the repository: ``python docs/make_stability.py`` (about fifteen minutes on one core).
 ``--check`` only compares; figures may then differ by 5 % or one in the last digit, as machines
-round differently. Everything is fixed here before the figures are seen: site, sizes, threshold.
+round differently. The learning rate was chosen by the loss of two trainings with other seeds; the
+rest was fixed before the figures were seen.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ HERE = Path(__file__).resolve().parent
 PAGE = HERE / "howto" / "judge-a-dictionary.md"
 START = "<!-- table: begin; written by docs/make_stability.py -->\n"
 END = "<!-- table: end -->"
-AT, LATENTS, ACTIVE = "L1.resid_post", (128, 256, 512), 8
-SEEDS = (0, 1, 2, 3)
-TRAIN_TEXTS, TRAIN_SAMPLES, BATCH = 20_000, 1_500_000, 512
+AT, LATENTS, ACTIVE = "L1.resid_post", (128, 256), 8
+SEEDS = (10, 11, 12, 13)
+TRAIN_TEXTS, TRAIN_SAMPLES, BATCH = 12_000, 2_000_000, 512
+RATE = 3e-3
 TEST_TEXTS, TEST_SEED, ROWS_EACH = 1500, 101, 24
-THRESHOLDS = (0.5, 0.7, 0.9)
+LOW, THRESHOLD = 0.5, 0.7
 
 
 def main() -> int:
@@ -56,9 +58,10 @@ def table() -> str:
     stream = harvest(model, list(islice(microworld_text(1), TRAIN_TEXTS)), AT)
     text = list(islice(microworld_text(TEST_SEED), TEST_TEXTS))
     agree = [
-        "| latents | L0 | explained variance | cross-entropy recovered (zeros, mean) | found again "
-        "at 0.5 | 0.7 | 0.9 | by chance at 0.5, 0.7, 0.9 |",
-        "|" + "---|" * 8,
+        "| latents | explained variance | cross-entropy recovered (zeros) | (mean) "
+        f"| found again at {THRESHOLD} | pairs from, to | by chance | at {LOW} | by chance "
+        f"| decoders alone at {THRESHOLD} | encoders alone | by chance, both |",
+        "|" + "---|" * 12,
     ]
     matter = [
         "| latents | found in all three others, in none | effect: found in all, in none | "
@@ -68,9 +71,9 @@ def table() -> str:
     for latents in LATENTS:
         found = trained(stream, latents)
         scores = evaluate_dictionary(found[0], model, text)
-        compared = {each: dictionary_stability(found, threshold=each) for each in THRESHOLDS}
-        judged = dictionary_stability(found, model, text, rows_each=ROWS_EACH)
-        agree.append(agreement_row(latents, scores, compared))
+        low = dictionary_stability(found, threshold=LOW)
+        judged = dictionary_stability(found, model, text, threshold=THRESHOLD, rows_each=ROWS_EACH)
+        agree.append(agreement_row(latents, scores, judged, low))
         matter.append(matter_row(latents, judged))
         print(agree[-1], matter[-1], sep="\n", flush=True)
     return "\n".join([*agree, "", *matter]) + "\n"
@@ -78,28 +81,33 @@ def table() -> str:
 
 def trained(stream: Any, latents: int) -> list[Any]:
     """One dictionary a seed; the seed sets the start and the order of the samples."""
-    from residuum.dictionaries import TopK, train_dictionary
+    from residuum.dictionaries import Adam, TopK, train_dictionary
 
     return [
         train_dictionary(
             stream.source(seed=seed), n_latents=latents, activation=TopK(ACTIVE), seed=seed,
-            samples=TRAIN_SAMPLES, batch_size=BATCH,
+            optimiser=Adam(RATE), samples=TRAIN_SAMPLES, batch_size=BATCH,
         ).dictionary
         for seed in SEEDS
     ]  # fmt: skip
 
 
-def agreement_row(latents: int, scores: Any, compared: dict[float, Any]) -> str:
+def agreement_row(latents: int, scores: Any, judged: Any, low: Any) -> str:
     """How good they are, and how far they agree."""
-    chance = ", ".join(
-        f"{max(each.null_permuted.high, each.null_rotated.high):.1%}" for each in compared.values()
-    )
+    alone = judged.alone_share
     cells = [
-        str(latents), f"{scores.l0.value:.1f}", ranged(scores.explained_variance, "{:.3f}"),
-        f"{ranged(scores.loss_recovered_zero_frac)}, {ranged(scores.loss_recovered_mean_frac)}",
-        *(ranged(each.found_share) for each in compared.values()), chance,
+        str(latents), ranged(scores.explained_variance, "{:.3f}"),
+        ranged(scores.loss_recovered_zero_frac), ranged(scores.loss_recovered_mean_frac),
+        ranged(judged.found_share), "{:.1%}, {:.1%}".format(*judged.pair_range), chance(judged),
+        ranged(low.found_share), chance(low), ranged(alone["decoder"]), ranged(alone["encoder"]),
+        ", ".join(f"{each.high:.1%}" for each in judged.alone_null.values()),
     ]  # fmt: skip
     return "| " + " | ".join(cells) + " |"
+
+
+def chance(compared: Any) -> str:
+    """The greatest share over all drawings of both nulls."""
+    return f"{max(compared.null_permuted.high, compared.null_rotated.high):.1%}"
 
 
 def matter_row(latents: int, judged: Any) -> str:

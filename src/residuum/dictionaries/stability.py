@@ -36,8 +36,8 @@ def dictionary_stability(
     """Compare dictionaries of the same sites, trained with other seeds or in other ways.
 
     Latents of each two dictionaries are paired one to one (Hungarian), by their encoders and by
-    their decoders. One is *found again* where both pairings give it the same partner and both
-    cosines reach the threshold. With a model and text, each latent is also taken out of the text
+    their decoders. One is *found again* where both pairings give it the same partner and the mean
+    of the two cosines reaches the threshold; beside it stand the shares of each pairing alone. With a model and text, each latent is also taken out of the text
     where it is active, and those found in all other dictionaries are compared with those found in
     none: as they are, in pairs of like frequency, in pairs of like frequency and strength.
 
@@ -114,18 +114,20 @@ def _result(
     seed: int, model: Model | None,
 ) -> Stability:  # fmt: skip
     sizes = [each.n_latents for each in dictionaries]
-    again = {pair: _pairs(match, threshold) for pair, match in matches.items()}
-    found = [np.zeros(size) for size in sizes]
+    again = {pair: match.pairs(threshold) for pair, match in matches.items()}
+    found = _found(again, sizes)
     shares = np.full((len(sizes), len(sizes)), np.nan)
     for (a, b), pairs in again.items():
-        found[a][pairs[:, 0]] += 1
-        found[b][pairs[:, 1]] += 1
         shares[a, b], shares[b, a] = len(pairs) / sizes[a], len(pairs) / sizes[b]
-    found = [each / (len(sizes) - 1) for each in found]
     families = families_of(again, sizes)
     curves = {"found": _curve(list(matches.values()))}
     curves |= {name: _curve(several) for name, several in nulls.items()}
     null = {name: _null(several, threshold) for name, several in nulls.items()}
+    alone: dict[str, Measured] = {}
+    for by in ("encoder", "decoder"):
+        own = {pair: match.pairs(threshold, by) for pair, match in matches.items()}
+        groups = families_of(own, sizes)
+        alone[by] = _share(np.concatenate(_found(own, sizes)), groups, level, seed)
     alive = np.concatenate([each.frequency > 0 for each in effects]) if effects else None
     whole = np.concatenate(found)
     matters = mattering(found, effects, families, level, seed) if effects else {}
@@ -141,6 +143,11 @@ def _result(
         found_share=_share(whole, families, level, seed),
         found_share_alive=None if alive is None else _share(
             whole[alive], families[alive], level, seed),
+        alone_share=alone,
+        alone_null={
+            by: _null([each for several in nulls.values() for each in several], threshold, by)
+            for by in alone
+        },
         share_of_pair=shares,
         null_rotated=null["rotated"],
         null_permuted=null["permuted"],
@@ -154,9 +161,13 @@ def _result(
     )  # fmt: skip
 
 
-def _pairs(match: Match, threshold: float) -> np.ndarray:
-    rows = np.flatnonzero(match.found(threshold))
-    return np.stack([rows, match.partner[rows]], 1)
+def _found(again: dict[tuple[int, int], np.ndarray], sizes: list[int]) -> list[np.ndarray]:
+    """Of each dictionary, ``[latent]`` share of the others that have it."""
+    found = [np.zeros(size) for size in sizes]
+    for (a, b), pairs in again.items():
+        found[a][pairs[:, 0]] += 1
+        found[b][pairs[:, 1]] += 1
+    return [each / (len(sizes) - 1) for each in found]
 
 
 def _share(found: np.ndarray, families: np.ndarray, level: float, seed: int) -> Measured:
@@ -166,16 +177,16 @@ def _share(found: np.ndarray, families: np.ndarray, level: float, seed: int) -> 
     return Measured(float(found.mean()), low, high)
 
 
-def _null(matches: list[Match], threshold: float) -> Measured:
+def _null(matches: list[Match], threshold: float, by: str = "both") -> Measured:
     """Mean share over the drawings, and the least and the greatest."""
-    shares = [float(each.found(threshold).mean()) for each in matches]
+    shares = [float((each.cosine(by) >= threshold).mean()) for each in matches]
     return Measured(float(np.mean(shares)), min(shares), max(shares))
 
 
 def _curve(matches: list[Match]) -> np.ndarray:
-    """The lesser of both cosines, falling, at each percent of the latents; mean over the pairs."""
+    """Mean of both cosines, falling, at each percent of the latents; mean over the pairs."""
     at = np.linspace(1, 0, 101)
-    several = [np.quantile(np.minimum(each.encoder, each.decoder), at) for each in matches]
+    several = [np.quantile((each.encoder + each.decoder) / 2, at) for each in matches]
     return np.mean(several, axis=0)
 
 

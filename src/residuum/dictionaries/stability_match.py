@@ -71,16 +71,29 @@ class Match:
     Attributes:
         encoder, decoder: ``[first]`` cosine with the partner that the encoders, the decoders give;
             -1 without a partner.
-        partner: ``[first]`` the one partner that both give; -1 where they disagree.
+        by_encoder, by_decoder: ``[first]`` that partner; -1 for none.
     """
 
     encoder: np.ndarray
     decoder: np.ndarray
-    partner: np.ndarray
+    by_encoder: np.ndarray
+    by_decoder: np.ndarray
 
-    def found(self, threshold: float) -> np.ndarray:
-        """``[first]``: both give the same partner, and both cosines reach the threshold."""
-        return (self.partner >= 0) & (np.minimum(self.encoder, self.decoder) >= threshold)
+    def cosine(self, by: str = "both") -> np.ndarray:
+        """``[first]``: of encoders, of decoders, or (``"both"``) the mean of the two.
+
+        -1 where there is no partner, or where encoders and decoders give different ones.
+        """
+        if by != "both":
+            return self.encoder if by == "encoder" else self.decoder
+        agree = (self.by_encoder == self.by_decoder) & (self.by_encoder >= 0)
+        return np.where(agree, (self.encoder + self.decoder) / 2, -1.0)
+
+    def pairs(self, threshold: float, by: str = "both") -> np.ndarray:
+        """``[found 2]``: latents found again, of the first and of the second dictionary."""
+        rows = np.flatnonzero(self.cosine(by) >= threshold)
+        partner = self.by_encoder if by == "encoder" else self.by_decoder
+        return np.stack([rows, partner[rows]], 1)
 
 
 def match_latents(first: Directions, second: Directions) -> Match:
@@ -91,8 +104,7 @@ def match_latents(first: Directions, second: Directions) -> Match:
     Features", who call a latent shared where both matchings agree.
     """
     ours, theirs = _paired(first.reads @ second.reads.T), _paired(first.writes @ second.writes.T)
-    agree = (ours[0] == theirs[0]) & (ours[0] >= 0)
-    return Match(ours[1], theirs[1], np.where(agree, ours[0], -1))
+    return Match(ours[1], theirs[1], ours[0], theirs[0])
 
 
 def _paired(cosines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -32,10 +32,13 @@ class Stability:
     Attributes:
         sites: read and written.
         n_latents: of each dictionary.
-        threshold: least cosine of encoder and of decoder.
-        found_share: mean share of the latents of one dictionary that another has; the interval is
-            over latents, those found in one another drawn together.
+        threshold: least cosine.
+        found_share: mean share of the latents of one dictionary that another has (encoders and
+            decoders agree on the partner, and the mean of their cosines reaches the threshold);
+            the interval is over latents, those found in one another drawn together.
         found_share_alive: the same of latents that are active in the text; None without a text.
+        alone_share, alone_null: by ``encoder`` and by ``decoder`` alone: the share whose partner
+            reaches the threshold, and the mean, least and most over all drawings of both nulls.
         share_of_pair: ``[dictionary dictionary]``: of the row's latents, those the column has.
         null_rotated, null_permuted: mean share with the second dictionary turned as a whole, and
             with its coordinates dealt out anew; ``low`` and ``high`` are the least and the most.
@@ -46,8 +49,8 @@ class Stability:
             ``frequency`` in pairs of like frequency, ``activity`` in pairs of like frequency and
             strength (each within a factor of 1.41).
         matters_n: latents found in none (``all``), or pairs, behind each.
-        curves: ``found``, ``rotated``, ``permuted``: the lesser of encoder and decoder cosine at
-            each percent of the latents, falling.
+        curves: ``found``, ``rotated``, ``permuted``: mean of encoder and decoder cosine (each
+            with its own partner) at each percent of the latents, falling.
         level: of the intervals.
         provenance: model, strategy, seed.
     """
@@ -57,6 +60,8 @@ class Stability:
     threshold: float
     found_share: Measured
     found_share_alive: Measured | None
+    alone_share: dict[str, Measured]
+    alone_null: dict[str, Measured]
     share_of_pair: np.ndarray
     null_rotated: Measured
     null_permuted: Measured
@@ -113,7 +118,7 @@ class Stability:
             list(range(101)),
             [Series(labels[name], curve) for name, curve in self.curves.items()],
             x="latents, the surest first",
-            y="lesser cosine of encoder and decoder",
+            y="mean cosine of encoder and decoder",
             unit="",
             guides=[Guide(self.threshold, "threshold")],
             title=title or f"Latents of {', '.join(self.sites)} found again",
@@ -135,6 +140,8 @@ class Stability:
             "threshold": self.threshold,
             "found_share": plain(self.found_share),
             "found_share_alive": None if alive is None else plain(alive),
+            "alone_share": {name: plain(each) for name, each in self.alone_share.items()},
+            "alone_null": {name: plain(each) for name, each in self.alone_null.items()},
             "share_of_pair": _listed(self.share_of_pair),
             "null_rotated": plain(self.null_rotated),
             "null_permuted": plain(self.null_permuted),
