@@ -22,10 +22,12 @@ from residuum.directions.finding import direction
 from residuum.directions.harvesting import Activations, harvest
 from residuum.directions.layer_proofs import LayerProofs, prove_layers
 from residuum.directions.methods.contrast_svd import ContrastSVD
+from residuum.directions.methods.dedicated import Dedicated
 from residuum.directions.methods.difference_of_means import DifferenceOfMeans
 from residuum.directions.methods.from_probe import FromProbe
 from residuum.directions.methods.from_weights import Given, MlpWrite, TokenDirection, WeightSVD
 from residuum.directions.methods.principal_components import PrincipalComponents
+from residuum.directions.methods.sparing import Sparing
 from residuum.directions.monitor_map import probe_map
 from residuum.directions.monitor_report import MonitorReport
 from residuum.directions.monitoring import monitor
@@ -49,6 +51,7 @@ __all__ = [
     "Alignment",
     "AlignmentSearch",
     "ContrastSVD",
+    "Dedicated",
     "DifferenceOfMeans",
     "Direction",
     "Erasure",
@@ -77,6 +80,7 @@ __all__ = [
     "Proof",
     "Ridge",
     "Rome",
+    "Sparing",
     "SparseProbe",
     "Split",
     "Statements",

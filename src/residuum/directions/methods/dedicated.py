@@ -20,7 +20,7 @@ from residuum.directions.said_pairs import said_pairs
 from residuum.directions.specificity import flipping_dose
 from residuum.runs import Model, Task, need_task, whole_number
 
-AIM = 0.1
+AIM = 0.05
 """Below this share of its own task's movement, another task's is not punished."""
 _DOSE_EVERY = 10
 _KINDS = ("add", "erase", "leace", "swap")
@@ -32,7 +32,7 @@ class Dedicated:
 
     On the pairs it is fitted on, erasing and swapping are to close the gap between the sides; on
     the other tasks' pairs, no edit (adding at the dose that flips nine in ten answers, erasing,
-    LEACE, swapping) is to move an answer by more than a tenth of what it moves its own task.
+    LEACE, swapping) is to move an answer by more than a twentieth of what it moves its own task.
 
     Attributes:
         tasks: what is to be spared; not the prompts that specificity is judged on.
