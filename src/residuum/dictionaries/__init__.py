@@ -1,5 +1,7 @@
 """Dictionaries: sparse coders: train, read, trust and use sparse features."""
 
+from residuum.dictionaries.absorption import feature_absorption
+from residuum.dictionaries.absorption_result import Absorption, ClassAbsorption
 from residuum.dictionaries.activations import (
     Activation,
     BatchTopK,
@@ -31,6 +33,8 @@ from residuum.dictionaries.saved_dictionary import read_dictionary
 from residuum.dictionaries.shard_source import ShardSource
 from residuum.dictionaries.sources import ActivationSource, Batch, TensorSource
 from residuum.dictionaries.sparse import Sparse
+from residuum.dictionaries.sparse_probing import sparse_probing
+from residuum.dictionaries.sparse_probing_result import ProbeRow, SparseProbing
 from residuum.dictionaries.stability import dictionary_stability
 from residuum.dictionaries.stability_result import Stability
 from residuum.dictionaries.synthetic import SparseStream, SparseWorld
@@ -43,11 +47,13 @@ from residuum.dictionaries.training_result import Training
 
 __all__ = [
     "L1",
+    "Absorption",
     "Activation",
     "ActivationSource",
     "Adam",
     "Batch",
     "BatchTopK",
+    "ClassAbsorption",
     "CoderPlan",
     "CrossLayerTranscoder",
     "Curve",
@@ -62,11 +68,13 @@ __all__ = [
     "L0Step",
     "LiveSource",
     "Losses",
+    "ProbeRow",
     "ReLU",
     "Resampling",
     "ShardSource",
     "Sparse",
     "SparseCoder",
+    "SparseProbing",
     "SparseStream",
     "SparseWorld",
     "Stability",
@@ -79,6 +87,7 @@ __all__ = [
     "convert_dictionary",
     "dictionary_stability",
     "evaluate_dictionary",
+    "feature_absorption",
     "fit_dictionary",
     "format_of",
     "harvest",
@@ -87,6 +96,7 @@ __all__ = [
     "load_harvest",
     "match_truth",
     "read_dictionary",
+    "sparse_probing",
     "train_dictionaries",
     "train_dictionary",
 ]

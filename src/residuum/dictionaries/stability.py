@@ -37,9 +37,10 @@ def dictionary_stability(
 
     Latents of each two dictionaries are paired one to one (Hungarian), by their encoders and by
     their decoders. One is *found again* where both pairings give it the same partner and the mean
-    of the two cosines reaches the threshold; beside it stand the shares of each pairing alone. With a model and text, each latent is also taken out of the text
-    where it is active, and those found in all other dictionaries are compared with those found in
-    none: as they are, in pairs of like frequency, in pairs of like frequency and strength.
+    of the two cosines reaches the threshold; beside it stand the shares of each pairing alone.
+    With a model and text, each latent is also taken out of the text where it is active, and those
+    found in all other dictionaries are compared with those found in none: as they are, in pairs of
+    like frequency, in pairs of like frequency and strength.
 
     Args:
         dictionaries: two or more.
