@@ -10,6 +10,8 @@ from residuum.dictionaries.activations import (
     ReLU,
     TopK,
 )
+from residuum.dictionaries.class_probing import sparse_probing
+from residuum.dictionaries.class_probing_result import ProbeRow, SparseProbing
 from residuum.dictionaries.coder import SparseCoder
 from residuum.dictionaries.convert import convert_dictionary
 from residuum.dictionaries.cross_layer import CrossLayerTranscoder
@@ -29,12 +31,25 @@ from residuum.dictionaries.losses import Losses
 from residuum.dictionaries.optimisers import Adam
 from residuum.dictionaries.penalties import L1, L0Step
 from residuum.dictionaries.plan import CoderPlan
+from residuum.dictionaries.reading import (
+    Example,
+    FeatureBasis,
+    FeatureComparison,
+    FeatureReading,
+    LatentReading,
+    Latents,
+    Neurons,
+    RandomDirections,
+    Sizes,
+    compare_features,
+    load_reading,
+    merge_readings,
+    read_features,
+)
 from residuum.dictionaries.saved_dictionary import read_dictionary
 from residuum.dictionaries.shard_source import ShardSource
 from residuum.dictionaries.sources import ActivationSource, Batch, TensorSource
 from residuum.dictionaries.sparse import Sparse
-from residuum.dictionaries.sparse_probing import sparse_probing
-from residuum.dictionaries.sparse_probing_result import ProbeRow, SparseProbing
 from residuum.dictionaries.stability import dictionary_stability
 from residuum.dictionaries.stability_result import Stability
 from residuum.dictionaries.synthetic import SparseStream, SparseWorld
@@ -59,6 +74,10 @@ __all__ = [
     "Curve",
     "Dictionary",
     "DictionaryScores",
+    "Example",
+    "FeatureBasis",
+    "FeatureComparison",
+    "FeatureReading",
     "Fit",
     "Gated",
     "GroundTruth",
@@ -66,12 +85,17 @@ __all__ = [
     "HighNorm",
     "JumpReLU",
     "L0Step",
+    "LatentReading",
+    "Latents",
     "LiveSource",
     "Losses",
+    "Neurons",
     "ProbeRow",
+    "RandomDirections",
     "ReLU",
     "Resampling",
     "ShardSource",
+    "Sizes",
     "Sparse",
     "SparseCoder",
     "SparseProbing",
@@ -84,6 +108,7 @@ __all__ = [
     "TopK",
     "Training",
     "TrainingProgress",
+    "compare_features",
     "convert_dictionary",
     "dictionary_stability",
     "evaluate_dictionary",
@@ -94,8 +119,11 @@ __all__ = [
     "live_source",
     "load_dictionary",
     "load_harvest",
+    "load_reading",
     "match_truth",
+    "merge_readings",
     "read_dictionary",
+    "read_features",
     "sparse_probing",
     "train_dictionaries",
     "train_dictionary",

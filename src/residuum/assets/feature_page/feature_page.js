@@ -26,7 +26,7 @@
   const floats = (text) => new Float32Array(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
   const short = (x) => x == null || Number.isNaN(x) ? "–" : x === 0 ? "0"
     : Math.abs(x) >= 1e5 || Math.abs(x) < 1e-3 ? x.toExponential(1) : String(Number(x.toPrecision(3)));
-  const percent = (x) => x === 0 ? "never" : x < 1e-4 ? `${(100 * x).toExponential(1)} %` : `${Number((100 * x).toPrecision(2))} %`;
+  const percent = (x) => x === 0 ? "never" : x < 1e-8 ? `${(100 * x).toExponential(1)} %` : `${Number((100 * x).toPrecision(2)).toFixed(12).replace(/\.?0+$/, "")} %`;
   const seen = (token) => JSON.stringify(token);
   const drawn = (token) => token === "" ? "∅" : token.replace(/\r?\n/g, "↵").replace(/\t/g, "→")
     .replace(/[\u0000-\u001f\u007f\u200b-\u200f\u202a-\u202e\u2066-\u2069]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
@@ -74,7 +74,7 @@
     draw();
   };
   const item = (place) => {
-    const i = order[place], words = I.fires[i].map((t) => seen(word(t))).join(" ");
+    const i = order[place], words = I.fires[i].map((t) => drawn(word(t)).trim() || seen(word(t))).join(" · ");
     const by = $("rf-sort").value, shown = by === "kurtosis" ? `kurtosis ${short(I.kurtosis[i])}` : by === "largest" ? `max ${short(I.largest[i])}` : percent(I.density[i]);
     const node = make("div", { class: "rf-item", role: "option", id: `rf-o${i}`, "aria-selected": String(i === chosen), "aria-setsize": order.length, "aria-posinset": place + 1 },
       make("div", {}, make("span", { class: "rf-name" }, make("b", {}, `#${i}`), I.labels[i] || ""), make("span", { class: "rf-num" }, shown)),
@@ -117,8 +117,8 @@
   };
   const card = (title, ...inside) => make("section", { class: "rf-card" }, make("h3", {}, title), ...inside);
   const table = (caption, heads, rows) => make("table", { "aria-label": caption },
-    make("thead", {}, make("tr", {}, ...heads.map((h, c) => make("th", { scope: "col", class: c ? "n" : null }, h)))),
-    make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map((cell, c) => make("td", { class: c ? "n" : null }, cell))))));
+    make("thead", {}, make("tr", {}, ...heads.map((h, c) => make("th", { scope: "col", class: c ? "n" : null }, h === "share of the largest" ? make("span", { class: "rz-unseen" }, h) : h)))),
+    make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map((cell, c) => make("td", { class: c && !(cell instanceof Element && cell.matches(".rf-meter")) ? "n" : null }, cell))))));
   const facts = (i, u) => make("dl", { class: "rf-facts" }, ...[["Active at", `${percent(I.density[i])} of tokens`], ["In", `${percent(u.m[0])} of rows of text`], ["Largest", short(I.largest[i])],
     ["Mean, deviation", `${short(u.m[1])}, ${short(u.m[2])}`], ["Kurtosis", short(I.kurtosis[i])]].map(([k, v]) => make("div", {}, make("dt", {}, k), make("dd", {}, v))));
   const histogram = (i, u) => {
@@ -136,7 +136,7 @@
   };
   const effects = (title, pairs) => {
     const most = Math.max(1e-9, ...pairs.map(([, v]) => Math.abs(v)));
-    return card(title, table(title, ["token", "logit a unit", ""], pairs.map(([t, v]) => {
+    return card(title, table(title, ["token", "logit a unit", "share of the largest"], pairs.map(([t, v]) => {
       const bar = make("span", { class: `rf-meter${v < 0 ? " neg" : ""}`, "aria-hidden": "true" });
       bar.style.width = `${4 * Math.abs(v) / most}rem`;
       return [make("code", {}, drawn(word(t))), short(v), bar];
@@ -162,7 +162,13 @@
       if (v && $("rf-numbers")?.checked) span.append(make("sub", {}, short(v)));
       return span;
     });
-    const text = make("p", { class: "rf-text", tabindex: "0", role: "group", "aria-label": `Example ${place + 1}: ${value(at)} at ${seen(word(ids[at]))}. Left and right: token by token` }, ...spans);
+    const apart = spans.flatMap((span, k) => {
+      const first = span.firstChild, space = /^ +(?=[^ ])/.exec(first.data || "");
+      if (!space) return [span];
+      first.data = first.data.slice(space[0].length);
+      return k ? [space[0], span] : [span];
+    });
+    const text = make("p", { class: "rf-text", tabindex: "0", role: "group", "aria-label": `Example ${place + 1}: ${value(at)} at ${seen(word(ids[at]))}. Left and right: token by token` }, ...apart);
     let here = -1;
     const move = (k) => {
       spans[here]?.classList.remove("here");
@@ -204,12 +210,11 @@
     const title = make("h2", { tabindex: "-1", id: "rf-title" }, `${Noun()} ${i} `, make("span", {}, I.labels[i] || ""));
     const links = (name, note, heads, rows) => card(name, rows.length ? table(name, heads, rows) : make("p", { class: "rf-note" }, "None found."), make("p", { class: "rf-note" }, note));
     $("rf-detail").replaceChildren(
-      make("section", { class: "rf-card" }, make("div", { class: "rf-head" }, title, save), facts(i, u)),
+      make("section", { class: "rf-card" }, make("div", { class: "rf-head" }, title, save), make("div", { class: "rf-two" }, facts(i, u), make("div", {}, make("h3", {}, "Activations above zero (log scale)"), histogram(i, u)))),
       card("Examples", make("div", { class: "rf-legend" }, make("label", { class: "rf-check" }, values, "Values in the text"),
         ...(I.signed ? [make("span", {}, "below zero"), make("span", { class: "rf-ramp neg" })] : []), make("span", { class: "rf-ramp" }), make("span", {}, "0 to the largest shown; the underlined token is the example's own")), held),
-      make("div", { class: "rf-two" }, card("Activations above zero (log scale)", histogram(i, u)),
-        links("Often active together", `phi and Jaccard over ${I.company} contexts.`, [noun(), "phi", "Jaccard", "together"], u.p.map(([j, p, s, n]) => [go(j), short(p), short(s), String(n)]))),
       make("div", { class: "rf-two" }, ...(u.u.length ? [effects("Promotes, directly", u.u), effects("Suppresses, directly", u.d)] : []),
+        links("Often active together", `phi and Jaccard over ${I.company} contexts.`, [noun(), "phi", "Jaccard", "together"], u.p.map(([j, p, s, n]) => [go(j), short(p), short(s), String(n)])),
         links("Writes alike", "Cosine of what they write.", [noun(), "cosine"], u.n.map(([j, c]) => [go(j), short(c)]))));
     held.append(...examples(i, u));
     values.addEventListener("change", () => held.replaceChildren(...examples(i, u)));

@@ -105,7 +105,8 @@ class Accumulator:
             windows = chunk.windows(*at, self.sizes.before, self.sizes.after)
             return chunk.values[at], *windows
 
-        shelf.offer(latents, order.astype(np.float64), chunk.keys[tokens], payload)
+        keys, ties = chunk.keys[tokens], chunk.row_keys[chunk.rows[tokens]]
+        shelf.offer(latents, order.astype(np.float64), keys, ties, payload)
 
     def merge(self, other: Accumulator) -> None:
         """Take in what another read.

@@ -27,6 +27,7 @@ class Chunk:
         places: ``[token]`` where each stands in ``ids``, ascending.
         rows: ``[token]`` which row of text each is in, ascending.
         keys: ``[token]`` of the contexts.
+        row_keys: ``[row]`` of the whole rows.
         ids: ``[place]`` all tokens of these rows, those left out too.
         row_starts: ``[row + 1]`` where each row begins in ``ids``.
     """
@@ -35,6 +36,7 @@ class Chunk:
     places: np.ndarray
     rows: np.ndarray
     keys: np.ndarray
+    row_keys: np.ndarray
     ids: np.ndarray
     row_starts: np.ndarray
 
@@ -85,8 +87,9 @@ def _chunk(
     of_row = np.searchsorted(rows, which[keep])
     within = part.places[keep] - np.asarray(table.starts)[rows][of_row]
     places = starts[of_row] + within
-    keys = np.concatenate([context_keys(each) for each in ids])[places]
+    keys = np.concatenate([context_keys(each) for each in ids])
+    row_keys = keys[starts[1:] - 1]
     x = torch.from_numpy(as_float32(part.rows.values[keep]))
     with torch.no_grad():
         values = basis.encode(x).float().cpu().numpy()
-    return Chunk(values, places, of_row, keys, np.concatenate(ids), starts)
+    return Chunk(values, places, of_row, keys[places], row_keys, np.concatenate(ids), starts)

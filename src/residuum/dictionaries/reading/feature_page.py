@@ -74,14 +74,14 @@ def _asset(kind: str) -> str:
 
 _FRAME = """<div class="rf">
 <div class="rf-side" role="search">
-<div class="rf-row"><input type="search" id="rf-search" aria-label="Search {noun}s"
+<input type="search" id="rf-search" aria-label="Search {noun}s"
  placeholder="Search: token, label, #number" autocomplete="off" spellcheck="false">
-<select id="rf-where" aria-label="Search in"><option value="all">anywhere</option>
-<option value="label">labels</option><option value="fires">fires on</option>
-<option value="promotes">promotes</option></select></div>
-<div class="rf-row"><select id="rf-sort" aria-label="Sort by"><option value="number">number</option>
-<option value="density">density</option><option value="kurtosis">kurtosis</option>
-<option value="largest">largest activation</option><option value="label">label</option></select>
+<div class="rf-row"><select id="rf-where" aria-label="Search in"><option value="all">in all</option>
+<option value="label">in labels</option><option value="fires">in fires on</option>
+<option value="promotes">in promotes</option></select>
+<select id="rf-sort" aria-label="Sort by"><option value="number">by number</option>
+<option value="density">by density</option><option value="kurtosis">by kurtosis</option>
+<option value="largest">by largest</option><option value="label">by label</option></select>
 <button type="button" class="rz-button" id="rf-way" aria-label="Descending" aria-pressed="false"
 >↑</button></div>
 <p class="rf-count" id="rf-count" role="status"></p>

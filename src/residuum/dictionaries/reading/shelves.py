@@ -20,17 +20,19 @@ class Shelf:
     Attributes:
         order: ``[latent room]`` float64, ascending; infinity where a place is empty.
         keys: ``[latent room]`` int64 of the contexts.
+        ties: ``[latent room]`` int64 of the whole rows: of one context in two rows, what comes
+            after it decides which is shown.
         values: ``[latent room]`` float32.
         ids: ``[latent room window]`` int32, -1 outside the row.
         around: ``[latent room window]`` float32, NaN where it is not known.
     """
 
-    names = ("order", "keys", "values", "ids", "around")
+    names = ("order", "keys", "ties", "values", "ids", "around")
 
     def __init__(self, n_latents: int, room: int, window: int) -> None:
         shape = (n_latents, room)
         self.order = np.full(shape, np.inf)
-        self.keys = np.zeros(shape, np.int64)
+        self.keys, self.ties = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
         self.values = np.zeros(shape, np.float32)
         self.ids = np.full((*shape, window), -1, np.int32)
         self.around = np.full((*shape, window), np.nan, np.float32)
@@ -46,13 +48,13 @@ class Shelf:
         return self.order[:, -1]
 
     def offer(
-        self, latents: np.ndarray, order: np.ndarray, keys: np.ndarray,
+        self, latents: np.ndarray, order: np.ndarray, keys: np.ndarray, ties: np.ndarray,
         payload: Callable[[np.ndarray], Payload],
     ) -> None:  # fmt: skip
         """Put examples on the shelves where they belong.
 
         Args:
-            latents, order, keys: ``[example]``.
+            latents, order, keys, ties: ``[example]``.
             payload: gives what goes with some of them, by index.
         """
         worthy = np.flatnonzero(order <= self.last[latents])
@@ -64,7 +66,8 @@ class Shelf:
         owner = np.concatenate([np.nonzero(held)[0], local])
         all_order = np.concatenate([self.order[touched][held], order[worthy]])
         all_keys = np.concatenate([self.keys[touched][held], keys[worthy]])
-        chosen = _first_of_each(owner, all_order, all_keys, self.room)
+        all_ties = np.concatenate([self.ties[touched][held], ties[worthy]])
+        chosen = _first_of_each((owner, all_order, all_keys, all_ties), self.room)
         place = _rank(owner[chosen])
         new = chosen >= n_held
         made = payload(worthy[chosen[new] - n_held])
@@ -76,6 +79,7 @@ class Shelf:
         self.order[touched] = np.inf
         self.order[touched[owner[chosen]], place] = all_order[chosen]
         self.keys[touched[owner[chosen]], place] = all_keys[chosen]
+        self.ties[touched[owner[chosen]], place] = all_ties[chosen]
 
     def merge(self, other: Shelf) -> None:
         """Take in another's examples."""
@@ -85,7 +89,8 @@ class Shelf:
             at = latents[which], places[which]
             return other.values[at], other.ids[at], other.around[at]
 
-        self.offer(latents, other.order[latents, places], other.keys[latents, places], payload)
+        at = latents, places
+        self.offer(latents, other.order[at], other.keys[at], other.ties[at], payload)
 
     def tensors(self) -> dict[str, np.ndarray]:
         """By name, to be kept."""
@@ -97,9 +102,14 @@ class Shelf:
             setattr(self, name, np.array(tensors[name]))
 
 
-def _first_of_each(owner: np.ndarray, order: np.ndarray, keys: np.ndarray, room: int) -> np.ndarray:
-    """Indices of the first ``room`` of each owner, by order; each key once."""
-    sorted_ = np.lexsort((keys, order, owner))
+def _first_of_each(examples: tuple[np.ndarray, ...], room: int) -> np.ndarray:
+    """Indices of the first ``room`` of each owner, by order, key and tie; each key once.
+
+    Args:
+        examples: owner, order, key and tie of each.
+    """
+    owner, order, keys, ties = examples
+    sorted_ = np.lexsort((ties, keys, order, owner))
     by_key = sorted_[np.lexsort((np.arange(len(sorted_)), keys[sorted_], owner[sorted_]))]
     again = (np.diff(owner[by_key], prepend=-1) == 0) & (np.diff(keys[by_key], prepend=-1) == 0)
     repeated = np.zeros(len(owner), bool)
