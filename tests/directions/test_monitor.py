@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -139,3 +140,20 @@ def test_bad_input_is_refused(model: rz.Model, beliefs: Statements, tmp_path: Pa
         monitor(model, one)
     with pytest.raises(OptionError, match="unknown option site of monitor"):
         monitor(model, beliefs, site="z")
+
+
+def test_a_word_that_is_not_known_is_named_with_its_row(model: rz.Model) -> None:
+    data = rz.microworld_beliefs().subset(range(0, 768, 3))
+    texts, truths = list(data.texts), list(data.truths)
+    texts[5], truths[7] = "Be honest . I think Zork", "Zork"
+    wrong_text, wrong_truth = replace(data, texts=tuple(texts)), replace(data, truths=tuple(truths))
+    labels = [side == 0 for side in range(len(data))]
+    for call, where in (
+        (lambda: rz.monitor(model, wrong_text), "row 6"),
+        (lambda: rz.monitor(model, wrong_truth), "row 8, truth"),
+        (lambda: rz.probe_map(model, wrong_text, labels), "row 6"),
+        (lambda: rz.Examples.from_texts(model, texts, labels), "row 6"),
+    ):
+        with pytest.raises(rz.TokenError, match="Zork") as caught:
+            call()
+        assert caught.value.where == where

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from residuum.core import OptionError, ShapeError, TaskError
+from residuum.core import OptionError, ShapeError, TaskError, TokenError
+from residuum.directions.example_rows import token_rows
 from residuum.runs.arguments import shown
 from residuum.worlds.facts import BELIEF_FRAMES, CAPITAL_OF, LANGUAGE_OF, NATIONS
 from residuum.worlds.words import HONEST, NAMES, POLITE
@@ -147,15 +148,27 @@ def answered(model: Model, statements: Statements, edits: Any = ()) -> Answered:
 
     Raises:
         TaskError: some statement has no truth beside it.
+        TokenError: a text or a truth that the model cannot read, with its row.
     """
     if not all(statements.truths):
         raise TaskError(
             "some statements have no truth beside them", mend="add a column truth to the file"
         )
-    truths = torch.tensor([model.to_single_token(word) for word in statements.truths])
+    truths = torch.tensor(_single_tokens(model, statements.truths))
     log_probs = last_log_probs(model, statements.texts, edits)
     best, ids = log_probs.max(dim=1)
     return Answered(ids, best, ids != truths)
+
+
+def _single_tokens(model: Model, words: Sequence[str]) -> list[int]:
+    found = []
+    for number, word in enumerate(words, start=1):
+        try:
+            found.append(model.to_single_token(word))
+        except TokenError as error:
+            where = f"row {number}, truth"
+            raise TokenError(error.what, mend=error.mend, where=where) from error
+    return found
 
 
 def last_log_probs(
@@ -165,10 +178,12 @@ def last_log_probs(
 
     Raises:
         OptionError: no texts.
+        TokenError: a text that the model cannot read, with its row.
         ShapeError: NaN among them.
     """
     if isinstance(texts, str) or not texts:
         raise OptionError(f"texts={shown(texts)}", mend='give a list: ["So France is ruled from"]')
+    token_rows(model, texts)  # names the row of a word that is not known
     parts = []
     for start in range(0, len(texts), batch_size):
         run = model.run(list(texts[start : start + batch_size]), edits=edits)

@@ -9,7 +9,23 @@ import torch
 from torch import Tensor
 
 from residuum.core import OptionError, TaskError, TokenError
-from residuum.runs import shown
+from residuum.runs import Model, shown
+
+
+def token_rows(model: Model, texts: Sequence[Any]) -> list[list[int]]:
+    """The ids of each text (or row of ids), beginning-of-sentence token included.
+
+    Raises:
+        TokenError: a text that the model cannot read; ``where`` names its row, counted from 1.
+    """
+    rows = []
+    for number, text in enumerate(texts, start=1):
+        try:
+            batch = model.adapted.tokens.batch(text if isinstance(text, str) else [text])
+        except TokenError as error:
+            raise TokenError(error.what, mend=error.mend, where=f"row {number}") from error
+        rows.append(batch.ids[0].tolist())
+    return rows
 
 
 def padded(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from residuum.core import OptionError, TaskError
-from residuum.directions.example_rows import class_labels, padded, token_numbers
+from residuum.directions.example_rows import class_labels, padded, token_numbers, token_rows
 from residuum.runs import Model, Task
 
 CLASSES_OF_A_TASK = ("corrupt", "clean")
@@ -41,7 +41,7 @@ def text_fields(
             + ", ".join(f"{n} {name}" for name, n in sizes.items()),
             mend="give lists of the same length",
         )
-    ids, mask = padded([_row(model, text) for text in texts], model.adapted.tokens.pad_id)
+    ids, mask = padded(token_rows(model, texts), model.adapted.tokens.pad_id)
     numbers, classes = class_labels(labels)
     return {
         "ids": ids,
@@ -69,11 +69,6 @@ def task_fields(task: Task, position: int | str | None) -> dict[str, Any]:
         "tokenizer_hash": task.tokenizer_hash,
         "source": f"task {task.name} {task.task_hash[:12]}",
     }
-
-
-def _row(model: Model, text: Any) -> list[int]:
-    batch = model.adapted.tokens.batch(text if isinstance(text, str) else [text])
-    return batch.ids[0].tolist()
 
 
 def _task_positions(task: Task, real: Tensor, position: int | str | None) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from residuum.core import OptionError
 from residuum.directions.beliefs import Statements
+from residuum.directions.example_rows import token_rows
 from residuum.directions.monitor_roc import auroc
 from residuum.directions.monitoring import held_out_folds
 
@@ -57,6 +58,7 @@ def probe_map(
             f"all {len(truth)} labels are the same", mend="label some statements true, others false"
         )
     folds = held_out_folds(statements, entity_folds, seed)
+    token_rows(model, statements.texts)  # names the row of a word that is not known
     run = model.run(list(statements.texts), capture=["resid_post"], logits=False, batch_size=128)
     rows = torch.arange(len(statements))
     table = np.zeros((model.n_layers, len(statements.positions)))
