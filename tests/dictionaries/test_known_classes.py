@@ -1,4 +1,4 @@
-"""Sparse probing and absorption, on tokens whose classes and latents are planted, and on a model."""
+"""Sparse probing and absorption: planted classes and latents, and a model."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ import residuum as rz
 import residuum.dictionaries as rd
 from residuum.core import OptionError, TokenError
 from residuum.dictionaries.absorption import absorbed_in, feature_absorption
+from residuum.dictionaries.class_probing import like_active, probe_rows, sparse_probing
 from residuum.dictionaries.labelled_tokens import LabelledTokens
 from residuum.dictionaries.small_probes import fit_probe, separation
-from residuum.dictionaries.sparse_probing import like_active, probe_rows, sparse_probing
 from residuum.worlds import microworld_text
 from residuum.worlds.words import COUNTRIES, NAMES, PLACES
 
@@ -34,7 +34,7 @@ def model() -> Any:
 
 
 @pytest.fixture(scope="module")
-def trained(model: Any) -> rd.Dictionary:
+def trained(model: Any) -> Any:
     values = model.run(TEXT, capture=list(AT))
     keep = (values.ids != model.tokenizer.pad_token_id) & (values.ids != model.bos_token_id)
     source: Any = rd.TensorSource(values[AT[0]][keep], AT[0])

@@ -72,6 +72,19 @@ def feature_absorption(
     by their effect on a spelling answer; here it is by what they add along the probe's direction,
     so that any class and model can be judged, and their margin over the second latent is replaced
     by the share of one half.
+
+    >>> import torch, residuum as rz
+    >>> from itertools import islice
+    >>> from residuum.dictionaries import Dictionary, ReLU, feature_absorption
+    >>> model, at = rz.load("microworld", check=False), ("embed",)
+    >>> eye = torch.eye(128)
+    >>> basis = Dictionary(at, at, W_enc=eye[None], W_dec=eye[:, None], b_enc=torch.zeros(128),
+    ...                    b_dec=torch.zeros(1, 128), activation=ReLU())
+    >>> text = list(islice(rz.worlds.microworld_text(0), 400))
+    >>> classes = {"names": ["Mary", "John", "Tom", "Anna", "Peter", "Lucy", "Mark", "Emma"]}
+    >>> found = feature_absorption(basis, model, text, classes)
+    >>> found.classes[0].n_tokens > 20
+    True
     """
     need_model(model, "feature_absorption")
     need_judgeable(model, dictionary)

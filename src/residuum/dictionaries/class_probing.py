@@ -1,4 +1,4 @@
-"""Can a few latents tell what a token is? ``rz.sparse_probing(dictionary, model, text, classes)``."""
+"""Can a few latents tell what a token is? ``rz.sparse_probing(...)``."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 import torch
 
 from residuum.core import OptionError
+from residuum.dictionaries.class_probing_result import ProbeRow, SparseProbing
 from residuum.dictionaries.document_sums import DocumentSums, Totals, ratio
 from residuum.dictionaries.ground_truth_result import Measured
 from residuum.dictionaries.judged_rows import JudgedRows, need_judgeable, through
 from residuum.dictionaries.labelled_tokens import LabelledTokens, labelled_tokens
 from residuum.dictionaries.small_probes import fit_probe, separation
-from residuum.dictionaries.sparse_probing_result import ProbeRow, SparseProbing
 from residuum.runs import Model, need_model
 from residuum.runs.arguments import shown, whole_number
 
@@ -61,6 +61,19 @@ def sparse_probing(
     Shows: as of :class:`SparseProbing`. Does not show: as there.
     Source: Gurnee et al. 2023, "Finding Neurons in a Haystack"; control task of Hewitt and Liang
     2019. Latents are ranked by the difference of means over the spread, each by itself.
+
+    >>> import torch, residuum as rz
+    >>> from itertools import islice
+    >>> from residuum.dictionaries import Dictionary, ReLU, sparse_probing
+    >>> model, at = rz.load("microworld", check=False), ("embed",)
+    >>> eye = torch.eye(128)
+    >>> basis = Dictionary(at, at, W_enc=eye[None], W_dec=eye[:, None], b_enc=torch.zeros(128),
+    ...                    b_dec=torch.zeros(1, 128), activation=ReLU())
+    >>> text = list(islice(rz.worlds.microworld_text(0), 400))
+    >>> classes = {"names": ["Mary", "John", "Tom", "Anna", "Peter", "Lucy", "Mark", "Emma"]}
+    >>> found = sparse_probing(basis, model, text, classes)
+    >>> found.rows[-1].basis, found.rows[-1].accuracy.value > 0.9
+    ('all numbers', True)
     """
     need_model(model, "sparse_probing")
     need_judgeable(model, dictionary)
