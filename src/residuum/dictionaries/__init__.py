@@ -19,6 +19,13 @@ from residuum.dictionaries.curve import Curve
 from residuum.dictionaries.dictionary import Dictionary
 from residuum.dictionaries.evaluation import evaluate_dictionary
 from residuum.dictionaries.evaluation_result import DictionaryScores
+from residuum.dictionaries.feature_agreement import Agreement
+from residuum.dictionaries.feature_calibration import FeatureUnits, feature_units
+from residuum.dictionaries.feature_edits import Feature, feature
+from residuum.dictionaries.feature_effects_result import FeatureEffects
+from residuum.dictionaries.feature_measuring import feature_effects
+from residuum.dictionaries.feature_methods import Exact, Gradient
+from residuum.dictionaries.feature_patching import FeaturePatching, patch_features
 from residuum.dictionaries.fit_check import fit_dictionary
 from residuum.dictionaries.fit_check_result import Fit
 from residuum.dictionaries.ground_truth import match_truth
@@ -66,6 +73,7 @@ __all__ = [
     "Activation",
     "ActivationSource",
     "Adam",
+    "Agreement",
     "Batch",
     "BatchTopK",
     "ClassAbsorption",
@@ -74,12 +82,18 @@ __all__ = [
     "Curve",
     "Dictionary",
     "DictionaryScores",
+    "Exact",
     "Example",
+    "Feature",
     "FeatureBasis",
     "FeatureComparison",
+    "FeatureEffects",
+    "FeaturePatching",
     "FeatureReading",
+    "FeatureUnits",
     "Fit",
     "Gated",
+    "Gradient",
     "GroundTruth",
     "Harvest",
     "HighNorm",
@@ -112,7 +126,10 @@ __all__ = [
     "convert_dictionary",
     "dictionary_stability",
     "evaluate_dictionary",
+    "feature",
     "feature_absorption",
+    "feature_effects",
+    "feature_units",
     "fit_dictionary",
     "format_of",
     "harvest",
@@ -122,6 +139,7 @@ __all__ = [
     "load_reading",
     "match_truth",
     "merge_readings",
+    "patch_features",
     "read_dictionary",
     "read_features",
     "sparse_probing",

@@ -16,6 +16,7 @@ from residuum.dictionaries.fit_check import fit_dictionary
 from residuum.dictionaries.formats import Format, Place
 from residuum.dictionaries.formats.as_dictionary import dictionary_of
 from residuum.dictionaries.formats.sites import layer_of
+from residuum.dictionaries.microworld_asset import embedded_dictionary
 from residuum.dictionaries.saved_dictionary import read_dictionary
 from residuum.models import hub
 from residuum.runs import Model, need_model
@@ -45,7 +46,8 @@ def load_dictionary(
 
     Args:
         path: a folder, one file of a set (``.../layer_3.safetensors``), or a name on the hub with
-            the folder in it: ``"google/gemma-scope-2b-pt-res/layer_12/width_16k/average_l0_82"``.
+            the folder in it: ``"google/gemma-scope-2b-pt-res/layer_12/width_16k/average_l0_82"``;
+            or the one inside the package: ``"microworld-sae"``.
         model: the model that it is for; None reads the files only.
         at: its site, where the files do not say or say it in other words; for a transcoder a pair,
             what it reads and what it writes.
@@ -145,7 +147,7 @@ def _found(path: Any, sites: tuple[Address, ...], name: str | None) -> tuple[For
     layer = layer_of(str(sites[-1])) if sites else None
     target = as_path(path)
     if not target.exists():
-        target = _fetched(str(path), chosen, layer)
+        target = embedded_dictionary(str(path)) or _fetched(str(path), chosen, layer)
     file = target if target.is_file() else None
     place = Place(target.parent if file else target, file, str(path), layer)
     if chosen is not None:
