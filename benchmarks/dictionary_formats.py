@@ -28,6 +28,15 @@ PEERS = {
     "sparsify": "eai-sparsify==1.3.3",
     "circuit_tracer": "circuit-tracer==0.5.0",
 }
+SIDES = {
+    **{name: (name, name) for name in PEERS},
+    "gemma_scope@saelens": ("gemma_scope", "saelens"),
+    "gemma_scope_2@saelens": ("gemma_scope_2", "saelens"),
+    "gemma_scope@circuit_tracer": ("gemma_scope", "circuit_tracer"),
+    "gemma_scope_2@circuit_tracer": ("gemma_scope_2", "circuit_tracer"),
+}
+"""Who reads what: side -> format and environment. No tool writes Gemma Scope's files: "theirs" are
+written as published, and read by the tool's own loader (``dictionary_formats_gemma.py``)."""
 D, N, K, ROWS = 24, 96, 6, 256
 WITHIN = 1e-5
 """Largest difference of a reconstruction, relative to the largest entry."""
@@ -103,12 +112,22 @@ def theirs_here(python: Path, name: str, folder: Path, x: torch.Tensor) -> tuple
         place = folder / case
         expected = load_file(folder / f"{case}.expected.safetensors")
         at = None if name == "saelens" else ("L2.ln2", "L2.mlp_out")
+        if "@" in name and "transcoder" not in case:
+            at = "L2.resid_post"
         path = place / "ae.pt" if (place / "ae.pt").exists() else place
         if name == "dictionary_learning" or (name == "sparsify" and "transcoder" not in case):
             at = "L2.resid_post"
+        if case == "embedding":  # Gemma Scope 1 says it in its path, and it changes the scale
+            path = _moved(place, folder / "gemma-scope-2b-pt-res" / "embedding" / "width_4k")
+            at = None
         found = rd.load_dictionary(path, at=at)
         rows.append(_row(name, case, "theirs here", found, x, expected))
     return rows, said["version"]
+
+
+def _moved(place: Path, to: Path) -> Path:
+    to.parent.mkdir(parents=True)
+    return place.rename(to)
 
 
 def ours_there(python: Path, name: str, folder: Path, x: torch.Tensor) -> list[Row]:
@@ -118,9 +137,11 @@ def ours_there(python: Path, name: str, folder: Path, x: torch.Tensor) -> list[R
     made = {}
     for case, dictionary in dictionaries().items():
         try:
-            rd.convert_dictionary(dictionary, folder / case, format=name)
+            rd.convert_dictionary(dictionary, folder / case, format=SIDES[name][0])
         except rd.convert.OptionError:
             continue  # the peer has no such kind; that it is refused is tested elsewhere
+        if name.endswith("@circuit_tracer") and "transcoder" not in case:
+            continue  # it reads transcoders only
         made[case] = dictionary
     (folder / "cases.json").write_text(json.dumps(list(made)))
     peer(python, name, "read", folder)
@@ -177,8 +198,8 @@ def measure(envs: Path) -> tuple[list[Row], dict[str, str]]:
     """Every peer that has an environment."""
     rows, versions = [], {}
     x = torch.randn(ROWS, D, generator=torch.Generator().manual_seed(3)) + 0.2
-    for name in PEERS:
-        python = environment(envs, name)
+    for name, (_, tool) in SIDES.items():
+        python = environment(envs, tool)
         if python is None:
             print(f"{name}: no environment in {envs}; run with --setup")
             continue
@@ -187,7 +208,7 @@ def measure(envs: Path) -> tuple[list[Row], dict[str, str]]:
             for each in (here, there):
                 each.mkdir()
                 save_file({"x": x}, each / "x.safetensors")
-            found, versions[name] = theirs_here(python, name, here, x)
+            found, versions[tool] = theirs_here(python, name, here, x)
             rows += found + ours_there(python, name, there, x)
     return rows, versions
 
@@ -205,7 +226,7 @@ def main() -> int:
     for row in rows:
         verdict = "equal" if row.equal else "DIFFERS"
         print(
-            f"{row.format:20} {row.case:26} {row.direction:12} {row.difference:.1e}  "
+            f"{row.format:28} {row.case:26} {row.direction:12} {row.difference:.1e}  "
             f"L0 {row.l0_here:.2f} / {row.l0_there:.2f}  {verdict}"
         )
     wrong = [row for row in rows if not row.equal]

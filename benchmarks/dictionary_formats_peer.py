@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from dictionary_formats_gemma import GEMMA
 from safetensors.torch import load_file, save_file
 
 D, N, K = 24, 96, 6
@@ -223,7 +224,7 @@ def main() -> None:
     name, task, folder = sys.argv[1], sys.argv[2], Path(sys.argv[3])
     kinds = {"saelens": SAELens, "dictionary_learning": DictionaryLearning, "sparsify": Sparsify,
              "circuit_tracer": CircuitTracer}  # fmt: skip
-    side = kinds[name]()
+    side = (kinds | GEMMA)[name]()
     x = load_file(folder / "x.safetensors")["x"]
     with torch.no_grad():
         if task == "write":

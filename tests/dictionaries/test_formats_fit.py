@@ -27,7 +27,7 @@ from residuum.dictionaries import (
     load_dictionary,
     train_dictionary,
 )
-from residuum.dictionaries.fit_check_result import SURELY_BETTER
+from residuum.dictionaries.fit_check_result import GIVEN, OWN, SURELY_BETTER
 from residuum.dictionaries.fit_check_sites import BeforeNorm
 from residuum.dictionaries.fit_check_text import held_at, text_of
 from residuum.worlds import microworld_text
@@ -272,3 +272,19 @@ def test_a_fit_is_a_result(tmp_path: Path) -> None:
         found.save(tmp_path / f"fit.{suffix}")
         assert (tmp_path / f"fit.{suffix}").stat().st_size
     assert "fits" in repr(found)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_claim_is_held_against_what_was_measured(own: bool) -> None:
+    """.99 declared and .74 measured was once let through."""
+    fit = fit_dictionary(microworld(), trained(SITES[0]), text=None if own else texts()[:64])
+    assert fit.fits and 0.5 < fit.here.explained[0] < 0.9
+    said = "it explains"
+    lies = replace(fit, declared={"explained_variance": 0.99})
+    assert len(lies.reasons) == 1 and lies.reasons[0].startswith(said)
+    true = replace(fit, declared={"explained_variance": fit.here.explained[0]})
+    assert true.fits
+    bounds = OWN if own else GIVEN
+    far = replace(fit, declared={"l0": 8 * bounds.l0_times * 1.1})
+    near = replace(fit, declared={"l0": 8 * bounds.l0_times * 0.9})
+    assert "were declared" in far.reasons[0] and near.fits

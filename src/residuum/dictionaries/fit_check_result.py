@@ -24,12 +24,29 @@ BETTER, SURELY_BETTER = 1.2, 1.05
 end of that ratio's interval must be above the second number."""
 OF_TURNED = 0.8
 """What is unexplained must be below this share of what is with the vectors turned."""
-L0_TIMES = 4.0
-"""Active latents may differ from the declared number by this factor."""
 L0_LEAST, L0_MOST = 0.1, 0.5
 """Where none is declared: active latents a token at least, and as a share of all at most."""
-UNEXPLAINED_TIMES, UNEXPLAINED_MORE = 2.0, 0.25
-"""What is unexplained may be so many times the declared share, and so much more."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How far a dictionary may be from what was declared.
+
+    Attributes:
+        l0_times: active latents may differ by this factor.
+        left_times, left_more: what is surely unexplained (the lower end of its interval) may be so
+            many times the declared share, and so much more.
+    """
+
+    l0_times: float
+    left_times: float
+    left_more: float
+
+
+GIVEN = Bounds(2.0, 1.5, 0.05)
+"""On text of the kind that it was trained on."""
+OWN = Bounds(4.0, 2.0, 0.2)
+"""On text that the model writes itself, which is off the training text."""
 
 
 @dataclass(frozen=True)
@@ -135,10 +152,14 @@ class Fit:
         there = self.rivals[best][0].explained[0]
         return f"it explains {self.here.explained[0]:.3g} here and {there:.3g} at {best}"
 
+    @property
+    def _bounds(self) -> Bounds:
+        return OWN if self.own_text else GIVEN
+
     def _l0(self) -> str:
         l0, said = self.here.l0[0], self.declared.get("l0")
         if said is not None and said > 0:
-            if said / L0_TIMES <= l0 <= said * L0_TIMES:
+            if said / self._bounds.l0_times <= l0 <= said * self._bounds.l0_times:
                 return ""
             return f"{l0:.3g} latents are active, {said:.3g} were declared"
         if L0_LEAST <= l0 <= L0_MOST * self.n_latents:
@@ -149,8 +170,8 @@ class Fit:
         said = self.declared.get("explained_variance")
         if said is None:
             return ""
-        left = 1 - self.here.explained[0]
-        if left <= UNEXPLAINED_TIMES * (1 - said) + UNEXPLAINED_MORE:
+        surely_left, bounds = 1 - self.here.explained[2], self._bounds
+        if surely_left <= bounds.left_times * (1 - said) + bounds.left_more:
             return ""
         return f"it explains {self.here.explained[0]:.3g}, {said:.3g} was declared"
 
