@@ -120,3 +120,16 @@ def test_two_lines(
 def test_without_a_verb_there_is_help(cli: Cli) -> None:
     done = cli("sae")
     assert done.code == 0 and "train" in done.out and "evaluate" in done.out
+
+
+def test_two_trainings_are_compared(cli: Cli, trained: Path, tmp_path: Path) -> None:
+    other, out = tmp_path / "other", tmp_path / "stability.csv"
+    cli(*TRAIN, *SMALL, "--k", "8", "--seed", "1", "--out", str(other), "--json")
+    compare = ("sae", "compare", str(trained), str(other))
+    found = cli(*compare, "--json", "--out", str(out)).json
+    assert found["found_share"]["value"] < 0.9 and out.stat().st_size > 500
+    same = cli("sae", "compare", str(trained), str(trained), "--json").json
+    assert same["found_share"]["value"] == 1
+    done = cli(*compare)
+    assert done.code == 0 and "turned at random" in done.out
+    cli(*compare, "--model", "microworld").refused("go together", "both")
