@@ -143,6 +143,24 @@ def test_a_transcoder_and_a_crosscoder_replace_what_they_write(model: Any) -> No
     assert judged(cross, model).loss_recovered_zero_frac.value == pytest.approx(1, abs=1e-4)
 
 
+def test_a_cross_layer_transcoder_replaces_all_sites_that_it_writes(model: Any) -> None:
+    """Each layer's latents write what the layer reads, and nothing further on."""
+    sites: Any = ("L1.resid_post", "L2.resid_post")
+    plain, layers = whole(), []
+    for index in (0, 1):
+        n = 2 - index
+        W_dec = torch.zeros(256, n, 128)
+        W_dec[:, 0] = plain.W_dec[:, 0]
+        layers.append(
+            replace(plain, reads=sites[index : index + 1], writes=sites[index:], W_dec=W_dec,
+                    b_dec=torch.zeros(n, 128))
+        )  # fmt: skip
+    both = rd.CrossLayerTranscoder(tuple(layers))
+    scores = judged(both, model)
+    assert scores.loss_recovered_zero_frac.value == pytest.approx(1, abs=1e-4)
+    assert scores.n_latents == 512 and scores.sites == ("L1.resid_post", "L2.resid_post")
+
+
 def test_seed_and_intervals(model: Any) -> None:
     one = judged(replace(whole(), activation=rd.TopK(8)), model, seed=3)
     two = judged(replace(whole(), activation=rd.TopK(8)), model, seed=3)

@@ -190,6 +190,23 @@ def test_with_text_the_report_says_what_matters(model: Any, tmp_path: Path) -> N
     assert json.dumps(again.to_json()) == json.dumps(found.to_json())
 
 
+def test_what_is_found_again_is_what_is_there() -> None:
+    """On samples of known features: latents found in both trainings are nearer to true ones."""
+    world = rd.SparseWorld(n_features=64, width=32, active=3, seed=0)
+    trained: list[Any] = [
+        rd.train_dictionary(
+            world.source(), n_latents=96, activation=rd.TopK(3), samples=200_000,
+            batch_size=512, seed=seed, optimiser=rd.Adam(3e-3),
+        ).dictionary
+        for seed in (1, 2)
+    ]  # fmt: skip
+    found = dictionary_stability(trained)
+    nearness = (Directions.of(trained[0]).writes @ world.features.double().numpy().T).max(1)
+    again = found.found[0] == 1
+    assert 0.2 < again.mean() < 0.9
+    assert nearness[again].mean() > nearness[~again].mean() + 0.1
+
+
 def test_refusals(model: Any) -> None:
     one = random_dictionary(0)
     elsewhere = (Address.parse("L2.resid_post"),)

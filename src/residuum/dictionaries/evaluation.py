@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -103,10 +104,9 @@ def evaluate_dictionary(
             f"{len(rows.documents)} document gives no interval", mend="give two texts or more"
         )
     if check:
-        some = [rows.table.row(i).tolist() for i in range(len(rows.table))]
-        fit_dictionary(
-            model, dictionary, text=[each for each in some if len(each) > 2][:_FIT_ROWS], seed=seed
-        ).need()
+        ids = (rows.table.row(i).tolist() for i in range(len(rows.table)))
+        some = list(islice((each for each in ids if len(each) > 2), _FIT_ROWS))
+        fit_dictionary(model, dictionary, text=some, seed=seed).need()
     work = _Judging(rows, dictionary, mean_at(rows, dictionary))
     progress.start("evaluate", len(rows.table))
     try:
