@@ -29,9 +29,11 @@ TASKS = {
 }
 OTHERS = (*TASKS, "ioi", "facts")
 PAIRS, OFF_PAIRS, SEED = 128, 24, 1
-SITES, TOKENS = ("resid_mid", "resid_post"), (-1, -2)
-SPARED = (0, 1, 2)
-DRAWS = 25
+PENALTY_PAIRS, PENALTY_SEED = 64, 2
+SITES, TOKEN = ("resid_mid", "resid_post"), -1
+LEARNED_AT = 2
+WEIGHT, PULL, STEPS = 3.0, 0.05, 50
+DRAWS, FEW = 25, 2
 KINDS = ("add", "erase", "swap")
 SAID = {True: "yes", False: "no", None: "—"}
 
@@ -62,25 +64,64 @@ def table() -> str:
 
     torch.set_num_threads(1)
     model = rz.load("microworld")
-    choices = [
-        "| concept | place | spared | weakest edit closes | random draws that do as well "
-        "| moved most elsewhere |",
-        "|---|---|---|---|---|---|",
-    ]
-    proofs = [
-        "| concept | pairs, templates | accuracy (control) | adding | erasing | LEACE | swapping "
-        "| largest adjusted p "
-        "| moved most elsewhere | perplexity | decodable | causal | specific |",
-        "|" + "---|" * 13,
-    ]
     halves = {name: template_parts(model, name) for name in OTHERS}
-    best = chosen(model, {name: parts[0] for name, parts in halves.items()})
+    development = {name: parts[0] for name, parts in halves.items()}
+    best = chosen(model, development, other_prompts(model, halves, (0, 1)))
+    spared = other_prompts(model, halves, (1,))
+    choices = [choice_row(concept, best[name]) for name, concept in TASKS.items()]
+    print(*choices, sep="\n", flush=True)
+    proofs = []
     for name, concept in TASKS.items():
-        proof = proven(model, best[name], name, halves)
-        choices.append(choice_row(concept, best[name]))
-        proofs.append(proof_row(concept, proof))
-        print(choices[-1], proofs[-1], sep="\n", flush=True)
-    return "\n".join([*choices, "", *proofs]) + "\n"
+        proofs.append(proof_row(concept, proven(model, best[name], name, halves, spared)))
+        print(proofs[-1], flush=True)
+    return "\n".join([*CHOICES, *choices, "", *PROOFS, *proofs]) + "\n"
+
+
+CHOICES = (
+    "| concept | place | found by | weakest edit closes | random draws that do as well "
+    "| moved most elsewhere |",
+    "|---|---|---|---|---|---|",
+)
+PROOFS = (
+    "| concept | pairs, templates | accuracy (control) | adding | erasing | LEACE | swapping "
+    "| largest adjusted p | moved most elsewhere | perplexity | decodable | causal | specific |",
+    "|" + "---|" * 13,
+)
+
+
+def other_prompts(
+    model: Any, halves: dict[str, tuple[Any, Any]], judged: tuple[int, ...]
+) -> dict[str, Any]:
+    """Pairs of every task for the penalty: of another seed, no prompt that is judged on.
+
+    Args:
+        judged: which halves' prompts stay out: the test's always, on validation both.
+    """
+    import residuum as rz
+
+    found = {}
+    for name, parts in halves.items():
+        taken = {prompt for half in judged for prompt in prompts(judged_pairs(parts, half))}
+        task = rz.task(name, model, n=3 * PENALTY_PAIRS, seed=PENALTY_SEED)
+        mine = prompts(task)
+        pairs = zip(mine[: len(task)], mine[len(task) :], strict=True)
+        free = [row for row, pair in enumerate(pairs) if not taken & set(pair)]
+        found[name] = task.subset(free[:PENALTY_PAIRS])
+    return found
+
+
+def judged_pairs(parts: tuple[Any, Any], half: int) -> Any:
+    """Of a task as an off-target one: the first of its development pairs, or more of its test."""
+    return parts[half][: (half + 1) * OFF_PAIRS]
+
+
+def prompts(task: Any) -> list[tuple[int, ...]]:
+    """The ids of all clean prompts, then of all corrupt ones."""
+    return [
+        tuple(row[: int(length)])
+        for side in (task.clean, task.corrupt)
+        for row, length in zip(side.tolist(), task.lengths, strict=True)
+    ]
 
 
 def template_parts(model: Any, name: str) -> tuple[Any, Any]:
@@ -98,94 +139,82 @@ def template_parts(model: Any, name: str) -> tuple[Any, Any]:
 
 @dataclass(frozen=True)
 class Choice:
-    """A place and a number of spared directions, with its record on validation.
+    """A place and a way to find the direction, with its record on validation.
 
     Attributes:
-        at, spared: the candidate.
+        at, learned: the candidate: the difference of means, or learned from there.
         weakest: what the weakest of adding, erasing and swapping closes of the gap, at least.
         as_good: how many random draws do as well as it under some edit.
         ratio: largest share by which another task moves, against the task itself.
     """
 
     at: Any
-    spared: int
+    learned: bool
     weakest: float
     as_good: int
     ratio: float
 
     @property
     def rank(self) -> tuple[bool, float, float]:
-        """Larger is better: specific; fewer random draws as good; the larger effect.
-
-        Of those that are not specific the one with the smallest ratio.
-        """
-        from residuum.directions.specificity import MOST
-
-        specific = self.ratio <= MOST
-        return specific, -self.as_good if specific else -self.ratio, self.weakest
+        """Larger is better: few random draws as good; then the smallest ratio."""
+        return self.as_good <= FEW, -self.ratio, self.weakest
 
 
-def chosen(model: Any, tasks: dict[str, Any]) -> dict[str, Choice]:
+def chosen(model: Any, tasks: dict[str, Any], spared: dict[str, Any]) -> dict[str, Choice]:
     """The best place for every concept, by what happens on validation templates.
 
     The development templates of a concept are cut in two; a direction is fitted on either part and
     tried on the other. Places: the stream behind every layer's attention and behind its MLP, at the
-    last token and the one before; with the difference of means as it is, or sparing one or two
-    directions of every other task.
+    last token. The difference of means is tried at all of them, and a direction
+    learned from it at the two where that does best.
     """
     from residuum.core import Address
     from residuum.directions.interventions import read_pairs
-    from residuum.directions.proof import LEAST
 
     tried: dict[str, list[Choice]] = {name: [] for name in TASKS}
-    for layer in range(model.n_layers):
-        for site, pos in itertools.product(SITES, TOKENS):
-            at = Address(site, layer, pos=pos)
-            read = {name: read_pairs(model, at, task[:OFF_PAIRS]) for name, task in tasks.items()}
-            for name in TASKS:
-                others = [pairs for other, pairs in read.items() if other != name]
-                for spared in SPARED:
-                    choice = one(model, at, tasks, name, others, spared)
-                    tried[name].append(choice)
-                    if choice.weakest < LEAST:
-                        break
+    judged: dict[Any, dict[str, Any]] = {}
+    for site, layer in itertools.product(SITES, range(model.dims.n_layers)):
+        at = Address(site, layer, pos=TOKEN)
+        judged[at] = {name: read_pairs(model, at, task[:OFF_PAIRS]) for name, task in tasks.items()}
+        for name in TASKS:
+            tried[name].append(
+                one(model, at, tasks[name], judged[at], method_of(spared, name, False))
+            )
+    for name, plain in tried.items():
+        for choice in sorted(plain, key=lambda each: each.rank, reverse=True)[:LEARNED_AT]:
+            method = method_of(spared, name, True)
+            tried[name].append(one(model, choice.at, tasks[name], judged[choice.at], method, True))
     return {name: max(each, key=lambda choice: choice.rank) for name, each in tried.items()}
 
 
 def one(
-    model: Any, at: Any, tasks: dict[str, Any], name: str, others: list[Any], spared: int
+    model: Any, at: Any, task: Any, judged: dict[str, Any], method: Any, learned: bool = False
 ) -> Choice:
     """One candidate's record over both parts; cut short where it fails."""
-    from residuum.directions.interventions import effects, gap_along, read_pairs
+    from residuum.directions.causal_effects import as_given, random_draws
+    from residuum.directions.interventions import effects, read_pairs
     from residuum.directions.proof import LEAST
-    from residuum.directions.proving import as_given
-    from residuum.directions.random_directions import covariance_directions
-    from residuum.directions.specificity import MOST
 
-    parts = template_folds(tasks[name])
-    pairs = [read_pairs(model, at, part) for part in parts]
-    both = torch_cat([each.at_read.flatten(0, 1) for each in pairs])
-    method = method_of([task[:OFF_PAIRS] for other, task in tasks.items() if other != name], spared)
+    parts = template_folds(task)
     weakest, as_good, ratios = [], 0, []
-    for fit, held in ((parts[0], pairs[1]), (parts[1], pairs[0])):
+    for fit, test in (parts, parts[::-1]):
         direction = found(model, fit, at, method)
         if direction is None:
-            return Choice(at, spared, 0.0, 2 * DRAWS, float("inf"))
+            return Choice(at, learned, 0.0, 2 * DRAWS, float("inf"))
+        held = read_pairs(model, at, test)
         own = as_given(held, direction.vector)
         closed = {
             kind: effects(model, held, kind, [own.basis], [own.shift]).mean() for kind in KINDS
         }
         weakest.append(float(min(closed.values())) / held.gap)
         if weakest[-1] < LEAST:
-            return Choice(at, spared, weakest[-1], 2 * DRAWS, float("inf"))
+            return Choice(at, learned, weakest[-1], 2 * DRAWS, float("inf"))
+        others = [pairs for name, pairs in judged.items() if name != task.name]
         ratios.append(worst_ratio(model, held, own, others))
-        if ratios[-1] > MOST:
-            return Choice(at, spared, weakest[-1], 2 * DRAWS, ratios[-1])
-        draws = covariance_directions(both, DRAWS, 1, SEED, direction.notes.get("spared"))
-        shifts = [gap_along(held, basis) for basis in draws]
-        shifts = [shift * (own.shift.norm() / shift.norm()) for shift in shifts]
-        as_good += sum_as_good(model, held, closed, draws, shifts)
-    return Choice(at, spared, min(weakest), as_good, max(ratios))
+        draws = random_draws(held, own, DRAWS, None, SEED).alike
+        bases, shifts = [each.basis for each in draws], [each.shift for each in draws]
+        as_good += sum_as_good(model, held, closed, bases, shifts)
+    return Choice(at, learned, min(weakest), as_good, max(ratios))
 
 
 def sum_as_good(model: Any, pairs: Any, closed: Any, draws: Any, shifts: Any) -> int:
@@ -214,19 +243,13 @@ def template_folds(task: Any) -> tuple[Any, Any]:
     return by_template(task, sorted(set(task.templates))[1::2])
 
 
-def torch_cat(parts: list[Any]) -> Any:
-    """The rows of several tensors."""
-    import torch
-
-    return torch.cat(parts)
-
-
-def method_of(tasks: list[Any], spared: int) -> Any:
-    """The difference of means, sparing so many directions of each of these tasks."""
+def method_of(spared: dict[str, Any], name: str, learned: bool) -> Any:
+    """The difference of means, or what is learned from it to leave every other task alone."""
+    from residuum.directions.methods.dedicated import Dedicated
     from residuum.directions.methods.difference_of_means import DifferenceOfMeans
-    from residuum.directions.methods.sparing import Sparing
 
-    return Sparing(tasks, spared) if spared else DifferenceOfMeans()
+    others = [task for other, task in spared.items() if other != name]
+    return Dedicated(others, WEIGHT, PULL, steps=STEPS) if learned else DifferenceOfMeans()
 
 
 def found(model: Any, task: Any, at: Any, method: Any) -> Any:
@@ -239,14 +262,15 @@ def found(model: Any, task: Any, at: Any, method: Any) -> Any:
     return None
 
 
-def proven(model: Any, choice: Choice, name: str, halves: dict[str, Any]) -> Any:
+def proven(
+    model: Any, choice: Choice, name: str, halves: dict[str, Any], spared: dict[str, Any]
+) -> Any:
     """The proof on test templates of the direction found on all development templates."""
     from residuum.directions.proving import prove
 
-    others = {other: parts for other, parts in halves.items() if other != name}
-    method = method_of([parts[0][:OFF_PAIRS] for parts in others.values()], choice.spared)
+    method = method_of(spared, name, choice.learned)
     direction = found(model, halves[name][0], choice.at, method)
-    tests = [parts[1][: 2 * OFF_PAIRS] for parts in others.values()]
+    tests = [judged_pairs(parts, 1) for other, parts in halves.items() if other != name]
     return prove(direction, model, halves[name][1], off_target=tests, seed=SEED)
 
 
@@ -255,9 +279,9 @@ def choice_row(concept: str, choice: Choice) -> str:
     cells = (
         concept,
         f"`{choice.at}`",
-        str(choice.spared),
+        "learning" if choice.learned else "difference of means",
         f"{choice.weakest:.2f}",
-        f"{choice.as_good} of {2 * DRAWS}" if choice.rank[0] else "—",
+        f"{choice.as_good} of {2 * DRAWS}",
         f"{choice.ratio:.2f}",
     )
     return f"| {' | '.join(cells)} |"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -262,10 +263,12 @@ def test_only_what_stands_above_the_variance_within_sides_is_levelled():
 
 
 def test_what_is_no_direction_is_refused(world):
+    wrong: Any = "x"
     with pytest.raises(OptionError, match="is no direction"):
-        rz.prove("x", world.model, world.task(8))
+        rz.prove(wrong, world.model, world.task(8))
+    number: Any = 3
     with pytest.raises(OptionError, match="at=3 is no site"):
-        rz.direction(world.model, world.task(8), at=3)
+        rz.direction(world.model, world.task(8), at=number)
     lone = rz.Examples.from_task(world.task(8)).subset(torch.arange(8))
     with pytest.raises(TaskError, match="got examples of 1"):
         rz.direction(world.model, lone, at=AT, prove=False)
