@@ -262,7 +262,7 @@
     new ResizeObserver(draw).observe(list);
     list.addEventListener("keydown", (event) => {
       const step = steps[event.key];
-      if (event.key === "Enter") { event.preventDefault(); $("rf-title")?.focus(); return; }
+      if (event.key === "Enter") { event.preventDefault(); if (order.length) choose(order[active], true); return; }
       if (step === undefined || !order.length) return;
       event.preventDefault();
       choose(order[Math.max(0, Math.min(order.length - 1, active + step))], false);
@@ -279,6 +279,7 @@
     if (first >= 0) { chosen = first; arrange(); }
     if (order.length) choose(first >= 0 ? first : order[0], false);
     document.querySelector(".rf").setAttribute("data-ready", "");
+    performance.mark("rf-ready");
   };
   start().catch((error) => {
     $("rf-detail").replaceChildren(make("p", { role: "alert" }, typeof DecompressionStream === "undefined"

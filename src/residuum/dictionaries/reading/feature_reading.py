@@ -148,9 +148,8 @@ class FeatureReading:
         found = [self._example("top", index, place, "top") for place in self._held("top", index)]
         seen = {each.key for each in found}
         held = self._held("sample", index)
-        bands = quarters(self.counted.sample.values[index, held])
-        values = self.counted.sample.values[index]
-        order = sorted(range(len(held)), key=lambda j: -float(values[held[j]]))
+        values = self.counted.sample.values[index, held]
+        bands, order = quarters(values), np.argsort(values, kind="stable")[::-1]
         rest = [self._example("sample", index, held[j], bands[j]) for j in order]
         return (*found, *(each for each in rest if each.key not in seen))
 
