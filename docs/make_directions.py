@@ -3,6 +3,7 @@
 Run it from the repository: ``python docs/make_directions.py``. ``--check`` only compares; figures
 may then differ by 5 % or one in the last digit, as machines round differently. The rule that
 chooses a place is that of :func:`chosen`; it sees the development templates alone.
+One process, one thread: 2 min 25 s of processor time (10 min 42 s on cores with a load of 16).
 """
 
 from __future__ import annotations
