@@ -18,11 +18,11 @@ export TOKENIZERS_PARALLELISM = false
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint format types arch docs pages pages-check bench bench-setup train-microworld clean
+.PHONY: help setup demo test test-slow lint format types arch docs pages pages-check bench bench-setup train-microworld train-microworld-dictionary clean
 
 help: ## list the commands
 	@echo "residuum: make COMMAND"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-28s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: $(STAMP) ## create .venv with the package (editable) and the test tools
 
@@ -95,6 +95,9 @@ bench: setup ## run the benchmarks (in .bench-venv where there is one, with the 
 train-microworld: setup ## train the embedded model again from its recipe; goes on where it stopped
 	$(BIN)/python -m residuum.apps.train microworld --out trained/microworld \
 	  $(if $(wildcard trained/microworld/checkpoint*),--resume) $(ARGS)
+
+train-microworld-dictionary: setup ## train the embedded dictionary again from its recipe
+	$(BIN)/python docs/make_microworld_dictionary.py $(ARGS)
 
 clean: ## remove .venv and what the tools leave behind
 	rm -rf $(VENV) build dist src/*.egg-info .ruff_cache .pytest_cache .hypothesis demo-report

@@ -23,7 +23,6 @@ from residuum.dictionaries.harvesting import harvest
 from residuum.dictionaries.optimisers import Adam
 from residuum.dictionaries.plan import CoderPlan
 from residuum.dictionaries.training import train_dictionaries
-from residuum.dictionaries.training_result import Training
 from residuum.runs import Model
 from residuum.worlds import microworld_text
 
@@ -43,11 +42,11 @@ class MicroworldRecipe:
     """
 
     sites: tuple[str, ...] = ("L1.resid_post", "L2.resid_post")
-    n_latents: int = 384
-    k: int = 8
+    n_latents: int = 512
+    k: int = 14
     sentences: int = 40_000
     held_sentences: int = 1_500
-    steps: int = 2_500
+    steps: int = 3_000
     batch_size: int = 1024
     rate: float = 2e-3
     seed: int = 0
@@ -81,8 +80,8 @@ class MicroworldRecipe:
 
 def train_candidates(
     model: Model, recipe: MicroworldRecipe, keep: str | Path, progress: Progress = SILENT
-) -> dict[str, Training]:
-    """One dictionary for each site, on one stream.
+) -> dict[str, Dictionary]:
+    """One dictionary for each site, on one stream; with units, from validation text.
 
     Args:
         model: microworld.
@@ -91,21 +90,24 @@ def train_candidates(
     """
     text = recipe.training_text()
     taken = harvest(model, text, list(recipe.sites), keep=keep, dtype="float32", progress=progress)
-    return train_dictionaries(
+    trained = train_dictionaries(
         taken.source(seed=recipe.seed), recipe.plans(taken.width), steps=recipe.steps,
         batch_size=recipe.batch_size, optimiser=Adam(lr=recipe.rate), seed=recipe.seed,
         progress=progress,
     )  # fmt: skip
+    held = recipe.held_text("validation")
+    found = {site: need_sae(each.dictionary) for site, each in trained.items()}
+    return {site: feature_units(own, model, held).keep_in(own) for site, own in found.items()}
 
 
 def judged(
-    model: Model, trainings: Mapping[str, Training], recipe: MicroworldRecipe
+    model: Model, candidates: Mapping[str, Dictionary], recipe: MicroworldRecipe, split: str
 ) -> dict[str, DictionaryScores]:
-    """Scores of each candidate on validation text."""
-    text = recipe.held_text("validation")
+    """Scores of each candidate on ``"validation"`` or ``"test"`` text."""
+    text = recipe.held_text(split)
     return {
-        site: evaluate_dictionary(each.dictionary, model, text, check=False, seed=recipe.seed)
-        for site, each in trainings.items()
+        site: evaluate_dictionary(each, model, text, check=False, seed=recipe.seed)
+        for site, each in candidates.items()
     }
 
 
@@ -125,10 +127,8 @@ def fits(scores: DictionaryScores) -> bool:
     )
 
 
-def finished(
-    model: Model, training: Training, recipe: MicroworldRecipe, scores: DictionaryScores
-) -> Dictionary:
-    """The dictionary to ship: with its units, its recipe and its figures on held-out text.
+def finished(own: Dictionary, recipe: MicroworldRecipe, scores: DictionaryScores) -> Dictionary:
+    """The dictionary to ship: with its recipe and its figures on test text.
 
     Args:
         scores: on test text.
@@ -141,14 +141,12 @@ def finished(
             f"the dictionary is out of bounds on test text: {scores}",
             mend=f"train longer: recovered >= {LEAST_RECOVERED}, L0 <= {MOST_L0:g}",
         )
-    own = need_sae(training.dictionary)
-    units = feature_units(own, model, recipe.held_text("validation"))
     declared: dict[str, Any] = {
         **own.declared,
         "recipe": {**asdict(recipe), "sites": list(recipe.sites)},
         "test": {name: _three(getattr(scores, name)) for name in SHOWN},
     }  # fmt: skip
-    return units.keep_in(replace(own, declared=declared))
+    return replace(own, declared=declared)
 
 
 def _three(figure: Measured) -> list[float]:

@@ -16,7 +16,7 @@ from residuum.dictionaries.feature_pairs import CLEAN, CORRUPT, LatentPairs, lat
 from residuum.runs import Model, Task, bootstrap_mean_interval
 
 MOST_LATENTS = 4
-TIMES = (1.0, 2.0)
+TIMES = (0.0, 1.0, 2.0)
 POSITIONS = (-1, None)
 ENOUGH = 0.9
 _CANDIDATES, _NEAREST = 10, 60
@@ -28,24 +28,27 @@ class Handle:
     """An edit of one latent or a few.
 
     Attributes:
-        latents: held together.
-        times: of their 99th percentile; 0 ablates.
+        latents: held together, each at
+        times: its 99th percentile; 0 ablates.
         pos: the token; None: all.
+        side: prompts that are edited: corrupt ones (1) are to gain the clean answer, clean ones
+            (0) to lose it.
     """
 
     latents: tuple[int, ...]
-    times: float
+    times: tuple[float, ...]
     pos: int | None
-
-    @property
-    def side(self) -> int:
-        """Prompts that are edited: clean ones lose, corrupt ones gain."""
-        return CORRUPT if self.times else CLEAN
+    side: int
 
     @property
     def sign(self) -> int:
         """Predicted sign of the answer's change."""
-        return 1 if self.times else -1
+        return 1 if self.side == CORRUPT else -1
+
+    def __str__(self) -> str:
+        moves = zip(self.latents, self.times, strict=True)
+        told = [f"{'ablate' if not times else f'{times:g} p99:'} F{i}" for i, times in moves]
+        return f"{', '.join(told)}; {'all tokens' if self.pos is None else 'last token'}"
 
 
 @dataclass(frozen=True)
@@ -75,17 +78,19 @@ class HeldOut:
 
     @property
     def as_predicted(self) -> bool:
-        """Half the gap at least, the interval above zero, and above the matched sets."""
-        return self.gap_frac >= HALF and self.low > 0 and self.p <= ALPHA
+        """Half the gap and half the answers at least, interval above zero, above matched sets."""
+        enough = self.gap_frac >= HALF and self.flipped >= HALF
+        return enough and self.low > 0 and self.p <= ALPHA
 
 
 def find_handle(model: Model, dictionary: Dictionary, task: Task) -> tuple[Handle, float]:
     """The edit of up to four latents that moves these prompts' answers most.
 
-    For each strength (ablation, one and two times the 99th percentile) and place (last token, all
-    tokens) the ten latents with the largest predicted change are edited exactly, one by one; the
-    best one, two, three and four are edited together. Taken is the fewest latents that reach 90 %
-    of the largest change, whole gap at most.
+    Clean prompts lose latents; or corrupt prompts have latents ablated or held at one or two times
+    their 99th percentile. For each of these, at the last token and at all tokens, the ten latents
+    with the largest predicted change are edited exactly, one by one; the best one, two, three and
+    four are edited together. Taken is the fewest latents that reach 90 % of the largest change
+    (the whole gap at most).
 
     Args:
         task: training templates.
@@ -93,12 +98,12 @@ def find_handle(model: Model, dictionary: Dictionary, task: Task) -> tuple[Handl
     Returns:
         The edit, and its share of the gap on these prompts.
     """
-    found: list[tuple[float, Handle]] = []
     units = units_of(dictionary)
+    found: list[tuple[float, Handle]] = []
     for pos in POSITIONS:
         held = latent_pairs(model, dictionary, task, pos)
-        for times in (0.0, *TIMES):
-            found += _grown(held, units, times, pos)
+        found += _grown(held, units, CLEAN, (0.0,), pos)
+        found += _grown(held, units, CORRUPT, TIMES, pos)
     most = max(min(share, 1.0) for share, _ in found)
     enough = [each for each in found if min(each[0], 1.0) >= ENOUGH * most]
     share, handle = min(enough, key=lambda each: (len(each[1].latents), -min(each[0], 1.0)))
@@ -106,21 +111,33 @@ def find_handle(model: Model, dictionary: Dictionary, task: Task) -> tuple[Handl
 
 
 def _grown(
-    held: LatentPairs, units: FeatureUnits, times: float, pos: int | None
+    held: LatentPairs, units: FeatureUnits, side: int, times: Sequence[float], pos: int | None
 ) -> list[tuple[float, Handle]]:
+    """The best one, two, three and four latents, each with the strength that is best for it."""
     alive = np.flatnonzero(units.p99 > 0).tolist()
-    some = Handle(tuple(alive), times, pos)
-    change = _change(held, units, some)[some.side]
-    predicted = (held.slopes(some.side)[..., alive] * change).sum(1).mean(0) * some.sign
-    first = [alive[i] for i in predicted.argsort(descending=True)[:_CANDIDATES].tolist()]
-    alone = _shares(held, units, [Handle((each,), times, pos) for each in first]).mean(1)
-    order = [first[i] for i in np.argsort(-alone, kind="stable")]
-    grown = [Handle(tuple(order[:n]), times, pos) for n in range(1, MOST_LATENTS + 1)]
+    slopes = held.slopes(side)[..., alive]
+    alone: list[Handle] = []
+    for strength in times:
+        every = Handle(tuple(alive), (strength,) * len(alive), pos, side)
+        change = _change(held, units, every)[side]
+        predicted = (slopes * change).sum(1).mean(0) * every.sign
+        first = predicted.argsort(descending=True)[:_CANDIDATES].tolist()
+        alone += [Handle((alive[i],), (strength,), pos, side) for i in first]
+    shares = _shares(held, units, alone).mean(1)
+    best: dict[int, float] = {}
+    for at in np.argsort(-shares, kind="stable"):
+        best.setdefault(alone[at].latents[0], alone[at].times[0])
+    order = list(best.items())[:MOST_LATENTS]
+    grown = [
+        Handle(*map(tuple, zip(*order[:n], strict=True)), pos, side)  # pyright: ignore
+        for n in range(1, len(order) + 1)
+    ]
     return list(zip(_shares(held, units, grown).mean(1).tolist(), grown, strict=True))
 
 
 def _change(held: LatentPairs, units: FeatureUnits, handle: Handle) -> Tensor:
-    values = [handle.times * float(units.p99[each]) for each in handle.latents]
+    moves = zip(handle.latents, handle.times, strict=True)
+    values = [times * float(units.p99[each]) for each, times in moves]
     return held.clamped(handle.latents, values)
 
 
@@ -173,23 +190,30 @@ def measure_handle(
 def _matched(
     held: LatentPairs, units: FeatureUnits, handle: Handle, draws: int, seed: int
 ) -> list[Handle]:
-    """Different sets of other latents whose change is about as large."""
-    alive = np.flatnonzero(units.p99 > 0)
-    every = Handle(tuple(alive.tolist()), handle.times, handle.pos)
-    moves = _change(held, units, every)[handle.side].abs().mean((0, 1))
-    sizes = (moves * held.directions[torch.from_numpy(alive)].norm(dim=1)).numpy()
-    known = {each: size for each, size in zip(alive.tolist(), sizes, strict=True) if size > 0}
-    pools = [_nearest(known, each, handle.latents) for each in handle.latents]
+    """Different sets of other latents whose change, by the same edit, is about as large."""
+    pools = [
+        _nearest(held, units, Handle((latent,), (times,), handle.pos, handle.side), handle.latents)
+        for latent, times in zip(handle.latents, handle.times, strict=True)
+    ]
     rng, found = np.random.default_rng(seed), dict[tuple[int, ...], None]()
     for _ in range(20 * draws):
-        drawn = tuple(sorted({int(rng.choice(pool)) for pool in pools}))
-        if len(drawn) == len(handle.latents):
+        drawn = tuple(int(rng.choice(pool)) for pool in pools)
+        if len(set(drawn)) == len(drawn):
             found[drawn] = None
         if len(found) == draws:
             break
-    return [Handle(each, handle.times, handle.pos) for each in found]
+    return [Handle(each, handle.times, handle.pos, handle.side) for each in found]
 
 
-def _nearest(sizes: dict[int, float], own: int, spared: Sequence[int]) -> list[int]:
-    others = [each for each in sizes if each not in spared]
-    return sorted(others, key=lambda each: abs(sizes[each] - sizes.get(own, 0.0)))[:_NEAREST]
+def _nearest(
+    held: LatentPairs, units: FeatureUnits, handle: Handle, spared: Sequence[int]
+) -> list[int]:
+    """The latents that the edit would change about as far as the handle's one."""
+    alive = np.flatnonzero(units.p99 > 0)
+    every = Handle(tuple(alive.tolist()), handle.times * len(alive), handle.pos, handle.side)
+    moves = _change(held, units, every)[handle.side].abs().mean((0, 1))
+    sizes = (moves * held.directions[torch.from_numpy(alive)].norm(dim=1)).tolist()
+    known = {int(latent): size for latent, size in zip(alive, sizes, strict=True) if size > 0}
+    own = known.get(handle.latents[0], 0.0)
+    others = [latent for latent in known if latent not in spared]
+    return sorted(others, key=lambda each: abs(known[each] - own))[:_NEAREST]
