@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from residuum.dictionaries.labels.rules import Rule
@@ -71,7 +71,7 @@ class Label:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; NaN is null."""
-        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        plain = {name: getattr(self, name) for name in (each.name for each in fields(self))}
         for name in (*_SCORES, "rule"):
             plain[name] = None if plain[name] is None else plain[name].to_json()
         return plain
