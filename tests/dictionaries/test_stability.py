@@ -135,9 +135,10 @@ def planted(effect_of_shared: float, effect_of_unique: float, busy: float = 1.0)
 def test_a_planted_difference_is_seen() -> None:
     found = planted(0.2, 0.0)
     for name in ("all", "frequency", "activity"):
-        figure, n = found[name]
+        figure, n, families = found[name]
         assert figure.low > 0.1 and figure.value == pytest.approx(0.2, abs=0.06), name
-        assert n > 50
+        assert n > 50 and families > 25
+    assert found["all"][2] == 100  # 200 latents, each pair of copies one family
 
 
 def test_activity_alone_makes_a_difference_that_the_pairs_take_away() -> None:

@@ -39,7 +39,7 @@ def families_of(matches: dict[tuple[int, int], np.ndarray], sizes: Sequence[int]
 def mattering(
     found: Sequence[np.ndarray], effects: Sequence[LatentEffects], families: np.ndarray,
     level: float, seed: int,
-) -> dict[str, tuple[Measured, int]]:  # fmt: skip
+) -> dict[str, tuple[Measured, int, int]]:  # fmt: skip
     """Effect of latents found in all other dictionaries less that of those found in none.
 
     Args:
@@ -49,8 +49,9 @@ def mattering(
 
     Returns:
         ``all``, ``frequency`` (pairs alike in frequency), ``activity`` (alike in frequency and
-        strength): the difference in nats for a token taken out, with its interval, and the number
-        of latents found in none (of pairs) behind it. NaN where there are fewer than two.
+        strength): the difference in nats for a token taken out, with its interval, the number of
+        latents found in none (of pairs) behind it, and the number of families of the shared ones.
+        NaN where there are fewer than two.
     """
     starts = np.cumsum([0, *map(len, found)])
     pairs: dict[str, list[tuple[int, int]]] = {"frequency": [], "activity": []}
@@ -71,7 +72,7 @@ def mattering(
         names = [str(families[a]) for a, _ in several]
         mean = float(np.mean(gaps)) if gaps else float("nan")
         low, high = bootstrap_mean_interval(gaps, level, seed=seed, clusters=names)
-        result[name] = (Measured(mean, low, high), len(gaps))
+        result[name] = (Measured(mean, low, high), len(gaps), len(set(names)))
     return result
 
 
@@ -94,11 +95,11 @@ def _matched(alone: np.ndarray, again: np.ndarray) -> list[tuple[int, int]]:
 def _difference(
     effect: np.ndarray, shared: list[int], unique: list[int], families: np.ndarray,
     level: float, seed: int,
-) -> tuple[Measured, int]:  # fmt: skip
+) -> tuple[Measured, int, int]:  # fmt: skip
     """Difference of means, families drawn anew within each side."""
     nan = float("nan")
     if len(shared) < 2 or len(unique) < 2:
-        return Measured(nan, nan, nan), len(unique)
+        return Measured(nan, nan, nan), len(unique), len(set(families[shared].tolist()))
     rng, drawn = np.random.default_rng(seed), []
     for members in (shared, unique):
         names, number = np.unique(families[members], return_inverse=True)
@@ -107,4 +108,5 @@ def _difference(
         drawn.append(totals[0][picks].sum(1) / totals[1][picks].sum(1))
     low, high = np.quantile(drawn[0] - drawn[1], [(1 - level) / 2, (1 + level) / 2])
     value = float(effect[shared].mean() - effect[unique].mean())
-    return Measured(value, float(low), float(high)), len(unique)
+    n_families = len(set(families[shared].tolist()))
+    return Measured(value, float(low), float(high)), len(unique), n_families

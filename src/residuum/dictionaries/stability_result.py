@@ -49,6 +49,8 @@ class Stability:
             ``frequency`` in pairs of like frequency, ``activity`` in pairs of like frequency and
             strength (each within a factor of 1.41).
         matters_n: latents found in none (``all``), or pairs, behind each.
+        matters_families: latents found in all others behind each, where those found in one another
+            count as one; below about 20 the intervals are too narrow.
         curves: ``found``, ``rotated``, ``permuted``: mean of encoder and decoder cosine (each
             with its own partner) at each percent of the latents, falling.
         level: of the intervals.
@@ -69,6 +71,7 @@ class Stability:
     effects: tuple[LatentEffects, ...]
     matters: dict[str, Measured]
     matters_n: dict[str, int]
+    matters_families: dict[str, int]
     curves: dict[str, np.ndarray]
     level: float
     provenance: Provenance
@@ -156,6 +159,7 @@ class Stability:
             ],
             "matters": {name: plain(each) for name, each in self.matters.items()},
             "matters_n": self.matters_n,
+            "matters_families": self.matters_families,
             "curves": {name: curve.tolist() for name, curve in self.curves.items()},
             "level": self.level,
             "provenance": self.provenance.to_json(),
