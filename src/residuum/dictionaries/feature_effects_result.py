@@ -104,7 +104,7 @@ class FeatureEffects:
 
         table = self.to_dataframe().head(_SHOWN)
         return Bars(
-            [f"F{row.latent} {row.label}".strip() for row in table.itertuples()],
+            [f"F{i} {words}".strip() for i, words in zip(table["latent"], table["label"], strict=True)],
             table["effect"].to_numpy(), lo=table["low"].to_numpy(), hi=table["high"].to_numpy(),
             x=f"change of {self.metric}: {WAYS[self.way]}", order="magnitude",
             title=f"Latents of {self.at}",
