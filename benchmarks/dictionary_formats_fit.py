@@ -137,16 +137,19 @@ class Row:
     which: tuple[str, ...]
 
 
-def judge(name: str, keep: Path, parts: tuple[str, ...], n_rows: int) -> Iterator[Row]:
+def judge(
+    name: str, keep: Path, parts: list[str], n_rows: int, on: list[str], kinds: list[str]
+) -> Iterator[Row]:
     """The rule over every dictionary and place of a set, on two texts."""
     given = SETS[name]
     model = model_of(given)
     sites = [at for at in places(model) if at.name in parts]
     check = [each[:300] for each in texts(given, given.check_text, 128)]
-    found = {"own": fit_check_text.own_text(model), "given": fit_check_text.text_of(model, check)}
-    for label, every in found.items():
+    for label in on:
+        own = label == "own"
+        every = fit_check_text.own_text(model) if own else fit_check_text.text_of(model, check)
         rows = every[:n_rows]
-        for kind in KINDS:
+        for kind in kinds:
             dictionaries = {
                 at: rd.read_dictionary(keep / name / f"{at}-{kind}") for at in sites
             }  # fmt: skip
@@ -211,7 +214,9 @@ def main() -> None:
     options.add_argument("task", choices=("train", "judge"))
     options.add_argument("sets", nargs="+", choices=tuple(SETS))
     options.add_argument("--keep", type=Path, required=True)
-    options.add_argument("--parts", nargs="+", default=("embed", *PARTS, "ln_final"))
+    options.add_argument("--parts", nargs="+", default=["embed", *PARTS, "ln_final"])
+    options.add_argument("--on", nargs="+", default=["given", "own"])
+    options.add_argument("--kinds", nargs="+", default=list(KINDS))
     options.add_argument("--rows", type=int, default=128, help="rows of text judged on")
     options.add_argument("--out", type=Path)
     given = options.parse_args()
@@ -221,7 +226,7 @@ def main() -> None:
         if given.task == "train":
             train(name, given.keep)
             continue
-        for row in judge(name, given.keep, tuple(given.parts), given.rows):
+        for row in judge(name, given.keep, given.parts, given.rows, given.on, given.kinds):
             rows.append(asdict(row))
             print(
                 f"{row.set:15} {row.kind:10} {row.text:6} declared {row.declared!s:5} right "

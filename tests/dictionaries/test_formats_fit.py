@@ -27,7 +27,7 @@ from residuum.dictionaries import (
     load_dictionary,
     train_dictionary,
 )
-from residuum.dictionaries.fit_check_result import GIVEN, OWN, SURELY_BETTER
+from residuum.dictionaries.fit_check_result import GIVEN, OWN, SURELY_BETTER, Measured
 from residuum.dictionaries.fit_check_sites import BeforeNorm
 from residuum.dictionaries.fit_check_text import held_at, text_of
 from residuum.worlds import microworld_text
@@ -288,3 +288,19 @@ def test_a_claim_is_held_against_what_was_measured(own: bool) -> None:
     far = replace(fit, declared={"l0": 8 * bounds.l0_times * 1.1})
     near = replace(fit, declared={"l0": 8 * bounds.l0_times * 0.9})
     assert "were declared" in far.reasons[0] and near.fits
+
+
+def test_a_place_that_explains_more_with_many_more_latents_is_no_better_one() -> None:
+    model, _, text = post_normed("gemma2")
+    fit = replace(fit_dictionary(model, coded("gemma2", "jumprelu", AFTER), text=text), declared={})
+    l0 = fit.here.l0[0]
+
+    def refused(latents: float, ratio: float, **declared: float) -> bool:
+        there = Measured((latents,) * 3, (0.9,) * 3)
+        other = {"L2.mlp_out": (there, (ratio, 0.9 * ratio, 1.1 * ratio))}
+        return replace(fit, rivals=other, declared=declared).best is not None
+
+    assert fit.fits
+    assert refused(l0, 1.4) and not refused(l0, 1.1)
+    assert not refused(3 * l0, 1.4) and refused(3 * l0, 4.0)
+    assert refused(3 * l0, 1.4, l0=3 * l0)

@@ -22,6 +22,9 @@ Interval = tuple[float, float, float]
 BETTER, SURELY_BETTER = 1.2, 1.05
 """Another place fits better if what is unexplained here is so many times what is there; the lower
 end of that ratio's interval must be above the second number."""
+FAIR_L0 = 1.5
+"""Another place counts if it has at most so many times the latents active here, or declared; with
+more of them, anything is explained better, and it must be better by that factor too."""
 OF_TURNED = 0.8
 """What is unexplained must be below this share of what is with the vectors turned."""
 L0_LEAST, L0_MOST = 0.1, 0.5
@@ -108,11 +111,19 @@ class Fit:
         """The place that it fits surely better than its own; None where there is none."""
         sure = {
             name: ratio[0]
-            for name, (_, ratio) in self.rivals.items()
-            if ratio[0] > BETTER and ratio[1] > SURELY_BETTER
+            for name, (there, ratio) in self.rivals.items()
+            if ratio[0] > BETTER * self._unfair(there) and ratio[1] > SURELY_BETTER
         }
         # of two names of one tensor, the block's output rather than the next one's input
         return max(sure, key=lambda name: (sure[name], "resid_pre" not in name), default=None)
+
+    def _unfair(self, there: Measured) -> float:
+        """1 where about as many latents are active there as here or as declared, else how many
+        times more than here."""
+        l0, more = self.here.l0[0], there.l0[0]
+        if more <= FAIR_L0 * max(l0, self.declared.get("l0", 0.0)):
+            return 1.0
+        return more / max(l0, 1e-9)
 
     @property
     def reasons(self) -> tuple[str, ...]:
