@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from residuum.apps.cli import (
     doctor,
+    features,
     heads,
     investigate,
     lens,
@@ -35,6 +36,7 @@ COMMANDS = (
     probe,
     steer,
     sae,
+    features,
     tasks,
     models,
     organisms,

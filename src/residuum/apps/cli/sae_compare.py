@@ -86,6 +86,11 @@ def _facts(found: Stability) -> list[tuple[str, str]]:
         "all": "matter more", "frequency": "at like frequency", "activity": "at like activity",
     }  # fmt: skip
     return facts + [
-        (names.get(name, name), f"{each} nats a token (n {found.matters_n[name]})")
+        (
+            names.get(name, name),
+            f"by {each} nats a token (n {found.matters_n[name]})"
+            if found.matters_n[name]
+            else "no latents to compare",
+        )
         for name, each in found.matters.items()
     ]
