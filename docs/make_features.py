@@ -51,7 +51,8 @@ def table() -> str:
     sae: Any = load_dictionary("microworld-sae")
     rows = [
         "| behaviour | edit | predicted | on training templates "
-        "| held out, share of the gap [95 %] | answers flipped | pairs, templates "
+        "| held out, share of the gap [95 %] | clean answer said: before, after "
+        "| pairs, templates "
         "| matched latents: mean, largest | p | as predicted |",
         "|" + "---|" * 10,
     ]
@@ -73,7 +74,7 @@ def row(name: str, share: float, found: Any) -> str:
         SIDES[found.handle.side],
         f"{share:.2f}",
         f"{found.gap_frac:.2f} [{found.low:.2f}, {found.high:.2f}]",
-        f"{found.flipped:.2f}",
+        f"{found.said_before:.2f}, {found.said:.2f}",
         f"{found.n_pairs}, {found.n_templates}",
         f"{found.control_mean:.2f}, {found.control_high:.2f}",
         f"{found.p:.3f}",

@@ -33,6 +33,12 @@ A sparse autoencoder of `{site}` of microworld: {n_latents} latents, about {k} a
 |---|---|---|---|
 {figures}
 
+* **Labels** by token statistics, made and judged on disjoint validation sentences ({n_labels} latents):
+
+| figure | value | from | to |
+|---|---|---|---|
+{labels}
+
 * `declared["units"]` holds each latent's mean and 99th percentile where it is active, from
   validation text.
 * Which latents move which behaviour, held-out: `docs/howto/use-features.md`.
@@ -59,14 +65,14 @@ def main() -> None:
 
 def write(model: Any, recipe: Any, candidates: dict[str, Any], out: Path) -> None:
     """Choose one of the candidates, judge it on test text, save it with its card."""
-    from residuum.dictionaries.microworld import finished, fits, judged
+    from residuum.dictionaries.microworld import finished, fits, judged, labelled
 
     scores = judged(model, candidates, recipe, "validation")
     within = {site: each for site, each in candidates.items() if fits(scores[site])}
     found = {site: moved(model, each) for site, each in within.items()}
     site = max(found, key=lambda each: found[each])
     test = judged(model, {site: candidates[site]}, recipe, "test")[site]
-    own = finished(candidates[site], recipe, test)
+    own = labelled(model, finished(candidates[site], recipe, test), recipe)
     own.save(out)
     (out / "README.md").write_text(card(recipe, site, own, found), encoding="utf-8")
     print(test, found, sep="\n")
@@ -89,13 +95,16 @@ def card(recipe: Any, site: str, own: Any, found: dict[str, tuple[int, float]]) 
     """The card, from the record alone."""
     from dataclasses import asdict
 
-    rows = [
-        f"| {name} | {value:.3f} | {low:.3f} | {high:.3f} |"
-        for name, (value, low, high) in own.declared["test"].items()
-    ]
+    def rows(key: str) -> str:
+        return "\n".join(
+            f"| {name} | {value:.3f} | {low:.3f} | {high:.3f} |"
+            for name, (value, low, high) in own.declared[key].items()
+        )
+
     choice = "; ".join(f"{at} moves {n} (mean share {mean:.2f})" for at, (n, mean) in found.items())
     told = {**asdict(recipe), "sites": ", ".join(recipe.sites)}
-    return CARD.format(**told, site=site, choice=choice, figures="\n".join(rows))
+    told |= {"figures": rows("test"), "labels": rows("labels"), "n_labels": len(own.labels)}
+    return CARD.format(**told, site=site, choice=choice)
 
 
 if __name__ == "__main__":

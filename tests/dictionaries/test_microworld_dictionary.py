@@ -100,9 +100,9 @@ def test_latents_of_another_behaviour_do_not(model, sae):
 
 def test_a_verdict_asks_for_all_of_its_parts():
     handle = Handle((1,), (2.0,), -1, 1)
-    good = HeldOut(handle, 0.8, 0.6, 0.9, 0.7, 0.0, 0.2, 0.01, 30, 2)
+    good = HeldOut(handle, 0.8, 0.6, 0.9, 0.0, 0.7, 0.0, 0.2, 0.01, 30, 2)
     assert good.as_predicted
-    for change in ({"gap_frac": 0.4}, {"low": -0.1}, {"flipped": 0.4}, {"p": 0.06}):
+    for change in ({"gap_frac": 0.4}, {"low": -0.1}, {"said": 0.4}, {"p": 0.06}):
         assert not replace(good, **change).as_predicted
     assert str(handle) == "2 p99: F1; last token"
 

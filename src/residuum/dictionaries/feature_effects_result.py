@@ -103,8 +103,9 @@ class FeatureEffects:
         from residuum.figures import Bars
 
         table = self.to_dataframe().head(_SHOWN)
+        named = zip(table["latent"], table["label"], strict=True)
         return Bars(
-            [f"F{i} {words}".strip() for i, words in zip(table["latent"], table["label"], strict=True)],
+            [f"F{latent} {words}".strip() for latent, words in named],
             table["effect"].to_numpy(), lo=table["low"].to_numpy(), hi=table["high"].to_numpy(),
             x=f"change of {self.metric}: {WAYS[self.way]}", order="magnitude",
             title=f"Latents of {self.at}",

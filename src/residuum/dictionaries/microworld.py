@@ -20,6 +20,7 @@ from residuum.dictionaries.feature_calibration import feature_units
 from residuum.dictionaries.feature_edits import need_sae
 from residuum.dictionaries.ground_truth_result import Measured
 from residuum.dictionaries.harvesting import harvest
+from residuum.dictionaries.labels import label_features
 from residuum.dictionaries.optimisers import Adam
 from residuum.dictionaries.plan import CoderPlan
 from residuum.dictionaries.training import train_dictionaries
@@ -151,3 +152,15 @@ def finished(own: Dictionary, recipe: MicroworldRecipe, scores: DictionaryScores
 
 def _three(figure: Measured) -> list[float]:
     return [figure.value, figure.low, figure.high]
+
+
+def labelled(model: Model, own: Dictionary, recipe: MicroworldRecipe) -> Dictionary:
+    """The dictionary with labels from token statistics, and how far they are true.
+
+    Labels are made and judged on disjoint sentences of validation text; ``declared["labels"]`` has
+    the mean detection and fuzzing scores, and those of another latent's label beside them.
+    """
+    labels = label_features(own, model, recipe.held_text("validation"), seed=recipe.seed)
+    scores = {name: _three(figure) for name, figure in labels.means.items()}
+    texts = {latent: words for latent, words in labels.texts.items() if words}
+    return replace(own, declared={**own.declared, "labels": scores}).with_labels(texts)

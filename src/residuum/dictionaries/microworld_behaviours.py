@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ MOST_LATENTS = 4
 TIMES = (0.0, 1.0, 2.0)
 POSITIONS = (-1, None)
 ENOUGH = 0.9
-_CANDIDATES, _NEAREST = 10, 60
+_CANDIDATES, _POOL, _NEAREST = 8, 11, 60
 HALF, ALPHA = 0.5, 0.05
 
 
@@ -57,10 +57,12 @@ class HeldOut:
 
     Attributes:
         handle: the edit.
-        gap_frac: predicted change, as a share of the gap between clean and corrupt answers.
+        gap_frac: predicted change of the clean answers' probability, as a share of the gap between
+            clean and corrupt prompts.
         low, high: 95 % interval, whole templates drawn again (pairs where there is one template).
-        flipped: share of the prompts whose answer changes sides, of those that were right.
-        control_mean, control_high: mean and largest of the sets matched by activity.
+        said_before, said: share of the edited prompts after which a clean answer is the most likely
+            token, without the edit and with it.
+        control_mean, control_high: mean and largest ``gap_frac`` of sets matched by activity.
         p: share of these sets, the found one counted among them, that do at least as much.
         n_pairs, n_templates: of the prompts.
     """
@@ -69,7 +71,8 @@ class HeldOut:
     gap_frac: float
     low: float
     high: float
-    flipped: float
+    said_before: float
+    said: float
     control_mean: float
     control_high: float
     p: float
@@ -78,19 +81,20 @@ class HeldOut:
 
     @property
     def as_predicted(self) -> bool:
-        """Half the gap and half the answers at least, interval above zero, above matched sets."""
-        enough = self.gap_frac >= HALF and self.flipped >= HALF
-        return enough and self.low > 0 and self.p <= ALPHA
+        """Half the gap; clean answers said by half (or no longer); above zero and matched sets."""
+        said = self.said if self.handle.side == CORRUPT else 1 - self.said
+        return self.gap_frac >= HALF and said >= HALF and self.low > 0 and self.p <= ALPHA
 
 
 def find_handle(model: Model, dictionary: Dictionary, task: Task) -> tuple[Handle, float]:
     """The edit of up to four latents that moves these prompts' answers most.
 
-    Clean prompts lose latents; or corrupt prompts have latents ablated or held at one or two times
-    their 99th percentile. For each of these, at the last token and at all tokens, the ten latents
-    with the largest predicted change are edited exactly, one by one; the best one, two, three and
-    four are edited together. Taken is the fewest latents that reach 90 % of the largest change
-    (the whole gap at most).
+    Corrupt prompts have latents ablated or held at one or two times their 99th percentile, so that
+    the clean answers' probability rises; or clean prompts lose latents, so that it falls. At the
+    last token and at all tokens, the eight latents with the largest predicted change for each
+    strength are edited exactly; the best is joined, one at a time, by the best of ten others.
+    Where corrupt prompts can be moved by half the gap, only these edits count. Taken is the fewest
+    latents that reach 90 % of the largest change (the whole gap at most).
 
     Args:
         task: training templates.
@@ -98,41 +102,57 @@ def find_handle(model: Model, dictionary: Dictionary, task: Task) -> tuple[Handl
     Returns:
         The edit, and its share of the gap on these prompts.
     """
-    units = units_of(dictionary)
+    units, told = units_of(dictionary), replace(task, metric="prob")
     found: list[tuple[float, Handle]] = []
     for pos in POSITIONS:
-        held = latent_pairs(model, dictionary, task, pos)
-        found += _grown(held, units, CLEAN, (0.0,), pos)
-        found += _grown(held, units, CORRUPT, TIMES, pos)
+        slopes = latent_pairs(model, dictionary, task, pos)
+        held = latent_pairs(model, dictionary, told, pos)
+        for side, times in ((CLEAN, (0.0,)), (CORRUPT, TIMES)):
+            found += _grown(held, units, _singles(slopes, units, side, times, pos))
+    gained = [each for each in found if each[1].side == CORRUPT]
+    if max(share for share, _ in gained) >= HALF:
+        found = gained
     most = max(min(share, 1.0) for share, _ in found)
     enough = [each for each in found if min(each[0], 1.0) >= ENOUGH * most]
     share, handle = min(enough, key=lambda each: (len(each[1].latents), -min(each[0], 1.0)))
     return handle, share
 
 
-def _grown(
+def _singles(
     held: LatentPairs, units: FeatureUnits, side: int, times: Sequence[float], pos: int | None
-) -> list[tuple[float, Handle]]:
-    """The best one, two, three and four latents, each with the strength that is best for it."""
+) -> list[Handle]:
+    """Edits of one latent with the largest predicted change, some for each strength."""
     alive = np.flatnonzero(units.p99 > 0).tolist()
     slopes = held.slopes(side)[..., alive]
-    alone: list[Handle] = []
+    found: list[Handle] = []
     for strength in times:
         every = Handle(tuple(alive), (strength,) * len(alive), pos, side)
-        change = _change(held, units, every)[side]
-        predicted = (slopes * change).sum(1).mean(0) * every.sign
+        predicted = (slopes * _change(held, units, every)[side]).sum(1).mean(0) * every.sign
         first = predicted.argsort(descending=True)[:_CANDIDATES].tolist()
-        alone += [Handle((alive[i],), (strength,), pos, side) for i in first]
-    shares = _shares(held, units, alone).mean(1)
-    best: dict[int, float] = {}
-    for at in np.argsort(-shares, kind="stable"):
-        best.setdefault(alone[at].latents[0], alone[at].times[0])
-    order = list(best.items())[:MOST_LATENTS]
-    grown = [
-        Handle(*map(tuple, zip(*order[:n], strict=True)), pos, side)  # pyright: ignore
-        for n in range(1, len(order) + 1)
-    ]
-    return list(zip(_shares(held, units, grown).mean(1).tolist(), grown, strict=True))
+        found += [Handle((alive[i],), (strength,), pos, side) for i in first]
+    return found
+
+
+def _grown(
+    held: LatentPairs, units: FeatureUnits, singles: Sequence[Handle]
+) -> list[tuple[float, Handle]]:
+    """The best single edit, joined by the best other one, and so on."""
+    shares = _shares(held, units, singles).mean(1)
+    pool = [singles[at] for at in np.argsort(-shares, kind="stable")][:_POOL]
+    found = [(float(shares.max()), pool[0])]
+    while len(found) < MOST_LATENTS:
+        last = found[-1][1]
+        wider = [_joined(last, each) for each in pool if each.latents[0] not in last.latents]
+        if not wider:
+            break
+        shares = _shares(held, units, wider).mean(1)
+        found.append((float(shares.max()), wider[int(shares.argmax())]))
+    return found
+
+
+def _joined(one: Handle, other: Handle) -> Handle:
+    latents, times = one.latents + other.latents, one.times + other.times
+    return Handle(latents, times, one.pos, one.side)
 
 
 def _change(held: LatentPairs, units: FeatureUnits, handle: Handle) -> Tensor:
@@ -170,18 +190,16 @@ def measure_handle(
         draws: control sets.
         seed: of these sets and of the interval.
     """
-    units = units_of(dictionary)
-    held = latent_pairs(model, dictionary, task, handle.pos)
+    units, told = units_of(dictionary), replace(task, metric="prob")
+    held = latent_pairs(model, dictionary, told, handle.pos)
     sets = _matched(held, units, handle, draws, seed)
-    after = _after(held, units, [handle, *sets])
-    base = held.pairs.base[handle.side].numpy()
-    shares = (after - base) * handle.sign / held.pairs.gap
+    shares = _shares(held, units, [handle, *sets])
     low, high = bootstrap_mean_interval(shares[0].tolist(), clusters=clusters_of(task), seed=seed)
     means = shares.mean(1)
-    was = base * -handle.sign > 0
-    flipped = ((after[0] * handle.sign > 0) & was).sum() / max(1, was.sum())
+    right = latent_pairs(model, dictionary, replace(task, metric="accuracy"), handle.pos)
     return HeldOut(
-        handle, float(means[0]), low, high, float(flipped), float(means[1:].mean()),
+        handle, float(means[0]), low, high, float(right.pairs.base[handle.side].mean()),
+        float(_after(right, units, [handle]).mean()), float(means[1:].mean()),
         float(means[1:].max()), float((1 + (means[1:] >= means[0]).sum()) / (1 + len(sets))),
         len(task), len(set(task.templates)),
     )  # fmt: skip
