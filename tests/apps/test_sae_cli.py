@@ -133,3 +133,34 @@ def test_two_trainings_are_compared(cli: Cli, trained: Path, tmp_path: Path) -> 
     done = cli(*compare)
     assert done.code == 0 and "turned at random" in done.out
     cli(*compare, "--model", "microworld").refused("go together", "both")
+
+
+LABEL = ("sae", "label", "microworld")
+LABELLED = ("microworld:1", "--tokens", "3000", "--latents", "1", "2", "3", "--no-check")
+
+
+def test_latents_are_labelled_and_labels_judged(cli: Cli, trained: Path, tmp_path: Path) -> None:
+    from residuum.dictionaries import load_dictionary
+
+    out, into = tmp_path / "labels.csv", tmp_path / "labelled"
+    command = (*LABEL, str(trained), *LABELLED, "--out", str(out), "--into", str(into))
+    done = cli(*command)
+    assert done.code == 0 and "fuzzing control" in done.out
+    assert "detection_control" in out.read_text()
+    labels = load_dictionary(into).labels
+    assert labels and set(labels) <= {1, 2, 3}
+    assert cli(*LABEL, str(trained), *LABELLED, "--json").json
+
+
+def test_an_endpoint_is_not_asked_before_its_cost_is_agreed_to(
+    cli: Cli, trained, monkeypatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "unused")
+    asked = ("--endpoint", "http://127.0.0.1:9/v1", "--name", "model", "--price", "1", "5")
+    done = cli(*LABEL, str(trained), *LABELLED, "--json", *asked)
+    done.refused("labelling takes about", "--yes")
+    assert "calls" in done.err and "USD" in done.err
+    done = cli(*LABEL, str(trained), *LABELLED, *asked, "--max-cost", "0.000001")
+    done.refused("beyond max_cost", "fewer latents")
+    cli(*LABEL, str(trained), *LABELLED, "--yes").refused("--yes goes with", "leave --yes out")
+    cli(*LABEL, str(trained), *LABELLED, *asked[:2]).refused("needs a model", "--name")
