@@ -32,6 +32,17 @@ from residuum.dictionaries.ground_truth import match_truth
 from residuum.dictionaries.ground_truth_result import GroundTruth
 from residuum.dictionaries.harvest_result import Harvest, load_harvest
 from residuum.dictionaries.harvesting import harvest
+from residuum.dictionaries.labels import (
+    Endpoint,
+    Labels,
+    LatentExamples,
+    Price,
+    TokenStatistics,
+    TrialSizes,
+    label_features,
+    latent_examples,
+    load_labels,
+)
 from residuum.dictionaries.live_stream import LiveSource, live_source
 from residuum.dictionaries.load import format_of, load_dictionary
 from residuum.dictionaries.losses import Losses
@@ -82,6 +93,7 @@ __all__ = [
     "Curve",
     "Dictionary",
     "DictionaryScores",
+    "Endpoint",
     "Exact",
     "Example",
     "Feature",
@@ -99,11 +111,14 @@ __all__ = [
     "HighNorm",
     "JumpReLU",
     "L0Step",
+    "Labels",
+    "LatentExamples",
     "LatentReading",
     "Latents",
     "LiveSource",
     "Losses",
     "Neurons",
+    "Price",
     "ProbeRow",
     "RandomDirections",
     "ReLU",
@@ -119,9 +134,11 @@ __all__ = [
     "Standing",
     "TargetL0",
     "TensorSource",
+    "TokenStatistics",
     "TopK",
     "Training",
     "TrainingProgress",
+    "TrialSizes",
     "compare_features",
     "convert_dictionary",
     "dictionary_stability",
@@ -133,9 +150,12 @@ __all__ = [
     "fit_dictionary",
     "format_of",
     "harvest",
+    "label_features",
+    "latent_examples",
     "live_source",
     "load_dictionary",
     "load_harvest",
+    "load_labels",
     "load_reading",
     "match_truth",
     "merge_readings",

@@ -61,11 +61,13 @@ def from_reading(reading: FeatureReading, latents: Iterable[int] | None) -> Late
         OptionError: no unit of a number.
     """
     wanted = list(range(reading.n_latents) if latents is None else dict.fromkeys(latents))
+    if latents is not None:
+        for each in wanted:
+            reading.latent(each)  # refuses a number that is none
     step = max(1, reading.n_latents // _OTHERS)
     rows: dict[tuple[int, ...], int] = {}
     found: dict[int, list[tuple[int, int, float]]] = {}
     for latent in dict.fromkeys([*wanted, *range(0, reading.n_latents, step)]):
-        reading.latent(latent) if latent in wanted else None  # refuses a number that is none
         for each in reading.examples(latent):
             row = rows.setdefault(each.ids, len(rows))
             pairs = enumerate(each.activations)
