@@ -33,7 +33,8 @@ A sparse autoencoder of `{site}` of microworld: {n_latents} latents, about {k} a
 |---|---|---|---|
 {figures}
 
-* **Labels** by token statistics, made and judged on disjoint validation sentences ({n_labels} latents):
+* **Labels** by token statistics, made and judged on disjoint validation
+  sentences ({n_labels} latents):
 
 | figure | value | from | to |
 |---|---|---|---|
