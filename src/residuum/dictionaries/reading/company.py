@@ -92,15 +92,18 @@ class Company:
         here = (self.latents >= some.start) & (self.latents < some.stop)
         dense = torch.zeros(n, len(some))
         dense[context[here], self.latents[here] - some.start] = 1.0
-        together = (matrix @ dense).double().T
-        mine = own[some.start : some.stop, None]
-        spread = (mine * (n - mine)) * (own * (n - own))
-        phi = (n * together - mine * own) / spread.clamp_min(1e-300).sqrt()
-        phi = phi.where((together >= _LEAST_TOGETHER) & (spread > 0), -torch.inf)
-        phi[torch.arange(len(some)), torch.arange(some.start, some.stop)] = -torch.inf
-        best, which = phi.topk(k, dim=1)
-        joint = together.gather(1, which)
-        union = mine + own[which] - joint
+        together = (matrix @ dense).T
+        together[torch.arange(len(some)), torch.arange(some.start, some.stop)] = 0
+        rows, cols = (together >= _LEAST_TOGETHER).nonzero(as_tuple=True)
+        joint, mine, other = together[rows, cols].double(), own[rows + some.start], own[cols]
+        spread = (mine * (n - mine)) * (other * (n - other))
+        every = torch.full(together.shape, -torch.inf, dtype=torch.float64)
+        # a unit active in all contexts goes with none in particular
+        values = (n * joint - mine * other) / spread.clamp_min(1e-300).sqrt()
+        every[rows, cols] = values.where(spread > 0, -torch.inf)
+        best, which = every.topk(k, dim=1)
+        joint = together.gather(1, which).double()
+        union = own[some.start : some.stop, None] + own[which] - joint
         none = ~best.isfinite()
         found = (which.where(~none, -1), best.where(~none, 0), (joint / union).where(~none, 0))
         return (*(each.numpy() for each in found), joint.where(~none, 0).numpy().astype(np.int64))

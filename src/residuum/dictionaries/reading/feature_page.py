@@ -27,7 +27,7 @@ def write_page(reading: Any, path: str | Path, title: str, most_mb: float) -> Pa
             f"most_mb={shown(most_mb)} is out of range", mend=f"give a number above {_SHELL}"
         )
     with writing(path) as target:
-        text = page_of(reading, title or f"{reading.provenance.model_id}: {reading.name}", most_mb)
+        text = page_of(reading, title or f"{_model(reading)}: {reading.name}", most_mb)
         target.write_text(text, encoding="utf-8")
     return target
 
@@ -46,6 +46,12 @@ def page_of(reading: Any, title: str, most_mb: float) -> str:
     return document(title, body, subtitle=_subtitle(reading), footer=_footer(reading, data))
 
 
+def _model(reading: Any) -> str:
+    """The model's name, of a folder its last part."""
+    name = reading.provenance.model_id
+    return Path(name).name if name.startswith((".", "/", "~")) else name
+
+
 def _subtitle(reading: Any) -> str:
     return (
         f"{reading.n_latents:,} {reading.noun}s read over {reading.n_tokens:,} tokens "
@@ -61,7 +67,7 @@ def _footer(reading: Any, data: PageData) -> str:
         "context stands once. Promotes and suppresses: the direct path alone, the final norm's "
         "divisor taken as 1. None of this is a causal test. "
         + (f"Left out: {gone}. " if gone else "")
-        + f"{reading.provenance.model_id} {reading.provenance.weight_hash[:12]}; "
+        + f"{_model(reading)} {reading.provenance.weight_hash[:12]}; "
         f"text {', '.join(each[:12] for each in reading.texts[:3])}."
     )
 
