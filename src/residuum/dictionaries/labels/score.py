@@ -61,7 +61,7 @@ def balanced_accuracy(truth: np.ndarray, answers: Answers, level: float = 0.95) 
     Source: Newcombe, Stat. Med. 17 (1998), method 10, for the mean of two shares.
 
     >>> str(balanced_accuracy(np.array([True, True, False, False]), [True, True, False, True]))
-    '0.75 [0.38, 0.95]'
+    '0.75 [0.36, 0.95]'
     """
     told = [(bool(t), a) for t, a in zip(truth, answers, strict=True) if a is not None]
     n_yes, n_no = sum(t for t, _ in told), sum(not t for t, _ in told)
