@@ -111,3 +111,10 @@ def test_no_other_name_is_found_inside(monkeypatch):
     monkeypatch.setattr("residuum.models.hub.reachable", lambda: False)
     with pytest.raises(LoadError, match="there is no dictionary at 'microworld-other'"):
         load_dictionary("microworld-other")
+
+
+def test_its_labels_say_more_than_another_latents_label(sae):
+    scores = sae.declared["labels"]
+    assert len(sae.labels) > 400
+    assert scores["detection"][1] > scores["detection_control"][2]
+    assert scores["fuzzing"][1] > scores["fuzzing_control"][2]
