@@ -62,9 +62,9 @@ class Counts:
         self._moments(chunk)
 
     def _moments(self, chunk: Chunk) -> None:
-        across = _kurtosis_across(chunk.values)
-        self.across = carried(self.across + summed(across[:, None]))
         tokens, latents = np.nonzero(chunk.values)
+        across = _kurtosis_across(tokens, chunk.values[tokens, latents], chunk.values.shape)
+        self.across = carried(self.across + summed(across[:, None]))
         few = len(tokens) * _DENSE < chunk.values.size
         values = (chunk.values[tokens, latents] if few else chunk.values).astype(np.float64)
         for index, power in enumerate(POWERS):
@@ -113,9 +113,16 @@ def _rows_with(rows: np.ndarray, latents: np.ndarray, n_latents: int) -> np.ndar
     return np.bincount(pairs % n_latents, minlength=n_latents)
 
 
-def _kurtosis_across(values: np.ndarray) -> np.ndarray:
-    """``[token]``; 0 where all units are alike."""
-    centred = values.astype(np.float64) - values.mean(-1, keepdims=True, dtype=np.float64)
-    square = centred**2
-    second = square.mean(-1)
-    return np.where(second > 0, (square**2).mean(-1) / np.where(second > 0, second**2, 1), 0.0)
+def _kurtosis_across(tokens: np.ndarray, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """``[token]`` from the values that are not zero; 0 where all units are alike.
+
+    Summed token by token, so that it does not matter which tokens are looked at together.
+    """
+    exact = values.astype(np.float64)
+    m1, m2, m3, m4 = (
+        np.bincount(tokens, exact**power, minlength=shape[0]) / shape[1] for power in POWERS
+    )
+    variance = m2 - m1**2
+    moves = variance > 1e-12 * m2
+    fourth = m4 - 4 * m1 * m3 + 6 * m1**2 * m2 - 3 * m1**4
+    return np.where(moves, fourth / np.where(moves, variance**2, 1), 0.0)
