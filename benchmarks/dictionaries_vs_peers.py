@@ -11,6 +11,10 @@ What differs: this project's Adam is torch's fused kernel, which the peers do no
 ``--fused`` they are given it too. Each side does its own bookkeeping of dead latents. No latent is
 dead in so few steps, so no side's auxiliary loss runs. The epsilon of Adam is 1e-12 at each side.
 
+On a machine that does other work too, two threads wait for each other in a loop that burns the
+core the other needs: there ``OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0``, which reaches both sides,
+or one thread and seconds of the processor, say more.
+
     python benchmarks/dictionaries_vs_peers.py [--envs FOLDER] [--rounds 9] [--threads 2]
         [--fused] [--only NAME ...] [--json FILE]
 """
