@@ -93,7 +93,7 @@ def read_features(
     >>> reading.n_tokens, reading.n_latents == model.dims.d_mlp
     (13, True)
     >>> best = int(reading.largest.argmax())
-    >>> reading.latent(best).examples[0].activation == reading.largest[best]
+    >>> bool(reading.latent(best).examples[0].activation == reading.largest[best])
     True
     """
     need_model(model, "read_features")
