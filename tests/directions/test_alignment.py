@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -33,6 +34,20 @@ def test_the_planted_direction_is_learned(found, world):
     assert found.accuracy == found.train_accuracy == found.whole_site == 1
     assert found.random_high < 1 and found.holds
     assert not set(found.trained_on) & set(found.judged_on)
+
+
+def test_a_prompt_in_two_templates_is_refused(world):
+    task = world.task()
+    twice = replace(task, templates=("one", "other") * (len(task) // 2))
+    with pytest.raises(TaskError, match="prompts stand in templates of both halves"):
+        align(world.model, twice, AT)
+
+
+def test_the_controls_are_the_draws_of_a_proof():
+    """The used sign is nearly all that varies: draws of the whole covariance are it over again."""
+    strong = planted(strength=(8.0, 0.5, 0.5), noise=0.1)
+    found = align(strong.model, strong.task(decoyed=False), AT, method=AlignmentSearch(1, steps=20))
+    assert found.random_high < found.accuracy == 1 and found.holds
 
 
 def test_the_illusion_in_closed_form(world):

@@ -49,6 +49,13 @@ def test_nothing_is_fitted_on_what_is_judged(beliefs: Statements) -> None:
     assert sorted(judged) == list(range(len(beliefs)))
 
 
+def test_a_text_of_two_wordings_is_not_on_both_sides(beliefs: Statements) -> None:
+    twice = replace(beliefs, texts=(beliefs.texts[-1], *beliefs.texts[1:]), entities=())
+    assert twice.groups[0].split("/")[0] != twice.groups[-1].split("/")[0]
+    for fit, test in held_out_folds(twice, 4, 0):
+        assert not {twice.texts[at] for at in fit} & {twice.texts[at] for at in test}
+
+
 @pytest.mark.slow
 def test_random_sides_give_no_monitor(
     model: rz.Model, beliefs: Statements, report: MonitorReport

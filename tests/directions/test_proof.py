@@ -23,7 +23,7 @@ from residuum.directions.neutral_effect import NeutralEffect
 from residuum.directions.orientation import oriented
 from residuum.directions.origin import Origin
 from residuum.directions.proof import Proof
-from residuum.directions.proving import prove
+from residuum.directions.proving import prove, unseen
 from residuum.directions.random_directions import levelled, orthonormal
 
 AT = Address.parse("L0.resid_post")
@@ -150,6 +150,19 @@ def test_found_and_proven_on_the_same_pairs(world):
     found = prove(given(world, world.used, origin=origin), world.model, task, n_random=19)
     assert found.n_pairs == len(task) - len(rows)
     assert found.split.startswith(f"left out {len(rows)} pairs") and "filler 1" in found.split
+    assert found.figure().caption.endswith("counts as no more than the largest within them).")
+
+
+@pytest.mark.parametrize("position", [0, 1])
+def test_a_prompt_counts_as_seen_wherever_it_was_read(world, position):
+    """The direction names no token, as where the one that was read varies between examples."""
+    task = world.task()
+    rows = [i for i, t in enumerate(task.templates) if t == "filler 0"]
+    seen = rz.Examples.from_task(task.subset(rows[:1]), position)
+    direction = given(world, world.used, origin=Origin(fitted_on=frozenset(seen.identities)))
+    left, said = unseen(direction, task)
+    assert len(left) == len(task) - len(rows) and "filler 0" not in left.templates
+    assert said.startswith(f"left out {len(rows)} pairs")
 
 
 @pytest.mark.parametrize(

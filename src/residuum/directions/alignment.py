@@ -14,7 +14,7 @@ from residuum.directions.harvesting import SiteValues
 from residuum.directions.interchange import Training, as_preference, follows, learn
 from residuum.directions.interventions import Pairs, read_pairs
 from residuum.directions.methods.found_vectors import FoundVectors
-from residuum.directions.random_directions import covariance_directions
+from residuum.directions.random_directions import covariance_directions, levelled
 from residuum.directions.said_pairs import said_pairs
 from residuum.directions.splitting import by_template
 from residuum.runs import Model, Task, bootstrap_mean_interval, load, need_model, need_task
@@ -111,7 +111,7 @@ def align(
         with random weights, judged on the same pairs; and interchange of the whole site.
 
     Raises:
-        TaskError: one template, or no wrong answers.
+        TaskError: one template, no wrong answers, or a prompt in templates of both halves.
         OptionError: more dimensions than the site has.
         AddressError: no such site or position.
 
@@ -124,6 +124,7 @@ def align(
     method = AlignmentSearch() if method is None else method
     at = Address.parse(at)
     fit, held = (as_preference(each) for each in template_halves(task, seed))
+    _need_no_prompt_twice(fit, held)
     train, test = read_pairs(model, at, fit), read_pairs(model, at, held)
     k = method._fitting(train)
     basis = learn(model, train, k, method.training, seed)
@@ -132,7 +133,7 @@ def align(
     clusters = folds_of(held.templates, len(held))[1]
     others = [
         float(follows(model, test, each).double().mean())
-        for each in covariance_directions(train.at_read.flatten(0, 1), DRAWS, k, seed)
+        for each in covariance_directions(levelled(*train.at_read), DRAWS, k, seed)
     ]
     bare, bare_whole = _untrained(model, at, fit, held, method, seed)
     return Alignment(
@@ -171,6 +172,24 @@ def template_halves(task: Task, seed: int = 0) -> tuple[Task, Task]:
         )
     order = np.random.default_rng(seed).permutation(len(names))
     return by_template(task, [names[i] for i in order[(len(names) + 1) // 2 :]])
+
+
+def _need_no_prompt_twice(fit: Task, held: Task) -> None:
+    seen, judged = (
+        {
+            tuple(ids[:length])
+            for side in (task.clean, task.corrupt)
+            for ids, length in zip(side.tolist(), task.lengths.tolist(), strict=True)
+        }
+        for task in (fit, held)
+    )
+    if seen & judged:
+        raise TaskError(
+            f"{len(seen & judged)} prompts stand in templates of both halves, so what is learned "
+            "on them would be judged on them",
+            mend="give every prompt one template",
+            where=fit.name,
+        )
 
 
 def _whole(model: Model, pairs: Pairs) -> float:

@@ -32,7 +32,7 @@ class Alignment:
         train_accuracy: the same on the templates trained on.
         whole_site: the same, when the whole site is exchanged.
         random, random_high: mean and 95th percentile over random subspaces of ``k`` dimensions with
-            the activations' covariance.
+            the activations' covariance, levelled as in :func:`random_directions.levelled`.
         untrained, untrained_whole_site: the same search on the same architecture with random
             weights, judged on the same pairs; and its whole site exchanged.
         trained_on, judged_on: templates.

@@ -26,6 +26,7 @@ from residuum.directions.example_files import read_examples
 from residuum.directions.example_rows import need_consistent
 from residuum.directions.example_sets import joined_fields, need_fitting
 from residuum.directions.example_sources import task_fields, text_fields
+from residuum.directions.identities import identity
 from residuum.directions.splitting import Split, split_rows
 from residuum.runs import Model, Task, need_model, need_task, shown, whole_number
 
@@ -153,10 +154,7 @@ class Examples:
     def identities(self) -> tuple[str, ...]:
         """What each example is, without its label: a hash over its real ids and its position."""
         rows = zip(self.ids.tolist(), self.lengths.tolist(), self.positions.tolist(), strict=True)
-        return tuple(
-            hashlib.sha256(f"{row[:length]}@{at}".encode()).hexdigest()[:16]
-            for row, length, at in rows
-        )
+        return tuple(identity(row[:length], at) for row, length, at in rows)
 
     @property
     def hash(self) -> str:
@@ -200,8 +198,8 @@ class Examples:
     def unique(self) -> Examples:
         """Each prompt once, the first time it occurs (contrast pairs are then no longer known)."""
         first: dict[str, int] = {}
-        for row, identity in enumerate(self.identities):
-            first.setdefault(identity, row)
+        for row, each in enumerate(self.identities):
+            first.setdefault(each, row)
         return replace(self.subset(list(first.values())), pairs=None)
 
     def split(

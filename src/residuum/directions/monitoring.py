@@ -94,7 +94,7 @@ def monitor(
 def held_out_folds(
     statements: Statements, entity_folds: int, seed: int
 ) -> list[tuple[list[int], list[int]]]:
-    """Rows to fit on and rows to judge: no wording and no entity is on both sides.
+    """Rows to fit on and rows to judge: no wording, no entity and no text is on both sides.
 
     Raises:
         OptionError: one wording only, or fewer entities than folds.
@@ -116,6 +116,11 @@ def held_out_folds(
             pairs = list(enumerate(zip(wordings, folds, strict=True)))
             test = [at for at, (own, part) in pairs if own == name and part == fold]
             alone = not entities  # without entities, the wording alone is held out
-            fit = [at for at, (own, part) in pairs if own != name and (alone or part != fold)]
+            judged = {statements.texts[at] for at in test}
+            fit = [
+                at
+                for at, (own, part) in pairs
+                if own != name and (alone or part != fold) and statements.texts[at] not in judged
+            ]
             found.append((fit, test))
     return found

@@ -150,7 +150,8 @@ class Proof:
             self.off_target,
             title=f"{self.at} on {self.task}",
             caption=f"{verdict}. {self.n_pairs} pairs of {self.n_templates} templates, "
-            f"{self.n_random} random directions with the activations' covariance.",
+            f"{self.n_random} random directions with the activations' covariance (the variance "
+            "between the sides counts as no more than the largest within them).",
         )
 
     def _repr_html_(self) -> str | None:

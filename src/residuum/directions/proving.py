@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor
 
 from residuum.core import SILENT, Address, OptionError, Progress, TaskError
@@ -18,8 +17,8 @@ from residuum.directions.causal_effects import (
     random_draws,
 )
 from residuum.directions.decodability import decode
-from residuum.directions.examples import Examples
-from residuum.directions.interventions import Pairs, places_of, read_pairs
+from residuum.directions.identities import identities_anywhere
+from residuum.directions.interventions import Pairs, read_pairs
 from residuum.directions.methods.sparing import SPARED
 from residuum.directions.neutral_effect import NeutralEffect, neutral_effect
 from residuum.directions.origin import Origin
@@ -265,14 +264,10 @@ def unseen(direction: Provable, task: Task) -> tuple[Task, str]:
 
 
 def _seen(direction: Provable, task: Task) -> list[bool]:
-    """Of each pair, whether one of its prompts was among those the direction was found on."""
+    """Of each pair, whether the direction was found on one of its prompts, at whatever token."""
     fitted = direction.origin.fitted_on
-    real = torch.arange(task.clean.shape[1])[None] < task.lengths[:, None]
-    seen = torch.zeros(len(task), dtype=torch.bool)
-    for read in (task.last, places_of(direction.at, task)[1]) if fitted else ():
-        for ids in (task.clean, task.corrupt):
-            rows = Examples(
-                ids, real, torch.zeros(len(task), dtype=torch.long), ("",), (), read
-            ).identities
-            seen |= torch.tensor([each in fitted for each in rows])
-    return seen.tolist()
+    lengths = task.lengths.tolist()
+    return [
+        any(fitted & identities_anywhere(ids[:length]) for ids in pair)
+        for *pair, length in zip(task.clean.tolist(), task.corrupt.tolist(), lengths, strict=True)
+    ]
