@@ -29,6 +29,8 @@ def tables() -> str:
         parts.append(_memory(_read("run_patching_memory.json")))
     if (RESULTS / "probe.json").is_file():
         parts.append(_probe(_read("probe.json")))
+    if (RESULTS / "dictionaries_vs_peers.json").is_file():
+        parts.append(_dictionaries(_read("dictionaries_vs_peers.json")))
     return "\n\n".join(parts)
 
 
@@ -158,6 +160,36 @@ def _probe(found: dict[str, Any]) -> str:
         f"| {row['n']} | {row['peak_mb']:.0f} MB | {row['stored_mb']:.0f} MB |"
         for row in found["memory"].values()
     ]
+    return "\n".join(lines)
+
+
+def _dictionaries(found: dict[str, Any]) -> str:
+    options = found["options"]
+    lines = [
+        f"`benchmarks/dictionaries_vs_peers.py` on {_where(found['machine'])}, threads: "
+        f"{options['threads']}, load {found['load']:.0f}:",
+        f"a TopK dictionary, d {options['d']}, {options['latents']:,} latents, k {options['k']}, "
+        f"batch {options['batch']:,}, the same data, start and",
+        f"{'fused ' if options['fused'] else ''}Adam on both sides, {options['rounds']} paired "
+        "rounds. The bound is one dense encode: every",
+        f"training step has to do that much; the reach is {found['over_dense']} of it. Other work "
+        "ran on the machine: the",
+        "processor's time is the measure. Above 1, this project is the faster one.",
+        "",
+        "| peer | training step | to reach | dense encodes a step, here (there) | encode | decode "
+        "| peak memory, here (there) | losses differ by |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in found["rows"].items():
+        step, reach = row["step"]["cpu"], found["reaches"].get(name)
+        lines.append(
+            f"| {name} {row['version']} | {step['ratio']:.2f} "
+            f"| {f'≥ {reach}' if reach else '–'} "
+            f"| {step['over_dense']:.2f} ({step['theirs_over_dense']:.2f}) "
+            f"| {row['encode']['cpu']['ratio']:.2f} | {row['decode']['cpu']['ratio']:.2f} "
+            f"| {row['peak_mb']['ours']:.0f} MB ({row['peak_mb']['theirs']:.0f} MB) "
+            f"| {row['largest_relative_difference']:.0e} |"
+        )
     return "\n".join(lines)
 
 
