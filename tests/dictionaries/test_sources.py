@@ -7,6 +7,7 @@ from itertools import islice
 import pytest
 import torch
 
+import residuum as rz
 import residuum.dictionaries as rd
 from residuum.core import OptionError, ShapeError
 from residuum.dictionaries.training_loop import endless
@@ -42,7 +43,7 @@ def test_a_stream_taken_up_again_gives_the_very_batches_that_followed(kind: str)
 
 
 def test_half_precision_is_handed_out_as_float32_at_its_sites() -> None:
-    source = rd.TensorSource(torch.ones(4, 2, 3).half(), ("L0.resid_post", "L1.resid_post"))  # pyright: ignore
+    source = rd.TensorSource(torch.ones(4, 2, 3).half(), ("L0.resid_post", "L1.resid_post"))
     batch = next(source.batches(2))
     assert batch.values.dtype == torch.float32
     assert batch.values.shape == (2, 2, 3)
@@ -94,5 +95,20 @@ class Ending:
 def test_a_stream_that_ends_is_asked_for_its_next_round_and_short_batches_are_left_out() -> None:
     found = list(islice(endless(Ending(9), 4), 5))
     assert [len(each.values) for each in found] == [4] * 5
-    with pytest.raises(OptionError, match="no batch of 4 rows"):
+
+
+def test_a_stream_that_has_ended_says_so_and_how_far_it_went() -> None:
+    with pytest.raises(OptionError, match=r"(?s)ended after 2 steps of 4 rows.*more epochs"):
         list(endless(Ending(2), 4))
+    with pytest.raises(OptionError, match=r"(?s)ended after 9 of 12 steps.*train 9 steps at most"):
+        list(endless(Ending(2), 4, done=7, steps=12))
+    with pytest.raises(OptionError, match=r"(?s)no batch of 4 rows.*at least 4 rows"):
+        list(endless(Ending(0), 4))
+
+
+def test_training_over_one_epoch_for_longer_than_it_lasts_says_where_it_ended() -> None:
+    model = rz.load("microworld", check=False)
+    texts = ["Mary went to the store .", "John gave a drink ."] * 4
+    source = rz.live_source(model, texts, "L1.resid_post", epochs=1)
+    with pytest.raises(OptionError, match="ended after 5 of 7 steps of 8 rows"):
+        rz.train_dictionary(source, n_latents=16, activation=rd.TopK(2), batch_size=8, samples=50)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -70,13 +70,12 @@ class ActivationSource(Protocol):
         ...
 
 
-@dataclass(eq=False)
 class TensorSource:
     """Activations in memory, in a new order each time round, without end.
 
     Attributes:
         values: ``[row site d]``, or ``[row d]`` for one site; any floating dtype.
-        sites: their addresses.
+        sites: their addresses; given as such, or as text.
         weight_hash: of the model that they are from; None if unknown.
         record: plain data: lineage; the hash of the tensor is added.
         shuffle: draw each round's order anew; False keeps the order of the rows.
@@ -90,20 +89,27 @@ class TensorSource:
     {'row': 8}
     """
 
-    values: Tensor
-    sites: tuple[Address, ...] | str
-    weight_hash: str | None = None
-    record: dict[str, Any] = field(default_factory=dict)
-    shuffle: bool = True
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        self.sites = as_sites(self.sites)
-        self.values = _as_rows(self.values, self.sites)
+    def __init__(
+        self,
+        values: Tensor,
+        sites: Sequence[Address | str] | Address | str,
+        weight_hash: str | None = None,
+        record: Mapping[str, Any] | None = None,
+        shuffle: bool = True,
+        seed: int = 0,
+    ) -> None:
+        self.sites: tuple[Address, ...] = as_sites(sites)
+        self.values = _as_rows(values, self.sites)
+        self.weight_hash, self.shuffle, self.seed = weight_hash, shuffle, seed
         whole_number(self.seed, "seed", 0)
         self._row = 0
         own = {"tensor": _identity(self.values), "rows": len(self)}
-        self.record = {**self.record, **own, "shuffle": self.shuffle, "seed": self.seed}
+        self.record: dict[str, Any] = {
+            **(record or {}),
+            **own,
+            "shuffle": self.shuffle,
+            "seed": self.seed,
+        }
         self._drawn = (-1, torch.empty(0, dtype=torch.long))
 
     def __len__(self) -> int:

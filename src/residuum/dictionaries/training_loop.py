@@ -41,7 +41,7 @@ class TrainingLoop:
         done = self._resume()
         self.teller.start(done)
         try:
-            batches = endless(self.source, self.size)
+            batches = endless(self.source, self.size, done, self.steps)
             for step in range(done, self.steps):
                 values = next(batches).values
                 for state in self.states:
@@ -88,20 +88,34 @@ class TrainingLoop:
         return self.states[0].step
 
 
-def endless(source: ActivationSource, size: int) -> Iterator[Batch]:
+def endless(
+    source: ActivationSource, size: int, done: int = 0, steps: int | None = None
+) -> Iterator[Batch]:
     """Batches of exactly ``size`` rows; a stream that ends is asked again, for its next round.
 
+    Args:
+        source: the stream, at the place after ``done`` batches.
+        size: rows of a batch.
+        done: batches that were taken before.
+        steps: batches that are wanted in all, to be told if there are fewer; None: not known.
+
     Raises:
-        OptionError: it has no full batch, asked twice.
+        OptionError: it has ended, or never had a full batch; each asked twice.
     """
     empty = 0
     while empty < 2:
         empty += 1
         for batch in source.batches(size):
             if len(batch.values) == size:
-                empty = 0
+                empty, done = 0, done + 1
                 yield batch
+    if not done:
+        raise OptionError(
+            f"the stream has no batch of {size} rows",
+            mend=f"give a stream of at least {size} rows, or lower batch_size",
+        )
+    wanted = "" if steps is None else f" of {steps:,}"
     raise OptionError(
-        f"the stream has no batch of {size} rows",
-        mend="lower batch_size, train fewer steps, or harvest more",
+        f"the stream has ended after {done:,}{wanted} steps of {size:,} rows",
+        mend=f"give it more epochs (None: without end), or train {done:,} steps at most",
     )
