@@ -147,7 +147,7 @@ def train_dictionaries(
     """Train several dictionaries on one stream, each batch read once.
 
     Args:
-        source: the stream; one that ends is begun again.
+        source: the stream; one that ends is asked for its next round, and refused without one.
         plans: what to train, by name.
         steps: of each; or
         samples: rows seen, rounded up to whole steps.
