@@ -27,7 +27,8 @@ from residuum.dictionaries import (
     load_dictionary,
     train_dictionary,
 )
-from residuum.dictionaries.fit_check_result import GIVEN, OWN, SURELY_BETTER, Measured
+from residuum.dictionaries.fit_check_measure import measured
+from residuum.dictionaries.fit_check_result import GIVEN, OWN, SURELY_BETTER, Fit, Measured
 from residuum.dictionaries.fit_check_sites import BeforeNorm
 from residuum.dictionaries.fit_check_text import held_at, text_of
 from residuum.worlds import microworld_text
@@ -40,7 +41,7 @@ def microworld() -> Any:
 
 @cache
 def texts() -> tuple[str, ...]:
-    return tuple(islice(microworld_text(31), 256))
+    return tuple(islice(microworld_text(31), 96))
 
 
 @cache
@@ -59,10 +60,16 @@ def trained(at: str) -> Dictionary:
 SITES = ("L1.resid_post", "L2.mlp_out")
 
 
+@cache
+def fitted(at: str, own: bool = False) -> Fit:
+    """The fit at its own site, on microworld's text or on what the model writes."""
+    return fit_dictionary(microworld(), trained(at), text=None if own else texts())
+
+
 @pytest.mark.parametrize("at", SITES)
 @pytest.mark.parametrize("own", [True, False])
 def test_the_right_site_passes(at: str, own: bool) -> None:
-    found = fit_dictionary(microworld(), trained(at), text=None if own else texts())
+    found = fitted(at, own)
     assert found.fits, found
     low = found.here.explained[1]
     assert low > found.turned.explained[2] + 0.2
@@ -257,13 +264,32 @@ def test_a_transcoder_with_a_wrong_end_is_refused(reads: str, writes: str) -> No
     assert f"does not fit {reads} -> {writes}" in refused.value.what
 
 
+@pytest.mark.parametrize("skip", [False, True])
+def test_what_is_measured_is_the_reconstruction(skip: bool) -> None:
+    drawn = torch.Generator().manual_seed(4)
+    x, target = torch.randn(2, 50, 128, generator=drawn)
+    weights = 0.1 * torch.randn(128, 128, generator=drawn)
+    own = replace(transcoder(), W_skip=weights if skip else None)
+    encoded: list[int] = []
+
+    class Counted:
+        def __getattr__(self, name: str) -> Any:
+            encoded.extend([1] * (name == "encode"))
+            return getattr(own, name)
+
+    found = measured(Counted(), x, target, torch.arange(50) % 2, 2)
+    error = (target - own.reconstruct(x)).double().pow(2).sum(-1)
+    torch.testing.assert_close(found.error, torch.stack([error[::2].sum(), error[1::2].sum()]))
+    assert found.active.sum() == (own.encode(x) != 0).sum() and len(encoded) == 1
+
+
 def test_too_little_text_is_refused() -> None:
     with pytest.raises(ResiduumError, match="too few for a fit check"):
         text_of(microworld(), ["Mary went to the store ."])
 
 
 def test_a_fit_is_a_result(tmp_path: Path) -> None:
-    found = fit_dictionary(microworld(), trained(SITES[0]), text=texts())
+    found = fitted(SITES[0])
     again = fit_dictionary(microworld(), trained(SITES[0]), text=texts())
     assert found.to_json() == again.to_json()
     table = found.to_dataframe()
@@ -277,7 +303,7 @@ def test_a_fit_is_a_result(tmp_path: Path) -> None:
 @pytest.mark.parametrize("own", [True, False])
 def test_a_claim_is_held_against_what_was_measured(own: bool) -> None:
     """.99 declared and .74 measured was once let through."""
-    fit = fit_dictionary(microworld(), trained(SITES[0]), text=None if own else texts()[:64])
+    fit = fitted(SITES[0], own)
     assert fit.fits and 0.5 < fit.here.explained[0] < 0.9
     said = "it explains"
     lies = replace(fit, declared={"explained_variance": 0.99})
@@ -296,7 +322,7 @@ def test_a_place_that_explains_more_with_many_more_latents_is_no_better_one() ->
     l0 = fit.here.l0[0]
 
     def refused(latents: float, ratio: float, **declared: float) -> bool:
-        there = Measured((latents,) * 3, (0.9,) * 3)
+        there = Measured((latents, latents, latents), (0.9, 0.9, 0.9))
         other = {"L2.mlp_out": (there, (ratio, 0.9 * ratio, 1.1 * ratio))}
         return replace(fit, rivals=other, declared=declared).best is not None
 
