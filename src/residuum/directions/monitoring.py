@@ -65,6 +65,7 @@ def monitor(
     said = answered(model, statements)
     departs = said.departs.numpy()
     folds = held_out_folds(statements, entity_folds, seed)
+    full = TruthMonitor.fit(model, statements, at, scale)
     scores, fold_aurocs = np.zeros(len(statements)), []
     for fit_rows, test_rows in track(folds, progress, "monitor", len(folds)):
         own = TruthMonitor.fit(model, statements.subset(fit_rows), at, scale)
@@ -73,7 +74,6 @@ def monitor(
         if len(set(departs[test_rows].tolist())) == 2:
             fold_aurocs.append(auroc(scores[test_rows], departs[test_rows]))
     auroc(scores, departs)  # refuses answers of one class
-    full = TruthMonitor.fit(model, statements, at, scale)
     return MonitorReport(
         scores=scores,
         departs=departs,
