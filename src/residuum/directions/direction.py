@@ -29,10 +29,10 @@ from residuum.core import (
     OptionError,
     Patch,
     Provenance,
-    ShapeError,
 )
 from residuum.core.notebook import html_of
 from residuum.core.saving import save_result
+from residuum.directions.direction_coordinates import coordinates, token_coordinates, values_at
 from residuum.directions.direction_edits import Unit, added, place_for, swapped
 from residuum.directions.direction_figure import entry_bars, token_bars
 from residuum.directions.direction_file import parts_of, read, written
@@ -170,23 +170,8 @@ class Direction:
         Source: Geiger et al. 2023, "Finding Alignments Between Interpretable Causal Variables and
         Distributed Neural Representations", section 3 (interchange in a subspace).
         """
-        own, other = (self._values_of(each) for each in (into, source))
+        own, other = (values_at(self.at, self.width, each) for each in (into, source))
         return (swapped(self.basis.to(own.device), self.at, own, other),)
-
-    def _values_of(self, given: Run | Tensor) -> Tensor:
-        if not isinstance(given, (Run, Tensor)):
-            raise OptionError(
-                f"a direction reads runs, got {shown(given)}",
-                mend=f'give model.run(prompt, capture=["{self.at}"]), or the site\'s values',
-            )
-        values: Any = given if isinstance(given, Tensor) else given[self.at]
-        if values.shape[-1] != self.width:
-            raise ShapeError(
-                f"the direction has width {self.width}, the values {list(values.shape)}",
-                mend="give the values of its own site",
-                where=str(self.at),
-            )
-        return values
 
     # -- reading -----------------------------------------------------------------------------
 
@@ -207,9 +192,7 @@ class Direction:
         """
         if isinstance(run, Run):
             self.check_run(run)
-        values = self._values_of(run)
-        found = values @ self.basis.T.to(values)
-        return found[..., 0] if self.k == 1 else found
+        return coordinates(self.basis, values_at(self.at, self.width, run))
 
     def cosine(self, other: Direction | Tensor) -> float:
         """Cosine with another direction; between subspaces, of the smallest principal angle.
@@ -275,14 +258,7 @@ class Direction:
 
     def _tokens(self, model: Model, prompt: Any) -> tuple[list[str], list[float]]:
         self.check_fits(model)
-        site = replace(self.at, pos=None)
-        run = model.run(prompt, capture=[site], logits=False)
-        if len(run.ids) != 1:
-            raise OptionError(
-                f"{len(run.ids)} prompts in one picture", mend="give one prompt at a time"
-            )
-        values: Any = replace(self, vector=self.unit, at=site, proof=None).project(run)
-        return list(model.to_str_tokens(run.ids[0])), values[0].double().cpu().tolist()
+        return token_coordinates(model, prompt, self.at, self.unit[None])
 
     def to_dataframe(self) -> pd.DataFrame:
         """The vector's entries: columns ``vector, dim, value``."""
