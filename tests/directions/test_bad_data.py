@@ -319,7 +319,7 @@ def test_a_kept_direction_is_refused_elsewhere(tmp_path: Path) -> None:
     with pytest.raises(rz.LoadError, match="found on microworld") as caught:
         rz.Direction.load(tmp_path / "direction.json", other_model())
     assert "find it again" in (caught.value.mend or "")
-    for text in ("[1]", "{", '{"format": 1}'):
+    for text in ("[1]", "{", '{"format": 2}'):
         (tmp_path / "other.json").write_text(text)
         with pytest.raises(rz.StoreError) as wrong:
             rz.Direction.load(tmp_path / "other.json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -216,6 +217,47 @@ def test_saved_and_loaded_and_refused_elsewhere(tmp_path) -> None:
     path.write_text(json.dumps(data))
     with pytest.raises(StoreError, match="not a direction"):
         Direction.load(path)
+
+
+def shorter(data: dict) -> None:
+    data["vector"] = data["vector"][:-1]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data.update(vector=data["vector"][::-1]),
+        shorter,
+        lambda data: data.update(typical_norm=-1.0),
+        lambda data: data.update(proof={**data["proof"], "n_pairs": 10_000}),
+        lambda data: data["origin"].update(fitted_on=[]),
+    ],
+    ids=["reversed", "shortened", "negative norm", "proof", "origin"],
+)
+def test_a_damaged_file_has_no_proof(tmp_path, change) -> None:
+    world = rz.load("microworld", check=False)
+    task = rz.task("refusal", world, n=40)
+    path = tmp_path / "direction.json"
+    rz.direction(world, task, at="L2.resid_post@-1").save(path)
+    data = json.loads(path.read_text())
+    assert Direction.load(path, world).proof is not None
+    change(data)
+    path.write_text(json.dumps(data))
+    with pytest.raises(StoreError, match="changed after it was written"):
+        Direction.load(path)
+    del data["sha256"]
+    path.write_text(json.dumps(data | {"format": 1}))
+    with pytest.raises(StoreError, match="earlier format"):
+        Direction.load(path)
+
+
+def test_a_direction_has_a_length_and_its_sites_width() -> None:
+    model, way = planted()
+    found = rz.direction(model, planted_data(), at="embed", prove=False)
+    with pytest.raises(OptionError, match="typical_norm=-1 is no length"):
+        replace(found, typical_norm=-1.0)
+    with pytest.raises(ShapeError, match=f"width {WIDTH - 1}, the site {WIDTH}"):
+        replace(found, vector=way[:-1]).check_fits(model)
 
 
 def refusals():

@@ -51,11 +51,18 @@ class When:
         above: the threshold, in the activations' own units (along the unit vector); None takes the
             direction's own.
         below: True asks for a projection below the threshold instead.
+
+    Raises:
+        OptionError: a threshold that is no finite number.
     """
 
     direction: Any
     above: float | None = None
     below: bool = False
+
+    def __post_init__(self) -> None:
+        if self.above is not None:
+            _ = self.threshold
 
     @property
     def threshold(self) -> float:

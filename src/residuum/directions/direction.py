@@ -39,6 +39,7 @@ from residuum.directions.direction_file import parts_of, read, written
 from residuum.directions.direction_vectors import (
     checked_vectors,
     cosine_between,
+    need_width,
     orthonormal_rows,
 )
 from residuum.directions.origin import Origin
@@ -86,6 +87,12 @@ class Direction:
     def __post_init__(self) -> None:
         object.__setattr__(self, "at", Address.parse(self.at))
         object.__setattr__(self, "vector", checked_vectors(self.vector, str(self.at)))
+        if self.typical_norm < 0 or math.isinf(self.typical_norm):
+            raise OptionError(
+                f"typical_norm={self.typical_norm:g} is no length",
+                mend="give the mean norm of the site's activations, or NaN if none were seen",
+                where=str(self.at),
+            )
 
     @property
     def k(self) -> int:
@@ -212,11 +219,13 @@ class Direction:
         Raises:
             OptionError: no model.
             LoadError: another model than it was found on.
-            AddressError: the site is not there, or has another width.
+            AddressError: the site is not there.
+            ShapeError: the site has another width.
         """
         need_model(model, "a direction")
         self._need_same(model.adapted.weight_hash, model.name)
         resolve(model.adapted, self.at)
+        need_width(self.width, self.at, model)
 
     def check_run(self, run: Run) -> None:
         """Refuse a run of another model.
@@ -277,12 +286,12 @@ class Direction:
         """Read what :meth:`to_json` wrote.
 
         Raises:
-            StoreError: keys missing or unknown, or another format.
+            StoreError: keys missing or unknown, another format, or a content that was changed.
         """
         return Direction(**parts_of(data, {each.name for each in fields(Direction)}))
 
     def save(self, path: str | Path) -> None:
-        """Write ``.json`` (with the hash of the model), ``.csv`` or the picture of its entries.
+        """Write ``.json`` (with hashes of model and content), ``.csv`` or a picture of its entries.
 
         Raises:
             OptionError: another suffix.
@@ -299,8 +308,9 @@ class Direction:
             model: refused where the direction is another model's; None puts that off to its use.
 
         Raises:
-            StoreError: no such file, or no direction.
+            StoreError: no such file, no direction, or one that was changed after it was written.
             LoadError: another model's.
+            ShapeError: of another width than its site in the model.
         """
         found = Direction.from_json(read(path))
         if model is not None:

@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from residuum.core import ShapeError
+from residuum.core import Address, ShapeError
+from residuum.runs import Model
 
 _RANK = 1e-6
 
@@ -32,6 +33,22 @@ def checked_vectors(vector: Tensor, where: str) -> Tensor:
             where=where,
         )
     return value
+
+
+def need_width(width: int, at: Address, model: Model) -> None:
+    """Refuse vectors that are not as long as the stream's or the MLP's, where the site is that.
+
+    Raises:
+        ShapeError: they are longer or shorter.
+    """
+    axis = at.site.dims[-1]
+    wanted = {"d_model": model.dims.d_model, "d_mlp": model.dims.d_mlp}.get(axis)
+    if wanted and wanted != width and at.dictionary is None and at.site.part_letter != "E":
+        raise ShapeError(
+            f"the direction has width {width}, the site {wanted}",
+            mend="give a direction of this site: rz.direction(model, ...)",
+            where=str(at),
+        )
 
 
 def orthonormal_rows(rows: Float[Tensor, "k d"]) -> Float[Tensor, "k d"]:

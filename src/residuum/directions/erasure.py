@@ -69,7 +69,17 @@ class Erasure:
             f"probe {own.fitted_before.accuracy:.3f} -> {own.fitted_after.accuracy:.3f} "
             f"(majority {own.fitted_after.majority:.3f}), held out "
             f"{own.held_before.accuracy:.3f} -> {own.held_after.accuracy:.3f} "
-            f"(majority {own.held_after.majority:.3f}))"
+            f"(majority {own.held_after.majority:.3f}), {self._refitted})"
+        )
+
+    @property
+    def _refitted(self) -> str:
+        before, after = self.proof.refitted_before, self.proof.refitted_after
+        if before is None or after is None:
+            return "too few held out to fit a probe there"
+        return (
+            f"a probe fitted on held-out data {before.accuracy:.3f} -> {after.accuracy:.3f} "
+            f"(majority {after.majority:.3f})"
         )
 
     def _repr_html_(self) -> str | None:

@@ -73,12 +73,26 @@ class ErasureProof:
 
     @property
     def gone(self) -> bool:
-        """Whether no fresh linear probe beats the majority on the data that was fitted."""
+        """Gone for a probe of the *fitted* data: there no fresh linear one beats the majority.
+
+        This says nothing of held-out data: see :attr:`gone_held_out`.
+        """
         return self.fitted_after.above_majority <= 1e-12
+
+    @property
+    def gone_held_out(self) -> bool | None:
+        """Gone for a probe that learns from *held-out* data too: its interval reaches the majority.
+
+        None where there are too few held-out vectors to fit one.
+        """
+        after = self.refitted_after
+        return None if after is None else after.interval[0] <= after.majority
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
-        return {**asdict(self), "was_there": self.was_there, "gone": self.gone}
+        return {**asdict(self), "was_there": self.was_there, "gone": self.gone} | {
+            "gone_held_out": self.gone_held_out
+        }
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from residuum.core import Address, AddressError, Edit, OptionError
+from residuum.runs import shown
 
 if TYPE_CHECKING:
     from residuum.directions.examples import Examples
@@ -47,6 +48,8 @@ def place_of(examples: Examples, at: str | Address, tokens: str = "read") -> Pla
         OptionError: examples that are read at tokens which no one position names.
     """
     address = Address.parse(at)
+    if tokens not in ("read", "all"):
+        raise OptionError(f"tokens={shown(tokens)} is none", mend='"read" or "all"')
     if address.is_query or "pos" not in address.site.dims:
         raise AddressError(
             f"{address} is no one site with a vector for each token",
@@ -60,8 +63,6 @@ def place_of(examples: Examples, at: str | Address, tokens: str = "read") -> Pla
         return Place(site, address, _only(mask, _column(mask, address.pos)))
     if tokens == "all":
         return Place(site, site, mask)
-    if tokens != "read":
-        raise OptionError(f"tokens={tokens!r}", mend='"read" or "all"')
     positions = examples.positions.long()
     from_end = (positions - mask.sum(1)).unique()
     from_start = positions.unique()
