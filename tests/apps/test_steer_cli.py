@@ -62,6 +62,9 @@ def test_a_saved_direction_continues_a_prompt(cli: Cli, tmp_path: Path) -> None:
         (("--direction", "a.json", "--prompt", "x", "--at", "L1.z"), "brings its site"),
         (("--direction", "a.json", "--prompt", "x", "--towards", "Sure"), "--towards goes with"),
         (("--task", "ioi", "--at", "L1.resid_post", "--out", "a.txt"), "cannot write"),
+        (("--direction", "a.json", "--prompt", "x", "--scales", "nan"), "--scales nan"),
+        (("--task", "ioi", "--scales", "nan"), "--scales nan"),
+        (("--direction", "a.json", "--prompt", "x"), "there is no such file"),
     ],
 )
 def test_what_does_not_go_together_is_refused(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -94,11 +95,45 @@ def test_orders_keep_templates_together() -> None:
         assert sorted(other[4:]) == [0, 1, 1]
 
 
-def test_what_goes_across_templates_is_still_claimed() -> None:
+def test_what_goes_across_templates_but_not_beyond_words_is_not_called_decodable() -> None:
     rows = drawn(400)
     groups = (rows[:, 0] % 8).tolist()
     data = Examples.from_texts(model(), rows.tolist(), (rows[:, -1] % 2).tolist(), groups)
-    assert rz.probe(model(), data.unique(), seed=1).decodable
+    found = rz.probe(model(), data.unique(), seed=1)
+    assert found.p <= 0.05 and found.best.low > found.majority
+    assert found.best.selectivity <= 0 and not found.decodable  # as well as any labels of words
+    assert "labels drawn for words are read as well" in found.verdict
+
+
+def test_an_interval_that_reaches_the_majority_is_not_decodable() -> None:
+    world = rz.load("microworld", check=False)
+    found = rz.probe(world, Examples.from_task(rz.task("sycophancy", world, n=60)), layers=[1])
+    assert found.decodable
+    poor = replace(found.best, low=found.majority)
+    assert not replace(found, scores=(poor,), best_index=0).decodable
+
+
+def test_a_copy_is_no_further_evidence() -> None:
+    rows = np.unique(drawn(60), axis=0)
+    data = Examples.from_texts(model(), rows.tolist(), (rows[:, -1] % 2).tolist())
+    split = data.split("example")
+    sides = [split.train, split.validation, split.test]
+    twice = [Examples.joined([each, each]) for each in sides]
+    once = rz.probe(model(), split)
+    again = rz.probe(model(), replace(split, train=twice[0], validation=twice[1], test=twice[2]))
+    assert again.p == once.p and again.counts == once.counts
+    assert again.repeated == len(rows) and f"{len(rows)} repeated" in again.verdict
+
+
+def test_a_label_that_is_the_template_is_not_sent_to_a_reader_of_wording() -> None:
+    rows = drawn(60)
+    groups = np.arange(60) % 3
+    data = Examples.from_texts(
+        model(), rows.tolist(), (groups == 0).astype(int).tolist(), groups.tolist()
+    )
+    with pytest.raises(OptionError, match="has all 2 classes") as caught:
+        rz.probe(model(), data)
+    assert "may read that wording" in (caught.value.mend or "")
 
 
 @pytest.mark.parametrize("method", [rz.Logistic(), rz.MassMean(), rz.Ridge(), rz.SparseProbe(4)])
@@ -115,7 +150,7 @@ def test_nineteen_to_one(method) -> None:
     nothing = rz.probe(model(), noise, split_by="example", method=method)
     assert not nothing.decodable
     if isinstance(method, rz.Logistic):
-        assert found.decodable and found.best.test > found.majority
+        assert found.p <= 0.05 and found.best.low > found.majority
 
 
 @pytest.mark.parametrize("method", [rz.MultiClass(), rz.MassMean(), rz.Ridge(), rz.SparseProbe(4)])

@@ -115,7 +115,8 @@ def split_rows(examples: Labelled, by: str, parts: Sequence[float], seed: int) -
         if count < len(shares):
             raise OptionError(
                 f"{count} groups cannot be split into {len(shares)} parts",
-                mend='give groups= (the template of each), or split with by="example"',
+                mend='give groups= (the template of each), or split with by="example"; '
+                "then wording may leak",
             )
     units = cluster_numbers(None if groups is None else list(groups), len(labels))
     rng = np.random.default_rng(seed)
@@ -127,7 +128,12 @@ def split_rows(examples: Labelled, by: str, parts: Sequence[float], seed: int) -
             return first, second, third
     raise OptionError(
         f"no draw of {int(units.max()) + 1} {by}s has all {wanted} classes on every side",
-        mend='give more groups with several classes in each, or split with by="example"',
+        mend="give more groups with several classes in each"
+        + (
+            '; by="example" would put a wording on both sides, and may read that wording'
+            if by == "group"
+            else ""
+        ),
     )
 
 

@@ -61,7 +61,18 @@ def add(commands: Commands) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Probe and show."""
+    """Probe and show; mends name the command's options, not the library's."""
+    try:
+        return _run(arguments)
+    except OptionError as error:
+        mend = (error.mend or "").replace('by="example"', "--split-by example")
+        mend = mend.replace("give groups= (the template of each)", "give a column group")
+        if mend == error.mend:
+            raise
+        raise OptionError(error.what, mend=mend, where=error.where) from error
+
+
+def _run(arguments: argparse.Namespace) -> int:
     if arguments.out:
         check_suffix(arguments.out, SUFFIXES)
     if arguments.direction:

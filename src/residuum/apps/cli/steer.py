@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from typing import TYPE_CHECKING, Any
 
 from residuum.apps.cli.console import progress_for, put_json, put_table, put_text
@@ -96,7 +97,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _refuse_idle(arguments: argparse.Namespace) -> None:
-    """Options that would do nothing, and what is missing."""
+    """Options that would do nothing, and what is missing or no strength."""
+    wrong = [each for each in arguments.scales or () if not math.isfinite(each)]
+    if wrong:
+        raise OptionError(f"--scales {wrong[0]:g} is no strength", mend="give finite numbers")
     if arguments.task is None and arguments.direction is None:
         raise OptionError(
             "steer needs a direction", mend="--direction FILE, or --task TASK to find one on"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,9 @@ def probe(
     refuse_unknown(unknown, "probe", _OPTIONS)
     whole_number(seed, "seed", 0)
     need_progress(progress)
-    data, rows, by = sides_of(examples, split_by, seed)
+    data, given, by = sides_of(examples, split_by, seed)
+    rows = once_each(data, given)
+    repeated = sum(map(len, given)) - sum(map(len, rows))
     chosen = _method_for(data, method)
     found = harvest(
         model, data, site, layers,
@@ -117,7 +120,8 @@ def probe(
             kept.append((cell, *made))
     if not kept:
         found.cell(0, rows[0]).need_spread()
-    return _result(model, found, kept, rows, by, seed, chosen, control, tuple(skipped))
+    made = _result(model, found, kept, rows, by, seed, chosen, control, tuple(skipped))
+    return replace(made, repeated=repeated)
 
 
 def sides_of(
@@ -140,6 +144,19 @@ def sides_of(
         f"probe needs examples, got {shown(examples)}",
         mend="give rz.Examples.from_texts(...), .from_file(...) or .from_task(...)",
     )
+
+
+def once_each(examples: Examples, rows: Rows) -> Rows:
+    """Each side's rows, every example the first time it occurs: a copy is no further evidence."""
+    names = examples.identities
+
+    def first(side: Tensor) -> Tensor:
+        known: dict[str, int] = {}
+        for row in side.tolist():
+            known.setdefault(names[row], row)
+        return torch.tensor(list(known.values()))
+
+    return first(rows[0]), first(rows[1]), first(rows[2])
 
 
 def _method_for(data: Examples, method: ProbeMethod | None) -> ProbeMethod:

@@ -52,6 +52,7 @@ class Probes:
         method: how they were fitted.
         origin: data, split, seed.
         provenance: model and the rest.
+        repeated: examples left out since the same one stands on their side already.
     """
 
     scores: tuple[ProbeScore, ...]
@@ -69,6 +70,7 @@ class Probes:
     method: str
     origin: Origin
     provenance: Provenance
+    repeated: int = 0
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -80,11 +82,15 @@ class Probes:
 
     @property
     def decodable(self) -> bool:
-        """Whether the class can be read at the best place: p at most 5 %, above majority.
+        """Whether the class can be read at the best place.
 
-        On labels without meaning it is True in at most 5 % of cases.
+        p at most 5 %, the interval of the test accuracy above the majority (the accuracy itself,
+        where one template gives no interval), and the accuracy above the control task's, where
+        there is one. On labels without meaning it is True in at most 5 % of cases.
         """
-        return self.p <= ALPHA and self.best.test > self.majority
+        best = self.best
+        low = best.test if math.isnan(best.low) else best.low
+        return self.p <= ALPHA and low > self.majority and not best.test <= best.control
 
     @property
     def verdict(self) -> str:
@@ -92,6 +98,7 @@ class Probes:
         best = self.best
         control = (
             f"control {best.control:.3f}, selectivity {best.selectivity:+.3f}"
+            + (" (labels drawn for words are read as well)" if best.test <= best.control else "")
             if math.isfinite(best.control)
             else f"no control task ({self.control_token})"
         )
@@ -105,6 +112,7 @@ class Probes:
             f"accuracy {best.test:.3f} {interval} against majority "
             f"{self.majority:.3f} (p = {self.p:.4f}), shuffled {best.shuffled:.3f}, {control}; "
             f"split by {self.split_by}"
+            + (f"; {self.repeated} repeated examples left out" if self.repeated else "")
         )
 
     def __repr__(self) -> str:
@@ -212,6 +220,7 @@ class Probes:
             "classes": list(self.classes),
             "split_by": self.split_by,
             "counts": list(self.counts),
+            "repeated": self.repeated,
             "control_token": self.control_token,
             "skipped": list(self.skipped),
             "method": self.method,
