@@ -376,3 +376,24 @@ def test_bad_ways_of_writing_and_judging_are_refused(
         edit.apply()
     with pytest.raises(StoreError, match="no fact edit can be read here"):
         FactEdit.load(tmp_path / "nothing", model)
+
+
+def test_an_edit_says_whether_it_holds(
+    model: Any, edit: FactEdit, texts: list[str], tmp_path: Path
+) -> None:
+    with edit:
+        said = model.generate(edit.requests[0].prompt, 1).texts
+    assert edit.holds == (True,) and said == (edit.requests[0].answer,)
+    assert f"holds, probability {edit.reached[0]:.3f}" in repr(edit)
+    short = Rome(search=ValueSearch(steps=1))
+    failed = edit_facts(model, edit.requests, texts, layers=3, method=short)
+    assert failed.holds == (False,) and failed.reached[0] < 0.1
+    assert f"does not hold, probability {failed.reached[0]:.3f}" in repr(failed)
+    failed.save(tmp_path / "failed")
+    assert repr(FactEdit.load(tmp_path / "failed", model)) == repr(failed)
+
+
+def test_a_folder_in_one_that_is_not_there_is_refused(edit: FactEdit, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot write here"):
+        edit.save(tmp_path / "nowhere" / "edit")
+    assert not (tmp_path / "nowhere").exists()

@@ -40,6 +40,9 @@ class FactEdit:
         probs: ``[request]`` probability of the answer that the search reached, 0 to 1.
         kl_bits: ``[request]`` at the prompts that were to stay, in that search.
         provenance: of the model as it was before; its weight hash is the one that fits.
+        reached: ``[request]`` probability of the answer with the edit in the weights, 0 to 1; empty
+            where it was not measured.
+        holds: ``[request]`` whether the model then says the answer.
     """
 
     requests: tuple[Fact, ...]
@@ -50,6 +53,8 @@ class FactEdit:
     probs: tuple[float, ...]
     kl_bits: tuple[float, ...]
     provenance: Provenance
+    reached: tuple[float, ...] = ()
+    holds: tuple[bool, ...] = ()
     _hold: Hold = field(default_factory=Hold)
 
     @property
@@ -77,7 +82,19 @@ class FactEdit:
         more = f" and {len(self.requests) - 3} more" if len(self.requests) > 3 else ""
         state = "applied" if self.applied else "not applied"
         at = ", ".join(f"L{layer}.W_out" for layer in self.layers)
-        return f"FactEdit({facts}{more}; {at}; {state})"
+        return f"FactEdit({facts}{more}; {at}; {self.outcome}; {state})"
+
+    @property
+    def outcome(self) -> str:
+        """Whether the requests hold with the edit in the weights, and how probable they become."""
+        if not self.reached:
+            return "not measured whether it holds"
+        lowest, n = min(self.reached), len(self.holds)
+        told = f"probability {lowest:.3f}" if n == 1 else f"lowest probability {lowest:.3f}"
+        if all(self.holds):
+            return f"holds, {told}"
+        missed = f" for {n - sum(self.holds)} of {n} requests" if n > 1 else ""
+        return f"does not hold{missed}, {told}"
 
     # -- in the model ------------------------------------------------------------------------
 
@@ -235,6 +252,8 @@ class FactEdit:
             "probs": list(self.probs),
             "kl_bits": list(self.kl_bits),
             "provenance": self.provenance.to_json(),
+            "reached": list(self.reached),
+            "holds": list(self.holds),
         }
 
     def save(self, folder: str | Path) -> None:

@@ -23,10 +23,11 @@ TENSORS, RECORD = "difference.safetensors", "fact_edit.json"
 
 
 def write(folder: str | Path, factors: dict[int, Factors], record: dict[str, Any]) -> None:
-    """Write ``difference.safetensors`` and ``fact_edit.json`` into a folder.
+    """Write ``difference.safetensors`` and ``fact_edit.json`` into a folder, made if new.
 
     Raises:
-        StoreError: no path, a file, or a folder that cannot be written to.
+        StoreError: no path, a file, a folder in one that does not exist, or one that cannot be
+            written to.
     """
     target = as_path(folder)
     tensors = {}
@@ -36,7 +37,7 @@ def write(folder: str | Path, factors: dict[int, Factors], record: dict[str, Any
     content = save(tensors)
     data = record | {"tensors": hashlib.sha256(content).hexdigest()}
     try:
-        target.mkdir(parents=True, exist_ok=True)
+        target.mkdir(exist_ok=True)
         write_atomically(target / TENSORS, content)
         write_atomically(target / RECORD, json.dumps(data, indent=1).encode())
     except OSError as error:
@@ -65,6 +66,7 @@ def read(folder: str | Path) -> dict[str, Any]:
             "requests": tuple(Fact(**each) for each in data["requests"]),
             "keep": tuple(Fact(**each) for each in data["keep"]),
             **{name: tuple(data[name]) for name in ("prefixes", "phrasings", "probs", "kl_bits")},
+            **{name: tuple(data.get(name, ())) for name in ("reached", "holds")},
             "factors": _factors(load(content)),
             "provenance": Provenance.from_json(data["provenance"]),
         }

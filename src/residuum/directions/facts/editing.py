@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from residuum.core import SILENT, OptionError, Progress
 from residuum.directions.facts.edit import FactEdit
-from residuum.directions.facts.fact import Fact, need_facts
+from residuum.directions.facts.fact import Fact, need_facts, rows_of
 from residuum.directions.facts.keys import need_texts, second_moments
 from residuum.directions.facts.matrices import OutMatrix, out_matrices
 from residuum.directions.facts.methods import Job, Memit, Method, Rome
@@ -155,7 +156,18 @@ def written(
         kl_bits=tuple(found.kl_bits.tolist()),
         provenance=provenance,
     )
-    return edit.bound_to(model)
+    return _measured(model, edit.bound_to(model))
+
+
+def _measured(model: Model, edit: FactEdit) -> FactEdit:
+    """The same, with what the model says of the requests while the edit is in its weights."""
+    with edit:
+        rows = rows_of(model, edit.requests)
+        logits = model.run(rows.batch.ids, attention_mask=rows.batch.mask).logits
+        assert logits is not None
+        reached = tuple(rows.log_probs(logits).exp().tolist())
+        holds = tuple(rows.says(logits).tolist())
+    return replace(edit, reached=reached, holds=holds).bound_to(model)
 
 
 def _refuse_contradictions(requests: Sequence[Fact]) -> None:
@@ -200,6 +212,10 @@ def _layers(
                 mend="choose the layer on facts about other subjects",
             )
         return (trace_fact(model, known, kinds=("mlp",), progress=progress).layer,)
+    if isinstance(layers, str):
+        raise OptionError(
+            f"layers={shown(layers)} is text, not a number", mend="give layers=1, or a list: [0, 1]"
+        )
     found = (layers,) if type(layers) is int else tuple(layers) if _listed(layers) else ()
     if not found or not all(type(each) is int for each in found) or len(set(found)) < len(found):
         raise OptionError(f"layers={shown(layers)}", mend="give a layer, or a list of them")

@@ -42,6 +42,10 @@ class Fact:
             value = getattr(self, name)
             if not isinstance(value, str) or not value.strip():
                 raise OptionError(f"a fact's {name} is {shown(value)}", mend="give a text")
+        if not isinstance(self.relation, str):
+            raise OptionError(
+                f"a fact's relation is {shown(self.relation)}", mend="give a text, or leave it out"
+            )
         if "{}" not in self.template:
             raise OptionError(
                 f"the template {shown(self.template)} has no place for the subject",
