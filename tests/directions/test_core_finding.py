@@ -260,6 +260,24 @@ def test_a_direction_has_a_length_and_its_sites_width() -> None:
         replace(found, vector=way[:-1]).check_fits(model)
 
 
+def test_an_edit_asks_for_its_model_where_it_is_given() -> None:
+    model, _ = planted()
+    found = rz.direction(model, planted_data(), at="embed", prove=False)
+    other = rz.load("microworld", check=False)
+    assert found.as_edit(1.0, model=model).at == found.at
+    for edit in (found.as_edit, found.erase_edit):
+        with pytest.raises(LoadError, match="was found on"):
+            edit(model=other)
+
+
+def test_prompts_that_a_task_repeats_are_taken_once() -> None:
+    world = rz.load("microworld", check=False)
+    fit, _ = rz.template_halves(rz.task("refusal", world, n=100))
+    alone = Examples.from_task(fit).unique()
+    found = rz.direction(world, fit, split_by="example", prove=False)
+    assert len(alone) < 2 * len(fit) and found.origin.n_fit < len(alone)
+
+
 def refusals():
     model, _ = planted()
     two = [[1, 2], [1, 30]]

@@ -110,3 +110,16 @@ def test_bad_input_is_refused(model: rz.Model, examples: rz.Examples) -> None:
     middle = rz.Examples.from_task(rz.task("refusal", model, n=20), "thing")
     with pytest.raises(OptionError, match="different tokens"):
         erase(model, middle, "L1.resid_post")
+
+
+def test_what_is_gone_for_whom_is_said_and_unknown_tokens_are_refused() -> None:
+    world = rz.load("microworld", check=False)
+    examples = rz.Examples.from_task(rz.task("refusal", world, n=80, seed=1))
+    erasure = rz.erase(world, examples, "L1.resid_post@-1")
+    again = erasure.proof.refitted_after
+    assert again is not None and f"{again.accuracy:.3f}" in repr(erasure)
+    assert "fitted on held-out data" in repr(erasure)
+    assert erasure.proof.gone and erasure.proof.gone_held_out is False
+    for at in ("L1.resid_post@-1", "L1.resid_post"):
+        with pytest.raises(rz.OptionError, match="tokens='foo'"):
+            rz.erase(world, examples, at, tokens="foo")

@@ -285,3 +285,27 @@ def test_what_is_no_direction_is_refused(world):
     lone = rz.Examples.from_task(world.task(8)).subset(torch.arange(8))
     with pytest.raises(TaskError, match="got examples of 1"):
         rz.direction(world.model, lone, at=AT, prove=False)
+
+
+def test_a_rule_that_cannot_be_asked_is_not_passed() -> None:
+    world = rz.load("microworld", check=False)
+    train, held = rz.by_template(rz.task("refusal", world, n=60), "teach")
+    found = rz.direction(world, train, at="L2.resid_post@-1", prove=False)
+    proof = rz.prove(found, world, held, n_random=19)
+    assert proof.verdict["decodable"] is None
+    assert "not decided: one template" in proof.rules["decodable"]
+    assert proof.verdict["causal"] in (None, False)
+    assert "p = 0.050 is the smallest there can be" in proof.rules["causal"]
+    few = replace(proof, alpha=1.0)
+    assert few.verdict["causal"] is None and "not decided" in few.rules["causal"]
+
+
+def test_a_share_stands_before_an_interval_in_shares() -> None:
+    world = rz.load("microworld", check=False)
+    fit, held = rz.template_halves(rz.task("refusal", world, n=60))
+    found = rz.direction(world, fit, at="L2.resid_post@-1", prove=False)
+    proof = rz.prove(found, world, held, n_random=50)
+    swap, gap = proof["swap"], proof["swap"].effect / proof["swap"].recovered_frac
+    low, high = (end / gap for end in swap.interval)
+    assert f"swap {swap.recovered_frac:.2f}, [{low:.2f}, {high:.2f}]" in proof.rules["causal"]
+    assert "smallest there can be" not in proof.rules["causal"]

@@ -272,3 +272,8 @@ class _Two:
     at = "L1.resid_post"
     vector = torch.eye(2)
     typical_norm = 1.0
+
+
+def test_a_condition_without_a_finite_threshold_is_refused_when_it_is_made() -> None:
+    with pytest.raises(rz.OptionError, match="no threshold"):
+        rz.When(None, above=float("nan"))

@@ -16,6 +16,7 @@ from residuum.runs.clusters import cluster_numbers
 
 CONTROLS = 20
 _FEWEST_WORDS = 6
+NO_INTERVAL = "; not decided: one template gives no interval, hold out two or more"
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,15 @@ class Decodability:
         return self.accuracy - self.control
 
     @property
-    def holds(self) -> bool:
-        """Whether accuracy is above the majority and above the control, its interval too."""
-        low = self.accuracy if np.isnan(self.interval[0]) else self.interval[0]
-        return low > max(self.majority, self.control) and self.accuracy > self.control_high
+    def holds(self) -> bool | None:
+        """Whether accuracy is above the majority and above the control, its interval too.
+
+        None where it is above both, but a single template gives no interval.
+        """
+        bar = max(self.majority, self.control)
+        if not self.accuracy > max(bar, self.control_high):
+            return False
+        return None if np.isnan(self.interval[0]) else self.interval[0] > bar
 
     @property
     def rule(self) -> str:
@@ -56,9 +62,10 @@ class Decodability:
         low, high = self.interval
         return (
             f"accuracy {self.accuracy:.3f} [{low:.3f}, {high:.3f}] "
-            f"{'>' if self.holds else 'not above both'} majority {self.majority:.3f} and "
+            f"{'not above both' if self.holds is False else '>'} majority {self.majority:.3f} and "
             f"control {self.control_high:.3f} (95th percentile of {CONTROLS} random labellings of "
             f"each {self.control_by}; selectivity {self.selectivity:.3f})"
+            + (NO_INTERVAL if self.holds is None else "")
         )
 
 

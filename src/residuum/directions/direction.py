@@ -138,9 +138,13 @@ class Direction:
     # -- as edits ----------------------------------------------------------------------------
 
     def as_edit(
-        self, scale: float = 1.0, unit: Unit = "typical", at: str | Address | None = None
+        self,
+        scale: float = 1.0,
+        unit: Unit = "typical",
+        at: str | Address | None = None,
+        model: Model | None = None,
     ) -> Add:
-        """Adding the direction, as an edit.
+        """Adding the direction, as an edit: plain data, which a model of equal width would take.
 
         Args:
             scale: how much; in typical activation norms, or in lengths of the vector.
@@ -148,16 +152,23 @@ class Direction:
                 average; ``"raw"``: scale 1 adds the vector as it was found.
             at: where, if not at its own address: the same site with another position, or another
                 layer's site of the same name.
+            model: refused where the direction is another model's; None asks nothing, nor does a
+                run.
 
         Raises:
+            LoadError: another model's.
             OptionError: several vectors; a unit that is none; no typical norm.
             AddressError: another kind of site.
             EditError: a scale that is not finite.
         """
+        if model is not None:
+            self.check_fits(model)
         return added(self._rows, place_for(self.at, at), scale, unit, self.typical_norm)
 
-    def erase_edit(self, at: str | Address | None = None) -> Erase:
-        """Taking the direction (or subspace) out, ``x - P x``, as an edit."""
+    def erase_edit(self, at: str | Address | None = None, model: Model | None = None) -> Erase:
+        """Taking the direction (or subspace) out, ``x - P x``, as an edit; as :meth:`as_edit`."""
+        if model is not None:
+            self.check_fits(model)
         return Erase(place_for(self.at, at), self._rows.to(torch.float32))
 
     def swap_edits(self, into: Run | Tensor, source: Run | Tensor) -> tuple[Patch]:

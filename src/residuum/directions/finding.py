@@ -49,10 +49,12 @@ def direction(
             the examples name another token than the last, on that one). None tries the stream after
             every layer and takes the best on the validation side.
         method: how it is found; :class:`DifferenceOfMeans` by default.
-        prove: test what it causes; needs a task.
+        prove: test what it causes; needs a task. Where the site is given, nothing is chosen on the
+            validation side, and the proof has its templates too.
         task: what it is proven on; with a task as ``data``, the held-out part of that.
         off_target: tasks that a specific direction leaves alone.
-        split_by: ``"group"`` (templates) or ``"example"``: what is kept on one side.
+        split_by: ``"group"`` (templates) or ``"example"``: what is kept on one side. Prompts that a
+            task repeats are then taken once, where nothing is proven.
         seed: of the split and of the method; recorded.
         keep: folder for the activations; see :func:`harvest`.
         progress: who is told.
@@ -83,12 +85,17 @@ def direction(
     _need_site(at)
     chosen = DifferenceOfMeans() if method is None else need_method(method)
     examples = as_examples(data)
+    if isinstance(data, Task) and split_by == "example" and at is None and not prove:
+        alone = examples.unique()
+        examples = alone if len(alone) < len(examples) else examples
     held: Any = None
     if prove or at is None:
         sides = examples.split(split_by, seed=seed)
-        held = sides.test
-        rows = torch.cat([sides.rows[0], sides.rows[1]]).sort().values
-        train, validation = sides.rows[0], sides.rows[1]
+        train, validation, test = sides.rows
+        chosen_by = validation if at is None else train[:0]
+        rows = torch.cat([train, chosen_by]).sort().values
+        proven_on = test if at is None else torch.cat([validation, test]).sort().values
+        held = examples.subset(proven_on)
     else:
         rows = torch.arange(len(examples))
         train = validation = rows

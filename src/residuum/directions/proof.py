@@ -12,7 +12,7 @@ from residuum.core import Provenance, StoreError
 from residuum.core.notebook import html_of
 from residuum.core.saving import save_result
 from residuum.directions.causal_test import CausalTest
-from residuum.directions.decodability import Decodability
+from residuum.directions.decodability import NO_INTERVAL, Decodability
 from residuum.directions.neutral_effect import MOST_UP_FRAC, NeutralEffect
 from residuum.directions.proof_figure import proof_figure
 from residuum.directions.specificity import MOST, OffTarget
@@ -86,20 +86,28 @@ class Proof:
 
     @property
     def verdict(self) -> dict[str, bool | None]:
-        """``decodable``, ``causal`` and ``specific``; the last None without off-target tasks."""
+        """``decodable``, ``causal`` and ``specific``.
+
+        None: not decided, where pairs of a single template give no interval that the rule could ask
+        for; the last also without off-target tasks.
+        """
         causal = self._causal
         plain = self.neutral is None or self.neutral.spared
-        specific = causal and plain and all(each.spared for each in self.off_target)
+        spared = plain and all(each.spared for each in self.off_target)
         return {
             "decodable": self.decodability.holds,
             "causal": causal,
-            "specific": specific if self.off_target else None,
+            "specific": (spared and causal) if self.off_target else None,
         }
 
     @property
-    def _causal(self) -> bool:
+    def _causal(self) -> bool | None:
+        """None where all else holds, but a single template gives no interval."""
         beyond = all(test.p_adjusted <= self.alpha for test in self.tests if test.decides)
-        return beyond and all(_large(self[kind]) for kind in ("swap", "leace"))
+        large = [_large(self[kind]) for kind in ("swap", "leace")]
+        if not beyond or False in large:
+            return False
+        return None if None in large else True
 
     @property
     def rules(self) -> dict[str, str]:
@@ -110,7 +118,7 @@ class Proof:
         causal = (
             f"all must be beyond {self.n_random} random directions at p <= {self.alpha:g} "
             f"({ps}), and swapping and LEACE close {LEAST:g} of the gap, their intervals above 0 "
-            f"({closed})"
+            f"({closed})" + (NO_INTERVAL if self._causal is None else "") + self._floor
         )
         worst = max(self.off_target, key=lambda each: each.ratio, default=None)
         specific = (
@@ -123,6 +131,17 @@ class Proof:
         return {"decodable": self.decodability.rule, "causal": causal, "specific": specific}
 
     @property
+    def _floor(self) -> str:
+        """A word on draws so few that the smallest p there can be is the bound itself."""
+        least = 1 / (self.n_random + 1)
+        if least < self.alpha * (1 - 1e-9):
+            return ""
+        return (
+            f"; with {self.n_random} draws p = {least:.3f} is the smallest there can be, reached "
+            "only if none does as well: give n_random=50 or more"
+        )
+
+    @property
     def _plain_rule(self) -> str:
         plain = self.neutral
         if plain is None:
@@ -133,7 +152,7 @@ class Proof:
         )
 
     def __repr__(self) -> str:
-        said = {True: "yes", False: "no", None: "not tested"}
+        said = {True: "yes", False: "no", None: "not decided"}
         verdict = self.verdict
         lines = [
             f"Proof({self.at} on {self.task}: {self.n_pairs} pairs, {self.n_templates} templates)"
@@ -143,7 +162,7 @@ class Proof:
 
     def figure(self) -> Bars:
         """The effects beside random directions', as shares of the gap."""
-        said = {True: "yes", False: "no", None: "not tested"}
+        said = {True: "yes", False: "no", None: "not decided"}
         verdict = ", ".join(f"{name}: {said[is_so]}" for name, is_so in self.verdict.items())
         return proof_figure(
             self.tests,
@@ -197,13 +216,16 @@ class Proof:
         save_result(self, path, "a proof")
 
 
-def _large(test: CausalTest) -> bool:
-    sure = math.isnan(test.interval[0]) or test.interval[0] > 0
-    return sure and test.recovered_frac >= LEAST
+def _large(test: CausalTest) -> bool | None:
+    if test.recovered_frac < LEAST:
+        return False
+    return None if math.isnan(test.interval[0]) else test.interval[0] > 0
 
 
 def _closed(test: CausalTest) -> str:
-    low, high = test.interval
+    """Share of the gap and its interval, both as shares."""
+    unit = test.effect / test.recovered_frac if test.recovered_frac else math.nan
+    low, high = (end / unit for end in test.interval)
     return f"{test.kind} {test.recovered_frac:.2f}, [{low:.2f}, {high:.2f}]"
 
 

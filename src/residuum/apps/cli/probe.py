@@ -173,7 +173,7 @@ def _causal_table(proofs: LayerProofs) -> Table:
             *(row[name] for name in ("accuracy", "effect_frac", "effect_low", "effect_high")),
             row["random_high_frac"],
             row["p_adjusted"],
-            "yes" if row["causal"] else "no",
+            {True: "yes", False: "no"}.get(row["causal"], "not decided"),
         ]
         for row in proofs.to_dataframe().to_dict("records")
     ]
