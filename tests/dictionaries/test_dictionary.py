@@ -310,3 +310,20 @@ def test_a_cross_layer_transcoder_is_one_training():
     other = replace(found.layers[1], scale=9.0)
     with pytest.raises(OptionError, match="another scale"):
         CrossLayerTranscoder((found.layers[0], other, found.layers[2]))
+
+
+def test_a_dictionary_is_refused_at_a_site_that_is_not_its_own() -> None:
+    model = rz.load("microworld", check=False)
+    model.dictionaries["sae"] = rz.load_dictionary("microworld-sae")
+    text = "Mary went to the store ."
+    for wrong in (
+        rz.Set("L2.resid_post/sae[F9]", 5.0),
+        rz.Splice("L0.attn_out", "sae", keep_error=True),
+    ):
+        with pytest.raises(rz.ResiduumError, match=r"'sae' belongs to L1\.resid_post, not to L"):
+            model.run(text, edits=[wrong])
+    with pytest.raises(rz.ResiduumError, match=r"belongs to L1\.resid_post, not to L2\.resid_post"):
+        model.run(text, capture=["L2.resid_post/sae[F9]"])
+    here, same = "L1.resid_post/sae[F9]", "L2.resid_pre/sae[F9]"
+    run = model.run(text, capture=[here, same])
+    assert torch.equal(run[here], run[same])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -39,6 +39,21 @@ class Coder(Protocol):
 
     def decode(self, latents: Tensor) -> Tensor:
         """``[..., latent]`` -> ``[..., d_model]``."""
+        ...
+
+
+@runtime_checkable
+class Placed(Protocol):
+    """A dictionary that knows the sites it was made for; at others it is refused."""
+
+    @property
+    def reads(self) -> tuple[Address, ...]:
+        """The sites it encodes."""
+        ...
+
+    @property
+    def writes(self) -> tuple[Address, ...]:
+        """The sites it rebuilds."""
         ...
 
 

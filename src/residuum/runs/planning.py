@@ -23,7 +23,7 @@ from residuum.core import (
     Splice,
 )
 from residuum.models import Adapted, Batch
-from residuum.runs.apply import Coder, Planned
+from residuum.runs.apply import Coder, Placed, Planned
 from residuum.runs.capture import Capture, Kept
 from residuum.runs.places import resolve
 
@@ -75,7 +75,24 @@ def _coder(name: str | None, address: Address, coders: dict[str, Coder]) -> Code
             mend="hang it on with model.dictionaries[name] = coder",
             where=str(address),
         )
-    return coders[name]
+    coder = coders[name]
+    if isinstance(coder, Placed) and _place(address) not in map(
+        _place, (*coder.reads, *coder.writes)
+    ):
+        own = ", ".join(dict.fromkeys(str(each.base) for each in (*coder.reads, *coder.writes)))
+        raise EditError(
+            f"dictionary {name!r} belongs to {own}, not to {address.base}",
+            mend=f"address it there, or hang on a dictionary that was made for {address.base}",
+            where=str(address),
+        )
+    return coder
+
+
+def _place(address: Address) -> tuple[str, int | None]:
+    """Site and layer; the stream before a block is the stream after the one before it."""
+    if address.name == "resid_pre" and isinstance(address.layer, int) and address.layer > 0:
+        return "resid_post", address.layer - 1
+    return address.name, address.layer if isinstance(address.layer, int) else None
 
 
 def refuse_norm_conflict(
