@@ -6,48 +6,21 @@ may then differ by 5 % or one in the last digit, as machines round differently.
 
 from __future__ import annotations
 
-import argparse
-import re
 from pathlib import Path
 from typing import Any
+
+from page_table import main_of
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE / "howto" / "attribution-patching.md"
 START = "<!-- table: begin; written by docs/make_attribution.py -->\n"
 END = "<!-- table: end -->"
 PAIRS = 32
-NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 
 def main() -> int:
     """Write or compare the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="compare instead of writing")
-    options = parser.parse_args()
-    text = PAGE.read_text(encoding="utf-8")
-    head, rest = text.split(START)
-    old, tail = rest.split(END, 1)
-    new = table()
-    if options.check:
-        same = alike(old, new)
-        if not same:
-            print(f"{PAGE} is out of date: run python docs/make_attribution.py\n{new}")
-        return int(not same)
-    PAGE.write_text(head + START + new + END + tail, encoding="utf-8")
-    return 0
-
-
-def alike(old: str, new: str) -> bool:
-    """Whether two tables say the same, their figures up to rounding."""
-    if NUMBER.sub("#", old) != NUMBER.sub("#", new):
-        return False
-    pairs = zip(NUMBER.findall(old), NUMBER.findall(new), strict=True)
-    return all(abs(float(a) - float(b)) <= max(0.05 * abs(float(a)), last(a)) for a, b in pairs)
-
-
-def last(figure: str) -> float:
-    """One in the last digit of a figure."""
-    return 10.0 ** -len(figure.partition(".")[2])
+    return main_of(PAGE, START, END, table, __doc__)
 
 
 def table() -> str:

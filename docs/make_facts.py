@@ -16,7 +16,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
-from make_attribution import alike
+from page_table import put
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE / "howto" / "facts.md"
@@ -41,15 +41,7 @@ def main() -> int:
         parts = [table(measured("capital")), capacity_table(capacity()), keys_table()]
         mark = START
     new = "\n".join(parts)
-    head, rest = PAGE.read_text(encoding="utf-8").split(mark)
-    old, tail = rest.split(END, 1)
-    if options.check:
-        same = alike(old, new)
-        if not same:
-            print(f"{PAGE} is out of date: run python docs/make_facts.py\n{new}")
-        return int(not same)
-    PAGE.write_text(head + mark + new + END + tail, encoding="utf-8")
-    return 0
+    return put(PAGE, mark, END, new, options.check)
 
 
 def measured(relation: str, *, chosen: bool = False) -> list[dict[str, Any]]:

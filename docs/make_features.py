@@ -7,11 +7,10 @@ of ``find_handle``, and measured once on held-out ones.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
-from make_attribution import alike
+from page_table import main_of
 
 PAGE = Path(__file__).resolve().parent / "howto" / "use-features.md"
 START = "<!-- table: begin; written by docs/make_features.py -->\n"
@@ -21,20 +20,7 @@ SIDES = ("clean answers lost", "corrupt prompts get the clean answer")
 
 def main() -> int:
     """Write or compare the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="compare instead of writing")
-    options = parser.parse_args()
-    text = PAGE.read_text(encoding="utf-8")
-    head, rest = text.split(START)
-    old, tail = rest.split(END, 1)
-    new = table()
-    if options.check:
-        same = alike(old, new)
-        if not same:
-            print(f"{PAGE} is out of date: run python docs/make_features.py\n{new}")
-        return int(not same)
-    PAGE.write_text(head + START + new + END + tail, encoding="utf-8")
-    return 0
+    return main_of(PAGE, START, END, table, __doc__)
 
 
 def table() -> str:

@@ -6,13 +6,12 @@ Run it from the repository, where the data of the slow tests are: ``python docs/
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
-from make_attribution import alike
+from page_table import main_of
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE / "howto" / "directions.md"
@@ -25,16 +24,7 @@ KINDS = ("add", "erase", "swap")
 
 def main() -> int:
     """Write or compare the page."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="compare instead of writing")
-    options = parser.parse_args()
-    new = table()
-    head, rest = PAGE.read_text(encoding="utf-8").split(START)
-    old, tail = rest.split(END, 1)
-    if options.check:
-        return int(not alike(old, new))
-    PAGE.write_text(head + START + new + END + tail, encoding="utf-8")
-    return 0
+    return main_of(PAGE, START, END, table, __doc__)
 
 
 def table() -> str:

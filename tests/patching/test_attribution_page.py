@@ -20,7 +20,7 @@ def test_the_table_of_the_page_is_up_to_date(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_figures_may_differ_by_rounding_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(DOCS))
-    from make_attribution import alike
+    from page_table import alike
 
     row = "| `z` | 5 | 0.301 | 44 % of 7.83 | -0.99 |"
     assert alike(row, "| `z` | 5 | 0.309 | 43 % of 7.84 | -1.00 |")
