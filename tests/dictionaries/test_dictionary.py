@@ -327,3 +327,26 @@ def test_a_dictionary_is_refused_at_a_site_that_is_not_its_own() -> None:
     here, same = "L1.resid_post/sae[F9]", "L2.resid_pre/sae[F9]"
     run = model.run(text, capture=[here, same])
     assert torch.equal(run[here], run[same])
+
+
+def test_broken_inputs_are_not_read_as_silence() -> None:
+    sae = rz.load_dictionary("microworld-sae")
+    x = torch.randn(3, sae.width, generator=torch.Generator().manual_seed(0))
+    x[1, 5] = torch.nan
+    latents = sae.encode(x)
+    assert latents[1].isnan().all() and latents[[0, 2]].isfinite().all()
+    assert sae.reconstruct(x)[1].isnan().all()
+    for wrong in (torch.ones(3, sae.width, dtype=torch.int64), [1.0]):
+        with pytest.raises(ShapeError, match="reads activations"):
+            sae.encode(wrong)  # type: ignore[arg-type]
+
+
+def test_two_formats_do_not_share_a_folder(tmp_path) -> None:
+    sae = rz.load_dictionary("microworld-sae")
+    sae.save(tmp_path / "own")
+    with pytest.raises(StoreError, match="holds a dictionary of residuum already"):
+        rz.convert_dictionary(sae, tmp_path / "own", format="saelens", fold=True)
+    made = rz.convert_dictionary(sae, tmp_path / "other", format="saelens", fold=True)
+    rz.convert_dictionary(sae, made, format="saelens", fold=True)  # its own files are replaced
+    with pytest.raises(StoreError, match="of saelens already"):
+        rz.convert_dictionary(sae, made, format="gemma_scope", fold=True)

@@ -24,6 +24,7 @@ from residuum.dictionaries.formats import (
     GemmaScope1,
     GemmaScope2,
     Parts,
+    Place,
     SAELens,
     Sparsify,
 )
@@ -34,6 +35,9 @@ FORMATS: tuple[Format, ...] = (
     SAELens(), DictionaryLearning(), Sparsify(), GemmaScope1(), GemmaScope2(), CircuitTracer(),
 )  # fmt: skip
 """In the order in which files are tried; no two fit the same files."""
+OWN = "residuum"
+"""Name of this project's own format."""
+OWN_FILES = ("dictionary.json", "dictionary.safetensors")
 
 
 def convert_dictionary(
@@ -55,7 +59,7 @@ def convert_dictionary(
 
     Raises:
         OptionError: an unknown format; a dictionary that the format cannot hold.
-        StoreError: the folder cannot be written to.
+        StoreError: the folder cannot be written to, or holds a dictionary of another format.
 
     Source: the formats as their tools write them; see ``docs/howto/dictionary-formats.md``.
 
@@ -82,6 +86,7 @@ def convert_dictionary(
             mend=f"keep it with dictionary.save(folder){could}",
         )
     target = as_path(folder)
+    _need_no_other(target, layout)
     try:
         target.mkdir(parents=True, exist_ok=True)
         layout.write(parts, target)
@@ -92,6 +97,20 @@ def convert_dictionary(
             where=str(target),
         ) from error
     return target
+
+
+def _need_no_other(folder: Path, layout: Format) -> None:
+    """Files of two formats in one folder: what is opened there later would be a matter of luck."""
+    place = Place(folder, None)
+    others = [each.name for each in FORMATS if each is not layout and each.matches(place)]
+    if place.has(*OWN_FILES):
+        others.append(OWN)
+    if others:
+        raise StoreError(
+            f"the folder holds a dictionary of {' and '.join(others)} already",
+            mend="give a folder of its own to each format",
+            where=str(folder),
+        )
 
 
 def format_named(name: Any) -> Format:

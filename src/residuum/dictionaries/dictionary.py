@@ -136,13 +136,16 @@ class Dictionary:
     def encode(self, x: Tensor) -> Tensor:
         """Latents ``[..., latent]`` of inputs ``[..., d_in]`` (``[..., read d_in]``).
 
-        Computed in the dictionary's dtype, handed back in the input's.
+        Computed in the dictionary's dtype, handed back in the input's. All latents of an input
+        with NaN or infinity are NaN.
 
         Raises:
-            ShapeError: another width or number of sites, or another device.
+            ShapeError: another width or number of sites, or another device; no floating tensor.
         """
         given = {name: getattr(self, name) for name in self.activation.needs}
-        return self.activation.apply(self._raw(x), given).to(x.dtype)
+        latents = self.activation.apply(self._raw(x), given).to(x.dtype)
+        whole = x.isfinite().flatten(-1 if len(self.reads) == 1 else -2).all(-1)
+        return latents if whole.all() else latents.masked_fill(~whole[..., None], torch.nan)
 
     def decode(self, latents: Tensor) -> Tensor:
         """Outputs ``[..., d_out]`` (several sites: ``[..., write d_out]``) of ``[..., latent]``.
@@ -180,6 +183,13 @@ class Dictionary:
         return out if self.W_skip is None else out + (x.to(self.dtype) @ self.W_skip).to(x.dtype)
 
     def _raw(self, x: Tensor) -> Tensor:
+        if not isinstance(x, Tensor) or not x.is_floating_point():
+            kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
+            raise ShapeError(
+                f"inputs of {kind}, a dictionary reads activations",
+                mend="give a floating tensor [..., d]",
+                where=", ".join(map(str, self.reads)),
+            )
         shape = tuple(self.W_enc.shape[:2])
         axes = shape[1:] if len(self.reads) == 1 else shape
         if tuple(x.shape[x.ndim - len(axes) :]) != axes or x.ndim < len(axes):

@@ -9,7 +9,7 @@ from typing import Any
 
 from residuum.core import Address, LoadError, OptionError
 from residuum.core.paths import as_path
-from residuum.dictionaries.convert import FORMATS, format_named
+from residuum.dictionaries.convert import FORMATS, OWN, OWN_FILES, format_named
 from residuum.dictionaries.cross_layer import CrossLayerTranscoder
 from residuum.dictionaries.dictionary import Dictionary
 from residuum.dictionaries.fit_check import fit_dictionary
@@ -21,9 +21,6 @@ from residuum.dictionaries.saved_dictionary import read_dictionary
 from residuum.models import hub
 from residuum.runs import Model, need_model
 
-OWN = "residuum"
-"""Name of this project's own format."""
-_OWN_FILES = ("dictionary.json", "dictionary.safetensors")
 _HUB = re.compile(r"(?:hf://)?([\w.\-]+/[\w.\-]+)((?:/[\w.\-]+)*)(?:@([\w.\-/]+))?")
 _SUFFIXES = ("safetensors", "pt", "npz")
 _NAME = re.compile(r"[A-Za-z0-9_.\-]+")
@@ -152,7 +149,7 @@ def _found(path: Any, sites: tuple[Address, ...], name: str | None) -> tuple[For
     place = Place(target.parent if file else target, file, str(path), layer)
     if chosen is not None:
         return chosen, place
-    if name == OWN or place.has(*_OWN_FILES):
+    if name == OWN or place.has(*OWN_FILES):
         return None, place
     fitting = [each for each in FORMATS if each.matches(place)]
     if len(fitting) == 1:
@@ -195,7 +192,7 @@ def _fetched(name: str, layout: Format | None, layer: int | None) -> Path:
 
     repository, inside, revision = match[1], match[2].strip("/"), match[3]
     formats = FORMATS if layout is None else (layout,)
-    files = {file for each in formats for file in each.files} | set(_OWN_FILES)
+    files = {file for each in formats for file in each.files} | set(OWN_FILES)
     patterns = [f"{inside}/{file}" if inside else file for file in files]
     patterns += [inside] if inside else []
     if inside.rpartition(".")[2] in _SUFFIXES:  # one file: what describes it is beside it
