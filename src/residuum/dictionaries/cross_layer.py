@@ -150,7 +150,11 @@ class CrossLayerTranscoder:
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """What it makes of inputs: ``[..., write d_out]``."""
-        return self.decode(self.encode(x))
+        return self.rebuilt(x, self.encode(x))
+
+    def rebuilt(self, x: Tensor, latents: Tensor) -> Tensor:
+        """The same, from latents that are there already; it has no skip connection."""
+        return self.decode(latents)
 
     def _summed(self, parts: list[Tensor]) -> Tensor:
         last = len(self.writes) - 1  # the last dictionary writes one site, without an axis for it

@@ -179,7 +179,11 @@ class Dictionary:
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """What it makes of inputs, the skip connection included."""
-        out = self.decode(self.encode(x))
+        return self.rebuilt(x, self.encode(x))
+
+    def rebuilt(self, x: Tensor, latents: Tensor) -> Tensor:
+        """The same, from latents of these inputs that are there already."""
+        out = self.decode(latents)
         return out if self.W_skip is None else out + (x.to(self.dtype) @ self.W_skip).to(x.dtype)
 
     def _raw(self, x: Tensor) -> Tensor:

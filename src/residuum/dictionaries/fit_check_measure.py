@@ -56,7 +56,7 @@ def measured(
     whole = torch.zeros(n_rows, target.shape[1], dtype=torch.float64)
     for some in torch.arange(len(x)).split(_AT_ONCE):
         latents = dictionary.encode(x[some])
-        made = _reconstructed(dictionary, x[some], latents).float().flatten(1)
+        made = dictionary.rebuilt(x[some], latents).float().flatten(1)
         active = (latents != 0).sum(-1)
         wanted = target[some].double()
         place = rows[some]
@@ -66,13 +66,6 @@ def measured(
         square.index_add_(0, place, wanted.pow(2).sum(-1))
         whole.index_add_(0, place, wanted)
     return Sums(tokens, active_sum, error, square, whole)
-
-
-def _reconstructed(dictionary: Any, x: Tensor, latents: Tensor) -> Tensor:
-    """What ``dictionary.reconstruct(x)`` is, from latents that are there already."""
-    made = dictionary.decode(latents)
-    skip = getattr(dictionary, "W_skip", None)
-    return made if skip is None else made + (x.to(skip.dtype) @ skip).to(x.dtype)
 
 
 def drawings(n_rows: int, seed: int = 0) -> Float[Tensor, "draw row"]:
