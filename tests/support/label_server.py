@@ -122,14 +122,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.told.keys.append(self.headers.get("Authorization", ""))
             self.told.at_once += 1
             self.told.most_at_once = max(self.told.most_at_once, self.told.at_once)
-        try:
-            self._respond(request, self.told.mischief(number, request))
-        finally:
-            with self.told.lock:
-                self.told.at_once -= 1
+        self._respond(request, self.told.mischief(number, request))
+
+    def _done(self) -> None:
+        """Counted before the first byte goes out: with the last one the client may call again."""
+        with self.told.lock:
+            self.told.at_once -= 1
 
     def _respond(self, request: dict[str, Any], how: str) -> None:
         if how == "drop":
+            self._done()
             self.connection.close()
         elif how.startswith("refuse"):
             self._send(int(how.split()[1]), {"error": {"message": " ".join(how.split()[2:])}})
@@ -168,6 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._bytes(status, json.dumps(data).encode(), headers)
 
     def _bytes(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
+        self._done()
         try:
             self.send_response(status)
             for name, value in (headers or {}).items():
