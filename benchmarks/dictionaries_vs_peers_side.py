@@ -41,8 +41,8 @@ class Ours:
     def __init__(self, like: str, plan: dict, weights: dict, fused: bool) -> None:
         from residuum.core import Address
         from residuum.dictionaries import Adam, CoderPlan, TopK
-        from residuum.dictionaries.training_options import Schedule, TrainingOptions
-        from residuum.dictionaries.training_state import TrainingState
+        from residuum.dictionaries.training.options import Schedule, TrainingOptions
+        from residuum.dictionaries.training.state import TrainingState
 
         unit, centred, clip = RULES[like]
         at = (Address("L0.resid_post"),)

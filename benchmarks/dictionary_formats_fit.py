@@ -1,7 +1,7 @@
 """The fit check's errors: right dictionaries refused, wrong ones let through.
 
 Small dictionaries are trained at every place of a model, and each is hung on every place. The
-bounds of ``fit_check_result.py`` were chosen on the sets named ``chosen``; the sets named
+bounds of ``fit/result.py`` were chosen on the sets named ``chosen``; the sets named
 ``judged`` differ in seed, width, L0 and text (one in the model), and say what the rule does on
 dictionaries that had no part in it.
 
@@ -27,8 +27,10 @@ from torch import Tensor
 import residuum as rz
 import residuum.dictionaries as rd
 from residuum.core import Address
-from residuum.dictionaries import fit_check, fit_check_measure, fit_check_text
-from residuum.dictionaries.fit_check_result import Fit
+from residuum.dictionaries.fit import checking as fit_check
+from residuum.dictionaries.fit import measure as fit_check_measure
+from residuum.dictionaries.fit import text as fit_check_text
+from residuum.dictionaries.fit.result import Fit
 from residuum.worlds import microworld_text
 
 HERE = Path(__file__).parent

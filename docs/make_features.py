@@ -28,9 +28,9 @@ def table() -> str:
     import torch
 
     import residuum as rz
-    from residuum.dictionaries.load import load_dictionary
-    from residuum.dictionaries.microworld_behaviours import find_handle, measure_handle
-    from residuum.dictionaries.microworld_tasks import all_halves
+    from residuum.dictionaries.formats.load import load_dictionary
+    from residuum.dictionaries.microworld.behaviours import find_handle, measure_handle
+    from residuum.dictionaries.microworld.tasks import all_halves
 
     torch.set_num_threads(1)
     model = rz.load("microworld")

@@ -23,8 +23,8 @@ A sparse autoencoder of `{site}` of microworld: {n_latents} latents, about {k} a
     sae = residuum.load_dictionary("microworld-sae", model, name="sae")
 
 * **Trained on** {sentences} sentences of `residuum.worlds.microworld_text`, {steps} steps of
-  {batch_size} tokens, Adam at {rate:g}, seed {seed}. Recipe: `residuum.dictionaries.microworld`;
-  again: `make train-microworld-dictionary`.
+  {batch_size} tokens, Adam at {rate:g}, seed {seed}. Recipe:
+  `residuum.dictionaries.microworld.recipe`; again: `make train-microworld-dictionary`.
 * **Site** chosen among {sites} by `docs/make_microworld_dictionary.py`, on validation text and
   training templates: {choice}.
 * **On test text** (sentences that neither training nor validation text holds; 95 % intervals):
@@ -52,7 +52,7 @@ def main() -> None:
     import torch
 
     import residuum as rz
-    from residuum.dictionaries.microworld import MicroworldRecipe, train_candidates
+    from residuum.dictionaries.microworld.recipe import MicroworldRecipe, train_candidates
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=OUT)
@@ -66,7 +66,7 @@ def main() -> None:
 
 def write(model: Any, recipe: Any, candidates: dict[str, Any], out: Path) -> None:
     """Choose one of the candidates, judge it on test text, save it with its card."""
-    from residuum.dictionaries.microworld import finished, fits, judged, labelled
+    from residuum.dictionaries.microworld.recipe import finished, fits, judged, labelled
 
     scores = judged(model, candidates, recipe, "validation")
     within = {site: each for site, each in candidates.items() if fits(scores[site])}
@@ -81,8 +81,8 @@ def write(model: Any, recipe: Any, candidates: dict[str, Any], out: Path) -> Non
 
 def moved(model: Any, dictionary: Any) -> tuple[int, float]:
     """Behaviours moved by half the gap on training templates, and the mean share."""
-    from residuum.dictionaries.microworld_behaviours import HALF, find_handle
-    from residuum.dictionaries.microworld_tasks import all_halves
+    from residuum.dictionaries.microworld.behaviours import HALF, find_handle
+    from residuum.dictionaries.microworld.tasks import all_halves
 
     shares = []
     for name, (train, _) in all_halves(model).items():

@@ -14,8 +14,8 @@ import torch
 
 import residuum.dictionaries as rd
 from residuum.core import StoreError
-from residuum.dictionaries import checkpoints, training_loop
-from residuum.dictionaries.checkpoints import CHECKPOINT, read_checkpoint, write_checkpoint
+from residuum.dictionaries.training import checkpoints, loop
+from residuum.dictionaries.training.checkpoints import CHECKPOINT, read_checkpoint, write_checkpoint
 
 WORLD = rd.SparseWorld(n_features=24, width=16, active=2, seed=1)
 STEPS = 60
@@ -60,14 +60,14 @@ def test_a_training_that_was_stopped_ends_with_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
     whole = train(None)
-    kept = training_loop.TrainingLoop._keep
+    kept = loop.TrainingLoop._keep
 
-    def stopping(self: training_loop.TrainingLoop) -> None:
+    def stopping(self: loop.TrainingLoop) -> None:
         kept(self)
         if self.states[0].step >= at:
             raise Stop
 
-    monkeypatch.setattr(training_loop.TrainingLoop, "_keep", stopping)
+    monkeypatch.setattr(loop.TrainingLoop, "_keep", stopping)
     with pytest.raises(Stop):
         train(tmp_path)
     monkeypatch.undo()

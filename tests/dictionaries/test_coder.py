@@ -18,9 +18,9 @@ from residuum.dictionaries import (
     SparseCoder,
     TopK,
 )
-from residuum.dictionaries.activations import activation_json, read_activation
-from residuum.dictionaries.geometric_median import geometric_median
-from residuum.dictionaries.penalties import penalty_json, read_penalty
+from residuum.dictionaries.coding.geometric_median import geometric_median
+from residuum.dictionaries.coding.penalties import penalty_json, read_penalty
+from residuum.dictionaries.record.activations import activation_json, read_activation
 
 ALL = [(kind, way) for kind in KINDS for way in WAYS]
 

@@ -7,10 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from residuum.dictionaries import entries as entries_file
-from residuum.dictionaries.entries import AllEntries, Entries, entries_of_mask
-from residuum.dictionaries.sparse_products import WeightGradient
-from residuum.dictionaries.top_entries import top_entries
+from residuum.dictionaries.coding import entries as entries_file
+from residuum.dictionaries.coding.entries import AllEntries, Entries, entries_of_mask
+from residuum.dictionaries.coding.sparse_products import WeightGradient
+from residuum.dictionaries.record.top_entries import top_entries
 
 
 @given(

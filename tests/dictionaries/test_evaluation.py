@@ -25,9 +25,14 @@ from residuum.core import (
     Splice,
     TokenError,
 )
-from residuum.dictionaries.document_sums import DocumentSums, measured, ratio, share_without_groups
-from residuum.dictionaries.evaluation import evaluate_dictionary
-from residuum.dictionaries.evaluation_result import FIGURES, DictionaryScores
+from residuum.dictionaries.judging.document_sums import (
+    DocumentSums,
+    measured,
+    ratio,
+    share_without_groups,
+)
+from residuum.dictionaries.judging.evaluation import evaluate_dictionary
+from residuum.dictionaries.judging.evaluation_result import FIGURES, DictionaryScores
 from residuum.worlds import microworld_text
 
 AT = ("L1.resid_post",)

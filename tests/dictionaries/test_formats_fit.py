@@ -27,10 +27,10 @@ from residuum.dictionaries import (
     load_dictionary,
     train_dictionary,
 )
-from residuum.dictionaries.fit_check_measure import measured
-from residuum.dictionaries.fit_check_result import GIVEN, OWN, SURELY_BETTER, Fit, Measured
-from residuum.dictionaries.fit_check_sites import BeforeNorm
-from residuum.dictionaries.fit_check_text import held_at, text_of
+from residuum.dictionaries.fit.measure import measured
+from residuum.dictionaries.fit.result import GIVEN, OWN, SURELY_BETTER, Fit, Measured
+from residuum.dictionaries.fit.sites import BeforeNorm
+from residuum.dictionaries.fit.text import held_at, text_of
 from residuum.worlds import microworld_text
 
 

@@ -11,7 +11,7 @@ from dictionary_samples import ACTIVATIONS, inputs, sample
 
 from residuum.core import OptionError
 from residuum.dictionaries import convert_dictionary, format_of, load_dictionary
-from residuum.dictionaries.convert import FORMATS, equal
+from residuum.dictionaries.formats.convert import FORMATS, equal
 
 NAMES = [each.name for each in FORMATS]
 SHAPES = {"sae": {}, "tied": {"tied": True}, "transcoder": {"transcoder": True},

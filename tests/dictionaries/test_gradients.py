@@ -6,7 +6,8 @@ from coder_plans import KINDS, N_LATENTS, WAYS, batch_of, filled, plan_of
 from dense_coder import dense_losses, project
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from residuum.dictionaries import CoderPlan, SparseCoder, entries
+from residuum.dictionaries import CoderPlan, SparseCoder
+from residuum.dictionaries.coding import entries
 
 
 def compare(plan, dead):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 import residuum.dictionaries as rd
 from residuum.core import OptionError, ShapeError
-from residuum.dictionaries.ground_truth_assignment import best_assignment
+from residuum.dictionaries.judging.ground_truth_assignment import best_assignment
 
 WORLD = rd.SparseWorld(n_features=40, width=24, active=3, seed=2)
 

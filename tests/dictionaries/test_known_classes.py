@@ -15,10 +15,10 @@ import torch
 import residuum as rz
 import residuum.dictionaries as rd
 from residuum.core import OptionError, TokenError
-from residuum.dictionaries.absorption import absorbed_in, feature_absorption
-from residuum.dictionaries.class_probing import like_active, probe_rows, sparse_probing
-from residuum.dictionaries.labelled_tokens import LabelledTokens
-from residuum.dictionaries.small_probes import fit_probe, separation
+from residuum.dictionaries.judging.absorption import absorbed_in, feature_absorption
+from residuum.dictionaries.judging.class_probing import like_active, probe_rows, sparse_probing
+from residuum.dictionaries.judging.labelled_tokens import LabelledTokens
+from residuum.dictionaries.judging.small_probes import fit_probe, separation
 from residuum.worlds import microworld_text
 from residuum.worlds.words import COUNTRIES, NAMES, PLACES
 

@@ -9,11 +9,11 @@ import pytest
 import residuum as rz
 from residuum.core import CheckFailed, LoadError
 from residuum.dictionaries import evaluate_dictionary, load_dictionary
-from residuum.dictionaries.feature_calibration import units_of
-from residuum.dictionaries.microworld import SHOWN, MicroworldRecipe, finished
-from residuum.dictionaries.microworld_asset import embedded_dictionary
-from residuum.dictionaries.microworld_behaviours import Handle, HeldOut, find_handle, measure_handle
-from residuum.dictionaries.microworld_tasks import behaviour_halves
+from residuum.dictionaries.microworld.behaviours import Handle, HeldOut, find_handle, measure_handle
+from residuum.dictionaries.microworld.recipe import SHOWN, MicroworldRecipe, finished
+from residuum.dictionaries.microworld.tasks import behaviour_halves
+from residuum.dictionaries.record.microworld_asset import embedded_dictionary
+from residuum.dictionaries.use.calibration import units_of
 from residuum.worlds import MICROWORLD_TASKS
 
 

@@ -7,7 +7,7 @@ from time import process_time
 import numpy as np
 import pytest
 
-from residuum.dictionaries.permutation import Permutation
+from residuum.dictionaries.harvests.permutation import Permutation
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 7, 16, 17, 1000, 4097])

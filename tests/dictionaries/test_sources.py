@@ -10,7 +10,7 @@ import torch
 import residuum as rz
 import residuum.dictionaries as rd
 from residuum.core import OptionError, ShapeError
-from residuum.dictionaries.training_loop import endless
+from residuum.dictionaries.training.loop import endless
 
 
 def rows(n: int = 10) -> torch.Tensor:

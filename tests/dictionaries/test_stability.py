@@ -15,11 +15,11 @@ import torch
 import residuum as rz
 import residuum.dictionaries as rd
 from residuum.core import Address, LoadError, OptionError
-from residuum.dictionaries.judged_rows import JudgedRows
-from residuum.dictionaries.latent_effects import LatentEffects, latent_effects
-from residuum.dictionaries.stability import dictionary_stability
-from residuum.dictionaries.stability_comparison import families_of, mattering
-from residuum.dictionaries.stability_match import Directions, match_latents
+from residuum.dictionaries.judging.judged_rows import JudgedRows
+from residuum.dictionaries.judging.latent_effects import LatentEffects, latent_effects
+from residuum.dictionaries.judging.stability import dictionary_stability
+from residuum.dictionaries.judging.stability_comparison import families_of, mattering
+from residuum.dictionaries.judging.stability_match import Directions, match_latents
 from residuum.worlds import microworld_text
 
 AT: Any = ("L1.resid_post",)

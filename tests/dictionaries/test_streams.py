@@ -15,7 +15,7 @@ import torch
 import residuum as rz
 from residuum.core import OptionError, StoreError, TokenError
 from residuum.dictionaries import ActivationSource, LiveSource, ShardSource, harvest, live_source
-from residuum.dictionaries.harvest_result import Harvest
+from residuum.dictionaries.harvests.harvest_result import Harvest
 from residuum.stores import TokenRows, TokenShards
 from residuum.worlds import microworld_text
 

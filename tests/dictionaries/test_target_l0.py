@@ -8,7 +8,7 @@ import pytest
 
 import residuum.dictionaries as rd
 from residuum.core import OptionError
-from residuum.dictionaries.target_l0 import L0Controller
+from residuum.dictionaries.training.target_l0 import L0Controller
 
 
 def settled(goal: float, start: float, slope: float = 0.5, lag: float = 0.02) -> list[float]:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from residuum.core import StoreError, TokenError
-from residuum.dictionaries.texts import documents_of
+from residuum.dictionaries.harvests.texts import documents_of
 
 TEXTS = ["Mary went .", "John gave a drink ."]
 

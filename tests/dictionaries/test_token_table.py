@@ -9,7 +9,7 @@ import pytest
 
 import residuum as rz
 from residuum.core import OptionError, TokenError
-from residuum.dictionaries.token_table import Layout, TokenTable, token_table
+from residuum.dictionaries.harvests.token_table import Layout, TokenTable, token_table
 
 TEXTS = ["Mary went to the store .", "", "John gave a drink .", "   ", "Mary went ."]
 KEPT = [0, 2, 4]

@@ -83,7 +83,7 @@ def test_decoder_rows_stay_at_length_one() -> None:
 
 def dead_start(**more: object) -> rd.Training:
     """Half the latents of a TopK coder begin with a bias that keeps them silent."""
-    from residuum.dictionaries import training_state
+    from residuum.dictionaries.training import state
 
     class Handicapped(rd.SparseCoder):
         def initialise(self, inputs, targets=None):
@@ -91,12 +91,12 @@ def dead_start(**more: object) -> rd.Training:
             with torch.no_grad():
                 self.parameters()["b_enc"][:24] = -50.0
 
-    kept = training_state.SparseCoder
-    training_state.SparseCoder = Handicapped
+    kept = state.SparseCoder
+    state.SparseCoder = Handicapped
     try:
         return train(plan(dead_after=2_000, **more.pop("plan", {})), **more)  # pyright: ignore
     finally:
-        training_state.SparseCoder = kept
+        state.SparseCoder = kept
 
 
 def test_resampling_revives_latents_that_stay_dead_without_it() -> None:

@@ -10,7 +10,7 @@ from residuum.apps.cli.console import Bar
 from residuum.core import SILENT, Progress
 
 if TYPE_CHECKING:
-    from residuum.dictionaries.training_progress import Standing
+    from residuum.dictionaries.training.progress import Standing
 
 _LINES = 10
 

@@ -16,7 +16,7 @@ from residuum.core import OptionError
 
 if TYPE_CHECKING:
     from residuum.dictionaries import CoderPlan, Training
-    from residuum.dictionaries.sources import ActivationSource
+    from residuum.dictionaries.harvests.sources import ActivationSource
     from residuum.runs import Model
 
 ACTIVATIONS = ("topk", "batchtopk", "relu", "jumprelu", "gated")

@@ -14,7 +14,8 @@ from residuum.core import (
     ResiduumError,
     StoreError,
 )
-from residuum.dictionaries.activations import (
+from residuum.dictionaries.formats.parts import ActivationName, Parts
+from residuum.dictionaries.record.activations import (
     Activation,
     BatchTopK,
     Gated,
@@ -24,8 +25,7 @@ from residuum.dictionaries.activations import (
     activation_json,
     read_activation,
 )
-from residuum.dictionaries.dictionary import VECTORS, Dictionary
-from residuum.dictionaries.formats.parts import ActivationName, Parts
+from residuum.dictionaries.record.dictionary import VECTORS, Dictionary
 
 NAMES: dict[type, ActivationName] = {
     ReLU: "relu", TopK: "topk", BatchTopK: "batchtopk", JumpReLU: "jumprelu", Gated: "gated",

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from residuum.core import SILENT, Address, OptionError, Progress, Provenance
-from residuum.dictionaries.judged_rows import JudgedBatch, JudgedRows
+from residuum.dictionaries.harvests.token_masks import SKIPPED_BY_DEFAULT, HighNorm
+from residuum.dictionaries.judging.judged_rows import JudgedBatch, JudgedRows
 from residuum.dictionaries.labels.latent_examples import Entries, LatentExamples
 from residuum.dictionaries.reading.bases import FeatureBasis, basis_of
-from residuum.dictionaries.token_masks import SKIPPED_BY_DEFAULT, HighNorm
 from residuum.runs import Model, need_model
 from residuum.runs.arguments import need_progress, shown, whole_number
 

@@ -15,7 +15,7 @@ import numpy as np
 from residuum.core import OptionError, Provenance, StoreError
 from residuum.core.notebook import html_of
 from residuum.core.saving import save_result
-from residuum.dictionaries.ground_truth_result import Measured
+from residuum.dictionaries.judging.ground_truth_result import Measured
 from residuum.dictionaries.labels.label import Label
 from residuum.dictionaries.labels.replies import plain_line
 from residuum.dictionaries.labels.score import CHANCE

@@ -9,10 +9,10 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from residuum.dictionaries.harvests.site_passes import PassRows
+from residuum.dictionaries.harvests.token_table import TokenTable
 from residuum.dictionaries.reading.bases import FeatureBasis
 from residuum.dictionaries.reading.context_keys import context_keys
-from residuum.dictionaries.site_passes import PassRows
-from residuum.dictionaries.token_table import TokenTable
 from residuum.stores import as_float32
 
 _NUMBERS = 2**24

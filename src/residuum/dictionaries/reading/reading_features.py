@@ -20,17 +20,17 @@ from residuum.core import (
     TokenError,
     content_hash,
 )
-from residuum.dictionaries.harvest_work import identity, norm_limits
-from residuum.dictionaries.harvesting import rows_in_a_pass
+from residuum.dictionaries.harvests.harvest_work import identity, norm_limits
+from residuum.dictionaries.harvests.harvesting import rows_in_a_pass
+from residuum.dictionaries.harvests.site_passes import PassRows, SitePasses
+from residuum.dictionaries.harvests.token_masks import SKIPPED_BY_DEFAULT, HighNorm, Skip
+from residuum.dictionaries.harvests.token_table import Layout, token_table
 from residuum.dictionaries.reading.accumulator import Accumulator, Sizes
 from residuum.dictionaries.reading.bases import FeatureBasis, Latents, basis_of
 from residuum.dictionaries.reading.chunk import chunks_of
 from residuum.dictionaries.reading.directions_written import logit_effects, neighbours
 from residuum.dictionaries.reading.feature_reading import EFFECTS, PARTNERS, FeatureReading
 from residuum.dictionaries.reading.reading_file import read_record, read_state, write_state
-from residuum.dictionaries.site_passes import PassRows, SitePasses
-from residuum.dictionaries.token_masks import SKIPPED_BY_DEFAULT, HighNorm, Skip
-from residuum.dictionaries.token_table import Layout, token_table
 from residuum.runs import Model, need_model
 from residuum.runs.arguments import need_progress
 
@@ -62,7 +62,7 @@ def read_features(
             ``RandomDirections(model, "L1.resid_post", 256)``: all are read the same way. Of a
             cross-layer transcoder give one of its ``layers``.
         model: a loaded model; each pass stops after the site.
-        text: as in :func:`residuum.dictionaries.harvesting.harvest`, and so the options
+        text: as in :func:`residuum.dictionaries.harvests.harvesting.harvest`, and so the options
             ``tokens`` to ``skip`` and ``batch_size``.
         sizes: how many examples of each unit are kept, and how long they are.
         keep: folder for the state of the pass; the same call goes on where it stopped and ends

@@ -1,0 +1,1 @@
+"""Circuits: which edges carry a behaviour, found and put on trial."""

@@ -1,0 +1,1 @@
+"""Runs in which only a circuit's edges carry their own values."""

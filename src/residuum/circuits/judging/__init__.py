@@ -1,0 +1,1 @@
+"""How good a circuit is: faithful, complete, minimal, under every choice of ablation."""

@@ -1,0 +1,1 @@
+"""The coder while it is fitted: plan, losses with right gradients, sparse products, its step."""

@@ -1,0 +1,1 @@
+"""Judging: evaluation, sparse probing, absorption, ground truth, stability over seeds."""

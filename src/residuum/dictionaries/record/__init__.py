@@ -1,0 +1,1 @@
+"""What a dictionary is: weights, activation, latents in sparse form, and its folder on disk."""

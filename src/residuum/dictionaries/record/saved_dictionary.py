@@ -1,0 +1,22 @@
+"""Reading a dictionary that this package wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from residuum.dictionaries.record.cross_layer import CrossLayerTranscoder
+from residuum.dictionaries.record.dictionary import Dictionary
+from residuum.dictionaries.record.dictionary_file import read_folder
+
+
+def read_dictionary(folder: str | Path) -> Dictionary | CrossLayerTranscoder:
+    """Read what ``dictionary.save(folder)`` wrote.
+
+    Raises:
+        StoreError: no such folder, another format, or tensors that are missing, changed since,
+            or do not fit the record.
+    """
+    tensors, record = read_folder(folder, ("kind",))
+    if record["kind"] == "cross_layer_transcoder":
+        return CrossLayerTranscoder.of_record(record, tensors)
+    return Dictionary.of_record(record, tensors)

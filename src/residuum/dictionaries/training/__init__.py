@@ -1,0 +1,1 @@
+"""Training: options, loop, checkpoints that resume bit for bit, synthetic data."""
