@@ -1,0 +1,86 @@
+"""A circuit as a file: plain data under a hash, so that an edited one is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from residuum.circuits.graph.graph import Graph
+from residuum.circuits.graph.scores import EdgeScores
+from residuum.core import Provenance, StoreError, content_hash
+from residuum.core.paths import as_path
+
+_FORMAT = 1
+_HASH = "sha256"
+_FIELDS = ("graph", "kept", "scores", "selection", "reference", "provenance")
+_MEND = "give a file that circuit.save(...) wrote"
+
+
+def written(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a circuit as plain data, with format and hash."""
+    data = {"format": _FORMAT, "kind": "circuit", **fields}
+    return data | {_HASH: content_hash(data)}
+
+
+def parts_of(data: Any) -> dict[str, Any]:
+    """What :func:`written` wrote, as the fields of a circuit.
+
+    Raises:
+        StoreError: keys missing or unknown, another format, no edges, or another content than the
+            hash is of.
+    """
+    _need_whole(data)
+    try:
+        graph = Graph.from_json(data["graph"])
+        kept = np.zeros(graph.n_edges, dtype=bool)
+        kept[np.asarray(data["kept"], dtype=np.int64)] = True
+        scores = data["scores"]
+        return {
+            "graph": graph,
+            "kept": kept,
+            "scores": None if scores is None else EdgeScores.from_json(scores),
+            "selection": dict(data["selection"]),
+            "reference": str(data["reference"]),
+            "provenance": Provenance.from_json(dict(data["provenance"])),
+        }
+    except (TypeError, ValueError, IndexError) as error:
+        raise StoreError(f"a circuit with values of another kind: {error}", mend=_MEND) from error
+
+
+def read(path: str | Path) -> Any:
+    """The data in a file.
+
+    Raises:
+        StoreError: no such file, or no JSON.
+    """
+    try:
+        return json.loads(as_path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise StoreError(
+            "there is no such file, so it cannot be read as a circuit", mend=_MEND, where=str(path)
+        ) from error
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"cannot be read as a circuit: {error}", mend=_MEND, where=str(path)
+        ) from error
+
+
+def _need_whole(data: Any) -> None:
+    keys = {*_FIELDS, "format", "kind", _HASH}
+    if not isinstance(data, Mapping) or set(data) != keys or data["format"] != _FORMAT:
+        raise StoreError(f"not a circuit of format {_FORMAT}", mend=_MEND)
+    plain = {key: value for key, value in data.items() if key != _HASH}
+    if data[_HASH] != content_hash(plain):
+        raise StoreError(
+            "the circuit was changed after it was written: its hash is of another content",
+            mend="give the file as circuit.save(...) wrote it, or find the circuit again",
+        )
+    if not data["kept"]:
+        raise StoreError(
+            "an empty circuit: no edge is kept",
+            mend="save one with edges: circuit.resized(n_edges=...)",
+        )

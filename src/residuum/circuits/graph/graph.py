@@ -1,0 +1,278 @@
+"""The graph of a model: who adds to the residual stream, who reads it, and every edge between.
+
+>>> graph = Graph.of(["embed", "L0.head_out[H0]"], ["L0.q_in[H0]", "logits"])
+>>> [graph.name(i) for i in range(graph.n_edges)]
+['embed -> L0.q_in[H0]', 'embed -> logits', 'L0.head_out[H0] -> logits']
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from residuum.circuits.graph.nodes import RECEIVERS, SENDERS, feeds, parts_of
+from residuum.core import Address, AddressError, OptionError, StoreError, content_hash
+
+_FORMAT = 1
+_KEYS = {"format", "kind", "senders", "receivers", "positions", "group", "edges"}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Graph:
+    """Senders, receivers and the edges between them; an edge is a piece of the stream that is read.
+
+    Attributes:
+        senders: ``embed``, ``L{l}.head_out[H{h}]``, ``L{l}.mlp_out``, in forward order; where asked
+            for, ``L{l}.mlp_act[N{n}]`` and ``L{l}.mlp_out/NAME[F{f}]``, and then ``L{l}.mlp_out``
+            is the rest of that MLP.
+        receivers: ``L{l}.q_in[H]``, ``k_in[H]``, ``v_in[H]`` (of key/value heads), ``L{l}.mlp_in``,
+            ``logits``; for finer parts ``L{l}.mlp_pre[N{n}]`` and ``L{l}.mlp_in/NAME[F{f}]``.
+        edges: int32 ``[edge 2]`` (sender, receiver), or ``[edge 3]`` with the position whose stream
+            is read where positions are named.
+        positions: their names, a partition of the tokens; empty where an edge means every token.
+        group: query heads that share a key/value head.
+
+    Raises:
+        OptionError: an edge twice, to a node that there is not, or backwards.
+    """
+
+    senders: tuple[Address, ...]
+    receivers: tuple[Address, ...]
+    edges: np.ndarray
+    positions: tuple[str, ...] = ()
+    group: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("senders", "receivers"):
+            nodes = tuple(Address.parse(each) for each in getattr(self, name))
+            object.__setattr__(self, name, nodes)
+        object.__setattr__(self, "positions", tuple(self.positions))
+        width = 3 if self.positions else 2
+        edges = np.asarray(self.edges, dtype=np.int32).reshape(-1, width).copy()
+        edges.setflags(write=False)
+        object.__setattr__(self, "edges", edges)
+        _check(self)
+
+    @staticmethod
+    def of(
+        senders: Iterable[Any],
+        receivers: Iterable[Any],
+        positions: Sequence[str] = (),
+        *,
+        parallel: Sequence[int] = (),
+        group: int = 1,
+    ) -> Graph:
+        """Every possible edge between these nodes, receiver by receiver.
+
+        Args:
+            parallel: layers whose MLP reads the same stream as their attention.
+        """
+        sending = tuple(Address.parse(each) for each in senders)
+        reading = tuple(Address.parse(each) for each in receivers)
+        pairs = [
+            (i, j)
+            for j, receiver in enumerate(reading)
+            for i, sender in enumerate(sending)
+            if feeds(sender, receiver, receiver.layer in parallel)
+        ]
+        edges = np.asarray(pairs, dtype=np.int32).reshape(-1, 2)
+        if positions:
+            places = np.tile(np.arange(len(positions)), len(edges))
+            edges = np.c_[np.repeat(edges, len(positions), axis=0), places]
+        return Graph(sending, reading, edges, tuple(positions), group)
+
+    @property
+    def n_edges(self) -> int:
+        """Number of edges."""
+        return len(self.edges)
+
+    def name(self, edge: int) -> str:
+        """``"L0.head_out[H2] -> L1.k_in[H1]"``, with ``" @S2"`` where positions are named."""
+        sender, receiver, *position = self.edges[edge]
+        at = f" @{self.positions[position[0]]}" if position else ""
+        return f"{self._texts[0][sender]} -> {self._texts[1][receiver]}{at}"
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of all edges, in order."""
+        return tuple(self.name(edge) for edge in range(self.n_edges))
+
+    def index(self, name: str) -> int:
+        """Number of the edge of this name.
+
+        Raises:
+            OptionError: no such edge; the message says whether an end is unknown.
+        """
+        if name in self._places:
+            return self._places[name]
+        raise _no_such_edge(self, name)
+
+    def into(self, receiver: Any) -> np.ndarray:
+        """Numbers of the edges that arrive at a receiver, int64 ``[n]``.
+
+        Raises:
+            OptionError: no such receiver.
+        """
+        return np.flatnonzero(self.edges[:, 1] == self.node(receiver, "receiver"))
+
+    def out_of(self, sender: Any) -> np.ndarray:
+        """Numbers of the edges that leave a sender, int64 ``[n]``.
+
+        Raises:
+            OptionError: no such sender.
+        """
+        return np.flatnonzero(self.edges[:, 0] == self.node(sender, "sender"))
+
+    def node(self, address: Any, role: str) -> int:
+        """Number of a ``"sender"`` or ``"receiver"``; a head may be named by its ``z``.
+
+        Raises:
+            OptionError: it is none of this graph.
+        """
+        nodes = self.senders if role == "sender" else self.receivers
+        wanted = Address.parse(address)
+        if wanted.name == "z":
+            wanted = Address("head_out", wanted.layer, wanted.part)
+        if wanted not in nodes:
+            near = [str(each) for each in nodes if each.layer == wanted.layer] or [*map(str, nodes)]
+            more = " …" * (len(near) > 8)
+            raise OptionError(
+                f"{address} is no {role} of this graph", mend=f"use {', '.join(near[:8])}{more}"
+            )
+        return nodes.index(wanted)
+
+    def matrix(self, values: Any) -> np.ndarray:
+        """Values of edges as float64 ``[sender receiver]`` (``[... position]``), NaN without edge.
+
+        Args:
+            values: ``[edge]``.
+
+        Raises:
+            OptionError: another number of values than edges.
+        """
+        given = np.asarray(values, dtype=np.float64)
+        if given.shape != (self.n_edges,):
+            raise OptionError(
+                f"values of shape {list(given.shape)} for {self.n_edges} edges",
+                mend="give one number for each edge, in the graph's order",
+            )
+        sizes = [len(self.senders), len(self.receivers)]
+        table = np.full(sizes + [len(self.positions)] * bool(self.positions), np.nan)
+        table[tuple(self.edges.T)] = given
+        return table
+
+    @cached_property
+    def parts(self) -> tuple[Address, ...]:
+        """Every part, in forward order: the senders, and ``logits``."""
+        found = dict.fromkeys(self.senders)
+        for receiver in self.receivers:
+            found.update(dict.fromkeys(parts_of(receiver, self.group)))
+        ends = [part for part in found if part.name == "logits"]
+        return (*(part for part in found if part.name != "logits"), *ends)
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 over nodes, edges and positions."""
+        return content_hash(self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "format": _FORMAT,
+            "kind": "circuit_graph",
+            "senders": [str(each) for each in self.senders],
+            "receivers": [str(each) for each in self.receivers],
+            "positions": list(self.positions),
+            "group": self.group,
+            "edges": self.edges.tolist(),
+        }
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Graph:
+        """Read what :meth:`to_json` wrote.
+
+        Raises:
+            StoreError: keys missing or unknown, another format, or values of another kind.
+        """
+        mend = "give what a graph's to_json() wrote"
+        if not isinstance(data, Mapping) or set(data) != _KEYS or data["format"] != _FORMAT:
+            raise StoreError(f"not a circuit's graph of format {_FORMAT}", mend=mend)
+        try:
+            return Graph(
+                tuple(Address.parse(each) for each in data["senders"]),
+                tuple(Address.parse(each) for each in data["receivers"]),
+                np.asarray(data["edges"], dtype=np.int32),
+                tuple(map(str, data["positions"])),
+                int(data["group"]),
+            )
+        except (TypeError, ValueError, OverflowError, AddressError, OptionError) as error:
+            what = error.what if isinstance(error, (AddressError, OptionError)) else str(error)
+            raise StoreError(f"a circuit's graph that does not hold: {what}", mend=mend) from error
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Graph) and self.hash == other.hash
+
+    def __hash__(self) -> int:
+        return hash(self.hash)
+
+    def __repr__(self) -> str:
+        at = f", positions {', '.join(self.positions)}" if self.positions else ""
+        nodes = f"{len(self.senders):,} senders, {len(self.receivers):,} receivers"
+        return f"Graph({self.n_edges:,} edges: {nodes}{at})"
+
+    @cached_property
+    def _texts(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        return tuple(map(str, self.senders)), tuple(map(str, self.receivers))
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: edge for edge, name in enumerate(self.names)}
+
+
+def _check(graph: Graph) -> None:
+    """Refuse nodes of another kind or given twice, and edges that cannot be."""
+    for nodes, names, role in (
+        (graph.senders, SENDERS, "sender"),
+        (graph.receivers, RECEIVERS, "receiver"),
+    ):
+        strange = [each for each in nodes if each.name not in names or each.is_query]
+        if strange or len(set(nodes)) < len(nodes):
+            what = f"{strange[0]} is no {role}" if strange else f"a {role} is given twice"
+            raise OptionError(what, mend=f"{role}s are: {', '.join(names)}, each given once")
+    edges, sizes = graph.edges, [len(graph.senders), len(graph.receivers), len(graph.positions)]
+    limits = np.asarray(sizes[: edges.shape[1]])
+    if ((edges < 0) | (edges >= limits)).any() or len(np.unique(edges, axis=0)) < len(edges):
+        raise OptionError(
+            "an edge is given twice, or ends at a node that there is not",
+            mend="number senders, receivers and positions from 0, and give each edge once",
+        )
+    for sender, receiver in np.unique(edges[:, :2], axis=0):
+        ends = graph.senders[sender], graph.receivers[receiver]
+        if not feeds(*ends):
+            raise OptionError(
+                f"an edge that runs backwards: {ends[0]} -> {ends[1]}",
+                mend="an edge goes from a part to one that reads after it",
+            )
+
+
+def _no_such_edge(graph: Graph, name: Any) -> OptionError:
+    ends = str(name).split(" @")[0].split(" -> ")
+    if len(ends) != 2:
+        return OptionError(
+            f"{name!r} names no edge",
+            mend='write "L0.head_out[H2] -> L1.k_in[H1]", with " @NAME" where positions are named',
+        )
+    for address, role in zip(ends, ("sender", "receiver"), strict=True):
+        try:
+            graph.node(address, role)
+        except (OptionError, AddressError) as error:
+            return OptionError(error.what, mend=error.mend)
+    places = f"; positions are {', '.join(graph.positions)}" if graph.positions else ""
+    return OptionError(
+        f"there is no edge {name} in this graph",
+        mend=f"an edge goes from a part to one that reads after it{places}",
+    )
