@@ -10,7 +10,14 @@ from dense_coder import dense_losses
 from safetensors.torch import load_file, save_file
 
 import residuum as rz
-from residuum.core import AddressError, OptionError, Provenance, ShapeError, StoreError
+from residuum.core import (
+    AddressError,
+    OptionError,
+    Provenance,
+    ShapeError,
+    StoreError,
+    content_hash,
+)
 from residuum.dictionaries import (
     BatchTopK,
     CoderPlan,
@@ -117,7 +124,13 @@ def rewrite(record, tensors, change):
     save_file(own, tensors)
     data = json.loads(record.read_text())
     data["tensors_sha256"] = hashlib.sha256(tensors.read_bytes()).hexdigest()
-    record.write_text(json.dumps(data))
+    rehashed(record, data)
+
+
+def rehashed(record, data):
+    """Write a record whose own hash fits: what a writer with a mistake would leave."""
+    data.pop("record_sha256")
+    record.write_text(json.dumps({**data, "record_sha256": content_hash(data)}))
 
 
 def test_tensors_that_were_changed_are_refused(tmp_path):
@@ -152,17 +165,119 @@ def test_files_that_are_missing_or_broken_are_refused(tmp_path):
     for text, words in (
         ("{", "the record cannot be read"),
         ("[]", "no dictionary of the format"),
-        (whole.replace("residuum-dictionary-1", "x"), "no dictionary of the format"),
+        ("[" * 100_000, "nested too deeply"),
+        (whole.replace("residuum-dictionary-2", "x"), "no dictionary of the format"),
+        (whole.replace('"record_sha256"', '"hash"'), "the record lacks record_sha256"),
+    ):
+        record.write_text(text)
+        refused(tmp_path, words)
+    for text, words in (
         (whole.replace('"scale"', '"scales"'), "the record lacks scale"),
         (whole.replace('"JumpReLU"', '"Jump"'), "no activation reads"),
         (whole.replace("L1.resid_post", "L1.resid_host"), "resid_host"),
     ):
-        record.write_text(text)
+        rehashed(record, json.loads(text))
         refused(tmp_path, words)
     record.write_text(whole)
     read_dictionary(tmp_path)
     tensors.unlink()
     refused(tmp_path, "dictionary.safetensors cannot be read")
+
+
+EDITS = [
+    ("reads", ["L2.resid_post"]),
+    ("activation", {"kind": "JumpReLU", "bandwidth": 9.0, "start": 0.5}),
+    ("scale", 2.0),
+    ("declared", {"l0": 1.0}),
+    ("labels", {"3": "other words"}),
+    ("weight_hash", "ab"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), EDITS)
+def test_a_record_that_was_edited_is_refused(tmp_path, name, value):
+    _, record = saved(tmp_path)
+    data = json.loads(record.read_text())
+    assert data[name] != value
+    record.write_text(json.dumps({**data, name: value}))
+    refused(tmp_path, "the record was changed after it was written")
+    rehashed(record, {**data, name: value})
+    if name != "reads":  # its writer may have meant it
+        read_dictionary(tmp_path)
+
+
+def test_labels_are_edited_by_the_api(tmp_path):
+    found, *_ = trained("sae", "jump")
+    assert isinstance(found, Dictionary)
+    found.save(tmp_path)
+    for words in ("colours", "names"):
+        back = read_dictionary(tmp_path)
+        assert isinstance(back, Dictionary)
+        back.with_labels({3: words}).save(tmp_path)
+        again = read_dictionary(tmp_path)
+        assert isinstance(again, Dictionary) and again.labels == {3: words}
+
+
+@pytest.mark.parametrize("old", [False, True])
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("labels", [1], "'labels' in the record is not an object"),
+        ("labels", {"x": "y"}, "'labels' in the record is not an object"),
+        ("labels", {"99": "y"}, "a label for latent 99"),
+        ("labels", {"3": 5}, "'labels' in the record is not an object"),
+        ("declared", [1], "'declared' in the record is not an object"),
+        ("reads", 5, "'reads' in the record is not a list"),
+        ("reads", [], "reads names no site"),
+        ("activation", "TopK", "'activation' in the record is not an object"),
+        ("activation", {"kind": "TopK", "k": 9999}, "TopK has no use for threshold"),
+        ("activation", {"kind": "BatchTopK", "k": 9999}, "k=9999 of 48 latents"),
+        ("activation", {"kind": "BatchTopK", "k": [1]}, "k=[1] is no number of latents"),
+        ("activation", {"kind": "BatchTopK"}, "k"),
+        ("scale", "1", "'scale' in the record is not a finite number"),
+        ("scale", True, "'scale' in the record is not a finite number"),
+        pytest.param("scale", 10**400, "'scale' in the record is not", id="scale-huge"),
+        ("weight_hash", 5, "'weight_hash' in the record is not text or null"),
+        ("model_name", None, "'model_name' in the record is not text"),
+        ("models", "ab", "'models' in the record is not a list"),
+        ("provenance", [], "'provenance' in the record is not an object"),
+        ("provenance", {"model_id": "m", "seed": "x"}, "'provenance' in the record"),
+        ("provenance", {"model_id": "m", "more": "x"}, "provenance has an unknown field"),
+    ],
+)
+def test_entries_of_the_wrong_type_are_refused_in_one_line(tmp_path, name, value, words, old):
+    """Whoever wrote them, this package or one before the record had a hash."""
+    _, record = saved(tmp_path)
+    data = {**json.loads(record.read_text()), name: value}
+    if old:
+        del data["record_sha256"]
+        record.write_text(json.dumps({**data, "format": "residuum-dictionary-1"}))
+    else:
+        rehashed(record, data)
+    with pytest.raises(StoreError) as caught:
+        read_dictionary(tmp_path)
+    assert words in caught.value.what and "\n" not in caught.value.what
+    assert caught.value.mend and caught.value.where == str(tmp_path)
+
+
+def test_a_folder_from_before_the_record_had_a_hash_is_read(tmp_path):
+    _, record = saved(tmp_path)
+    data = json.loads(record.read_text())
+    del data["record_sha256"]
+    record.write_text(json.dumps({**data, "format": "residuum-dictionary-1"}))
+    back = read_dictionary(tmp_path)
+    back.save(tmp_path)
+    assert json.loads(record.read_text())["format"] == "residuum-dictionary-2"
+
+
+@pytest.mark.parametrize("layers", [[], [5], {}, [[]], None])
+def test_layers_that_are_none_are_refused(tmp_path, layers):
+    found, *_ = trained("cross_layer", "topk")
+    found.save(tmp_path)
+    record = tmp_path / "dictionary.json"
+    rehashed(record, {**json.loads(record.read_text()), "layers": layers})
+    with pytest.raises(StoreError):
+        read_dictionary(tmp_path)
 
 
 def test_what_is_no_plain_data_is_not_saved(tmp_path):
@@ -217,6 +332,11 @@ def plain():
         ({"threshold": torch.zeros(48)}, "TopK has no use for threshold"),
         ({"scale": 0.0}, "scale=0.0"),
         ({"labels": {48: "x"}}, "a label for latent 48 of 48"),
+        ({"labels": [1]}, "labels are a list"),
+        ({"labels": {1: 2}}, "the label of latent 1 is no text"),
+        ({"declared": [1]}, "declared is no mapping"),
+        ({"weight_hash": 5}, "a name or hash of the model is no text"),
+        ({"activation": TopK(49)}, "k=49 of 48 latents"),
         ({"W_skip": torch.zeros(10, 10)}, "a sae has no skip connection"),
     ],
 )

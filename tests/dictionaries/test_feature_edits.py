@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 import residuum as rz
-from residuum.core import AddressError, OptionError, Splice
+from residuum.core import AddressError, OptionError, Splice, StoreError
 from residuum.dictionaries import (
     Dictionary,
     Feature,
@@ -116,6 +118,42 @@ def test_what_cannot_be_is_refused_with_a_mend(model):
     bare = Feature("sae", 3, feature(model, "sae", 3).at)
     with pytest.raises(OptionError, match="its units are not known"):
         bare.clamp_edit()
+
+
+@pytest.mark.parametrize("times", ["abc", None, float("nan"), float("inf"), True, [1], 10**400])
+def test_what_is_no_finite_number_is_refused(model, times):
+    own = feature(model, "sae", 0)
+    for make in (own.clamp_edit, own.amplify_edit):
+        with pytest.raises(OptionError, match=r"^times=.* is no finite number") as caught:
+            make(times)
+        assert "\n" not in caught.value.what
+    with pytest.raises(OptionError, match=r"pos='x' is no token"):
+        own.clamp_edit(1, pos="x")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(OptionError, match=r"unit=\[\] is none"):
+        own.clamp_edit(1, [])  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"p99": [1]}, "its columns are of different lengths"),
+        ({"p99": [1], "mean_active": [1], "active_share": [1]}, "1 numbers for 512 latents"),
+        ({"p99": 5}, "p99 missing or of another type"),
+        ({"p99": ["x"] * 512}, "p99 missing or of another type"),
+        ({"p99": [float("nan")] * 512}, "p99 missing or of another type"),
+        ({"n_tokens": None}, "n_tokens missing or of another type"),
+    ],
+)
+def test_units_that_are_none_are_refused(model, change, words):
+    sae = model.dictionaries["sae"]
+    units = {**sae.declared["units"], **change}
+    other = rz.load("microworld", check=False)
+    for kept in (units, [1]):
+        other.dictionaries["sae"] = replace(sae, declared={"units": kept})
+        with pytest.raises(StoreError) as caught:
+            feature(other, "sae", 3)
+        assert words in caught.value.what or kept == [1]
+        assert "feature_units" in caught.value.mend
 
 
 def test_latents_of_a_transcoder_are_refused():

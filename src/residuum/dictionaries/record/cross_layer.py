@@ -12,7 +12,7 @@ from torch import Tensor
 
 from residuum.core import Address, OptionError, ShapeError, StoreError
 from residuum.dictionaries.record.activations import Activation
-from residuum.dictionaries.record.dictionary import RECORD, Dictionary
+from residuum.dictionaries.record.dictionary import Dictionary
 from residuum.dictionaries.record.dictionary_file import write_folder
 from residuum.dictionaries.record.kinds import Kind
 from residuum.dictionaries.record.sparse import Sparse
@@ -174,7 +174,7 @@ class CrossLayerTranscoder:
         """Write ``dictionary.safetensors`` and ``dictionary.json`` into a folder.
 
         Raises:
-            StoreError: the folder cannot be written to.
+            StoreError: the folder cannot be written to, or holds another result.
         """
         record = {"kind": self.kind, "layers": [each.record() for each in self.layers]}
         write_folder(folder, self.tensors(), record)
@@ -187,18 +187,25 @@ class CrossLayerTranscoder:
             StoreError: tensors or entries that are missing, unknown, or do not fit.
         """
         layers = record.get("layers")
-        if not isinstance(layers, list) or any(set(RECORD) - set(each) for each in layers):
+        if not isinstance(layers, list) or not layers:
             raise StoreError(
                 "the record lacks its layers", mend="copy the folder again from where it came"
             )
         own: list[dict[str, Tensor]] = [{} for _ in layers]
         for name, value in tensors.items():
             index, _, rest = name.partition(".")
-            if not index.isdigit() or int(index) >= len(layers):
+            if index not in map(str, range(len(layers))):
                 raise StoreError(
                     f"the tensor {name} is of no layer",
                     mend="copy the folder again from where it came",
                 )
             own[int(index)][rest] = value
         pairs = zip(layers, own, strict=True)
-        return CrossLayerTranscoder(tuple(Dictionary.of_record(*pair) for pair in pairs))
+        own_layers = tuple(Dictionary.of_record(*pair) for pair in pairs)
+        try:
+            return CrossLayerTranscoder(own_layers)
+        except OptionError as error:
+            raise StoreError(
+                f"the layers make no transcoder: {error.what}",
+                mend="copy the folder again from where it came",
+            ) from error

@@ -28,11 +28,11 @@ from residuum.dictionaries.record.activations import Activation, activation_json
 from residuum.dictionaries.record.dictionary_checks import check_dictionary
 from residuum.dictionaries.record.dictionary_file import write_folder
 from residuum.dictionaries.record.kinds import Kind, kind_of, read_sites
+from residuum.dictionaries.record.record_fields import check_fields
 from residuum.dictionaries.record.sparse import Sparse
 
 VECTORS = ("b_enc", "threshold", "b_gate", "b_mag", "r_mag")
 _PLAIN = ("scale", "model_name", "weight_hash", "tokenizer_hash")
-RECORD = ("reads", "writes", "activation", "models", *_PLAIN, "declared", "labels", "provenance")
 TENSORS = ("W_enc", "W_dec", "b_dec", "b_in", "W_skip", *VECTORS)
 
 
@@ -230,7 +230,7 @@ class Dictionary:
         """Write ``dictionary.safetensors`` and ``dictionary.json`` into a folder.
 
         Raises:
-            StoreError: the folder cannot be written to.
+            StoreError: the folder cannot be written to, or holds another result.
         """
         write_folder(folder, self.tensors(), self.record())
 
@@ -253,14 +253,9 @@ class Dictionary:
         """A dictionary of its tensors and of what :meth:`record` gave.
 
         Raises:
-            StoreError: tensors that are missing, unknown, or do not fit.
+            StoreError: entries of the wrong type; tensors that are missing, unknown, or do not fit.
         """
-        absent = sorted(set(RECORD) - set(record))
-        if absent:
-            raise StoreError(
-                f"the record lacks {', '.join(absent)}",
-                mend="give a folder that dictionary.save(...) wrote",
-            )
+        check_fields(record)
         unknown = set(tensors) - set(TENSORS) | {"W_enc", "W_dec", "b_dec"} - set(tensors)
         given: dict[str, Any] = {name: record[name] for name in (*_PLAIN, "reads", "writes")}
         given.update(tensors)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import math
+import sys
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
@@ -19,7 +20,8 @@ def check_dictionary(dictionary: Any) -> None:
     Raises:
         ShapeError: a wrong shape or dtype, NaN or infinity.
         OptionError: a vector that the activation needs and is missing, or has no use for; a scale
-            that is no positive number; sites that fit no kind; a label of no latent.
+            that is no positive number; sites that fit no kind; a label of no latent, or no text;
+            more latents to keep than there are; names that are no texts.
     """
     kind_of(dictionary.reads, dictionary.writes, dictionary.W_skip is not None)
     _check_vectors(dictionary)
@@ -27,14 +29,47 @@ def check_dictionary(dictionary: Any) -> None:
     for name, tensor in dictionary.tensors().items():
         _check_tensor(name, tensor, wanted[name], dictionary.W_enc)
     scale = dictionary.scale
-    if not isinstance(scale, (int, float)) or not math.isfinite(scale) or scale <= 0:
-        raise OptionError(f"scale={scale!r} is no positive number", mend="give 1.0 for no scaling")
-    n = dictionary.W_enc.shape[-1]
-    wrong = [key for key in dictionary.labels if type(key) is not int or not 0 <= key < n]
+    plain = isinstance(scale, (int, float)) and not isinstance(scale, bool)
+    if not plain or not 0 < scale <= sys.float_info.max:
+        raise OptionError(
+            f"scale={scale!r:.40} is no positive number", mend="give 1.0 for no scaling"
+        )
+    _check_words(dictionary)
+    n, k = dictionary.W_enc.shape[-1], getattr(dictionary.activation, "k", 1)
+    if k > n:
+        raise OptionError(f"k={k} of {n} latents", mend=f"give k from 1 to {n}")
+    check_labels(dictionary.labels, n)
+
+
+def check_labels(labels: Any, n_latents: int) -> None:
+    """Refuse what is no mapping from latents to words.
+
+    Raises:
+        OptionError: it is none, a latent that the dictionary does not have, or no text.
+    """
+    if not isinstance(labels, Mapping):
+        raise OptionError(
+            f"labels are a {type(labels).__name__}", mend='give latent -> words, {3: "colours"}'
+        )
+    wrong = [key for key in labels if type(key) is not int or not 0 <= key < n_latents]
     if wrong:
         raise OptionError(
-            f"a label for latent {wrong[0]!r} of {n}", mend=f"use the latents 0 to {n - 1}"
+            f"a label for latent {wrong[0]!r:.40} of {n_latents}",
+            mend=f"use the latents 0 to {n_latents - 1}",
         )
+    for key, words in labels.items():
+        if not isinstance(words, str):
+            raise OptionError(f"the label of latent {key} is no text", mend="give a text")
+
+
+def _check_words(dictionary: Any) -> None:
+    texts = (dictionary.model_name, dictionary.tokenizer_hash, *dictionary.models)
+    texts += () if dictionary.weight_hash is None else (dictionary.weight_hash,)
+    if not all(isinstance(each, str) for each in texts):
+        raise OptionError("a name or hash of the model is no text", mend="give texts")
+    declared = dictionary.declared
+    if not isinstance(declared, Mapping) or not all(isinstance(key, str) for key in declared):
+        raise OptionError("declared is no mapping from names", mend='give {"l0": 14.0} or {}')
 
 
 def _check_vectors(dictionary: Any) -> None:

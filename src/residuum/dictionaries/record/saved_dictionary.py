@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from residuum.core import StoreError
 from residuum.dictionaries.record.cross_layer import CrossLayerTranscoder
 from residuum.dictionaries.record.dictionary import Dictionary
 from residuum.dictionaries.record.dictionary_file import read_folder
@@ -17,6 +18,8 @@ def read_dictionary(folder: str | Path) -> Dictionary | CrossLayerTranscoder:
             or do not fit the record.
     """
     tensors, record = read_folder(folder, ("kind",))
-    if record["kind"] == "cross_layer_transcoder":
-        return CrossLayerTranscoder.of_record(record, tensors)
-    return Dictionary.of_record(record, tensors)
+    crossed = record["kind"] == "cross_layer_transcoder"
+    try:
+        return (CrossLayerTranscoder if crossed else Dictionary).of_record(record, tensors)
+    except StoreError as error:
+        raise StoreError(error.what, mend=error.mend, where=str(folder)) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from residuum.core import OptionError
+from residuum.core import OptionError, StoreError
 from residuum.dictionaries.harvests.token_masks import SKIPPED_BY_DEFAULT, HighNorm
 from residuum.dictionaries.judging.judged_rows import JudgedRows, need_judgeable, through
 from residuum.dictionaries.record.dictionary import Dictionary
@@ -49,9 +50,21 @@ class FeatureUnits:
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> FeatureUnits:
-        """Read what :meth:`to_json` wrote."""
-        columns = {name: np.asarray(data[name], np.float64) for name in _COLUMNS}
-        return FeatureUnits(**columns, n_tokens=data["n_tokens"], text_hash=data["text_hash"])
+        """Read what :meth:`to_json` wrote.
+
+        Raises:
+            StoreError: entries that are missing or of another type; columns of different lengths.
+        """
+        given = data if isinstance(data, Mapping) else {}
+        wrong = [name for name in _COLUMNS if not _column(given.get(name))]
+        wrong += [] if type(given.get("n_tokens")) is int else ["n_tokens"]
+        wrong += [] if isinstance(given.get("text_hash"), str) else ["text_hash"]
+        if wrong:
+            raise _no_units(f"{', '.join(wrong)} missing or of another type")
+        columns = {name: np.asarray(given[name], np.float64) for name in _COLUMNS}
+        if len({len(each) for each in columns.values()}) > 1:
+            raise _no_units("its columns are of different lengths")
+        return FeatureUnits(**columns, n_tokens=given["n_tokens"], text_hash=given["text_hash"])
 
     def keep_in(self, dictionary: Dictionary) -> Dictionary:
         """The dictionary with these units; they are saved with it."""
@@ -127,6 +140,7 @@ def units_of(dictionary: Dictionary) -> FeatureUnits:
 
     Raises:
         OptionError: it keeps none.
+        StoreError: what it keeps are no units of its latents.
     """
     if KEPT not in dictionary.declared:
         raise OptionError(
@@ -134,4 +148,22 @@ def units_of(dictionary: Dictionary) -> FeatureUnits:
             mend="measure it: dictionary = rz.feature_units(dictionary, model, text)"
             ".keep_in(dictionary)",
         )
-    return FeatureUnits.from_json(dictionary.declared[KEPT])
+    units = FeatureUnits.from_json(dictionary.declared[KEPT])
+    if len(units.p99) != dictionary.n_latents:
+        raise _no_units(f"{len(units.p99)} numbers for {dictionary.n_latents} latents")
+    return units
+
+
+def _column(value: Any) -> bool:
+    """Whether it is a list of finite numbers, none below zero."""
+    if not isinstance(value, list | tuple):
+        return False
+    plain = all(isinstance(each, int | float) and not isinstance(each, bool) for each in value)
+    return plain and all(0 <= each <= sys.float_info.max for each in value)
+
+
+def _no_units(why: str) -> StoreError:
+    return StoreError(
+        f"what the dictionary keeps as units cannot be read: {why}",
+        mend="measure them again: rz.feature_units(dictionary, model, text).keep_in(dictionary)",
+    )

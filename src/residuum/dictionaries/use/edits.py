@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass, replace
-from typing import Literal
+from numbers import Real
+from typing import Any, Literal
 
-from residuum.core import Address, AddressError, OptionError, Scale, Set, Zero
+from residuum.core import Address, AddressError, OptionError, Scale, Set, Span, Zero
 from residuum.dictionaries.record.dictionary import Dictionary
 from residuum.dictionaries.use.calibration import units_of
 from residuum.runs import Model, need_model, shown
@@ -66,10 +68,10 @@ class Feature:
             pos: a token; None: all.
 
         Raises:
-            OptionError: no such unit; units that are not known; a latent that never fired.
-            EditError: a number that is not finite.
+            OptionError: no such unit; units that are not known; a latent that never fired; a
+                ``times`` that is no finite number.
         """
-        return Set(self._at(pos), float(times) * self.value_of(unit))
+        return Set(self._at(pos), _finite(times, "times") * self.value_of(unit))
 
     def amplify_edit(self, times: float, pos: int | None = None) -> Scale:
         """The edit that multiplies the latent where it is active; 1 changes nothing.
@@ -79,9 +81,9 @@ class Feature:
             pos: a token; None: all.
 
         Raises:
-            EditError: a factor that is not finite.
+            OptionError: a factor that is no finite number.
         """
-        return Scale(self._at(pos), times)
+        return Scale(self._at(pos), _finite(times, "times"))
 
     def value_of(self, unit: Unit = "p99") -> float:
         """One unit, as a value of the latent.
@@ -90,7 +92,7 @@ class Feature:
             OptionError: no such unit; units that are not known; a latent that never fired.
         """
         known = {"p99": self.p99, "mean": self.mean_active, "raw": 1.0}
-        if unit not in known:
+        if not isinstance(unit, str) or unit not in known:
             raise OptionError(f"unit={shown(unit)} is none", mend='"p99", "mean" or "raw"')
         if not known[unit] > 0:
             reason = "its units are not known" if math.isnan(known[unit]) else "it never fired"
@@ -102,7 +104,16 @@ class Feature:
         return known[unit]
 
     def _at(self, pos: int | None) -> Address:
+        if pos is not None and (isinstance(pos, bool) or not isinstance(pos, int | Span)):
+            raise OptionError(f"pos={shown(pos)} is no token", mend="give a whole number or None")
         return self.address if pos is None else replace(self.address, pos=pos)
+
+
+def _finite(value: Any, name: str) -> float:
+    plain = isinstance(value, Real) and not isinstance(value, bool)
+    if not plain or not abs(value) <= sys.float_info.max:  # pyright: ignore[reportOperatorIssue]
+        raise OptionError(f"{name}={shown(value)} is no finite number", mend="give a number")
+    return float(value)
 
 
 def feature(model: Model, name: str, index: int) -> Feature:
