@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from residuum.core import Address, OptionError, Provenance, ShapeError, StoreError
+from residuum.dictionaries.coding.batch_share import BatchShare, whole_batch
 from residuum.dictionaries.coding.coder_layout import blocks_of
 from residuum.dictionaries.coding.coder_start import first_values
 from residuum.dictionaries.coding.coder_step import CoderStep
@@ -61,7 +62,6 @@ class SparseCoder:
         self._rule = rule_of(plan.activation)
         self._blocks = blocks_of(plan)
         self._last: Losses | None = None
-        self._least: float | None = None
         self._parameters = {
             name: value.to(device, dtype).requires_grad_()
             for name, value in first_values(plan, seed).items()
@@ -114,8 +114,9 @@ class SparseCoder:
         *,
         weights: Mapping[str, float] | None = None,
         dead: Tensor | None = None,
+        share: BatchShare | None = None,
     ) -> Losses:
-        """All losses of a batch.
+        """All losses of a batch, or of a share of it.
 
         Args:
             inputs: activations read, ``[n read d_in]``.
@@ -123,6 +124,7 @@ class SparseCoder:
             weights: coefficients ``penalty`` (1 where not given) and ``auxiliary``
                 (``plan.aux_weight``).
             dead: ``[latent]`` bool; None: by the coder's own count.
+            share: what these rows are of a batch whose others are elsewhere; None: the whole.
 
         Raises:
             ShapeError: another shape, NaN or infinity.
@@ -139,26 +141,43 @@ class SparseCoder:
         if self._room.shape[0] != len(x):
             self._room = x.new_empty(len(x), self.plan.n_latents)
         own = (self._blocks, self._parameters, self._gradients)
-        step = CoderStep(self.plan, *own, x, t, self._room)
-        losses = step.losses(coefficients, self.dead if dead is None else dead)
-        self._last, self._least = losses, step.least
-        return losses
+        step = CoderStep(self.plan, *own, x, t, self._room, share or whole_batch(len(x)))
+        self._last = step.losses(coefficients, self.dead if dead is None else dead)
+        return self._last
 
-    def after_step(self) -> None:
-        """After the optimiser: decoder norms, threshold of BatchTopK, count of silent latents."""
-        if self._last is None:
+    def after_step(self, losses: Losses | None = None) -> None:
+        """After the optimiser: decoder norms, threshold of BatchTopK, count of silent latents.
+
+        Args:
+            losses: of the whole batch; None: those of the last call of :meth:`losses`.
+        """
+        last = self._last if losses is None else losses
+        if last is None:
             raise OptionError("after_step without losses", mend="call losses(...) first")
         if self.plan.unit_norm:
             for block in self._blocks:
                 make_unit(self._parameters[block.name])
-        if self._least is not None:
+        if last.least is not None:
             old = self.threshold
             self.threshold = (
-                self._least if old is None else _MEMORY * old + (1 - _MEMORY) * self._least
+                last.least if old is None else _MEMORY * old + (1 - _MEMORY) * last.least
             )
-        self.silent += self._last.n
-        self.silent[self._last.fired] = 0
+        self.silent += last.n
+        self.silent[last.fired] = 0
         self._last = None
+
+    def lie_in(self, parameters: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> None:
+        """Have the parameters, and gradients of large weights, where other processes see them.
+
+        Args:
+            parameters: all by name; taken as they are.
+            gradients: buffers by name; those of other parameters are passed over.
+        """
+        for name, each in self._parameters.items():
+            each.data = parameters[name]
+        for name, each in self._gradients.items():
+            if name in gradients:
+                each.lie_in(gradients[name])
 
     def _flat(self, inputs: Tensor, targets: Tensor | None) -> tuple[Tensor, Tensor]:
         plan, like = self.plan, self._parameters["b_dec"]

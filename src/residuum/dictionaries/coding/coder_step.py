@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from residuum.dictionaries.coding.batch_share import BatchShare
 from residuum.dictionaries.coding.coder_layout import Block
 from residuum.dictionaries.coding.entries import AllEntries, Entries
 from residuum.dictionaries.coding.losses import Losses
@@ -36,7 +37,7 @@ class CoderStep:
         x: ``[n read·d_in]``, scaled.
         target: ``[n write·d_out]``, scaled.
         room: ``[n latent]``, overwritten.
-        least: smallest active latent of the batch, where BatchTopK asks for it.
+        share: what this is of the whole batch.
     """
 
     plan: CoderPlan
@@ -46,10 +47,10 @@ class CoderStep:
     x: Tensor
     target: Tensor
     room: Tensor
-    least: float | None = None
+    share: BatchShare
 
     def __post_init__(self) -> None:
-        self.n = len(self.x)
+        self.n = self.share.whole
         self.rule = rule_of(self.plan.activation)
         self.shift = self.own["b_dec"] if self.plan.centred else None
         self.centred = self.x if self.shift is None else self.x - self.shift.detach()
@@ -76,8 +77,6 @@ class CoderStep:
             auxiliary = self._auxiliary(pre, dead, error.detach())
             total = total + weights["auxiliary"] * auxiliary
         on = active.latents.detach() > 0
-        if isinstance(self.plan.activation, BatchTopK) and bool(on.any()):
-            self.least = float(active.latents.detach()[on].min())
         return Losses(
             total=total.detach(),
             reconstruction=reconstruction,
@@ -86,12 +85,17 @@ class CoderStep:
             extra=rebuilt.detach() - reconstruction,
             l0=on.sum() / self.n,
             fired=entries.columns(on),
-            n=self.n,
+            n=len(self.x),
             squared_error=reconstruction * self.n,
             target_sum=self.target.sum(0).unflatten(0, (-1, self._out_width)),
             target_squares=self.target.square().sum(),
+            least=self._least(active.latents.detach()[on]),
             run_backward=partial(self._backward, total),
         )
+
+    def _least(self, latents: Tensor) -> float | None:
+        asked = isinstance(self.plan.activation, BatchTopK) and bool(len(latents))
+        return float(latents.min()) if asked else None
 
     @property
     def _out_width(self) -> int:
@@ -115,7 +119,7 @@ class CoderStep:
     def _selected(self, pre: Tensor) -> Entries | AllEntries:
         vectors = {name: value.detach() for name, value in self.own.items()}
         if len(self.blocks) == 1 or not isinstance(self.plan.activation, TopK):
-            return self.rule.select(pre, vectors)
+            return self.rule.select(pre, vectors, self.share)
         own = pre.unflatten(1, (len(self.blocks), -1))  # the k largest of each layer
         first = torch.arange(0, pre.shape[1], own.shape[2], device=pre.device)
         chosen = top_entries(own, self.plan.activation.k)[1] + first[:, None]

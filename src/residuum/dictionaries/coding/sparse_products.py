@@ -28,6 +28,10 @@ class WeightGradient:
         self._buffer: Tensor | None = None
         self._written: list[tuple[int, int]] = []
 
+    def lie_in(self, buffer: Tensor) -> None:
+        """Gather in this memory, of the weight's shape."""
+        self._buffer = buffer
+
     def begin(self) -> None:
         """Before a backward pass."""
         adding = self._buffer is not None and self.weight.grad is self._buffer

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from residuum.core import OptionError
+from residuum.dictionaries.coding.batch_share import BatchShare
 from residuum.dictionaries.coding.entries import AllEntries, Entries, entries_of_mask
 from residuum.dictionaries.record.activations import BatchTopK, Gated, JumpReLU, ReLU, TopK
 from residuum.dictionaries.record.top_entries import top_entries
@@ -53,8 +54,10 @@ class Rule(Protocol):
         """The vectors that are learnt, of the shape of ``like [latent]``."""
         ...
 
-    def select(self, pre: Tensor, vectors: Vectors) -> Entries | AllEntries:
-        """The entries of ``pre [n latent]`` that may be active or get a gradient."""
+    def select(self, pre: Tensor, vectors: Vectors, share: BatchShare) -> Entries | AllEntries:
+        """The entries of ``pre [n latent]``, this share of a batch, that may be active or get a
+        gradient.
+        """
         ...
 
     def active(self, pre: Tensor, cols: Tensor | slice, vectors: Vectors) -> Active:
@@ -76,7 +79,7 @@ class ReLURule:
         """See :class:`Rule`."""
         return {"b_enc": torch.zeros_like(like)}
 
-    def select(self, pre: Tensor, vectors: Vectors) -> Entries | AllEntries:
+    def select(self, pre: Tensor, vectors: Vectors, share: BatchShare) -> Entries | AllEntries:
         """See :class:`Rule`."""
         return entries_of_mask(pre > 0)
 
@@ -101,7 +104,7 @@ class TopKRule:
         """See :class:`Rule`."""
         return {"b_enc": torch.zeros_like(like)}
 
-    def select(self, pre: Tensor, vectors: Vectors) -> Entries | AllEntries:
+    def select(self, pre: Tensor, vectors: Vectors, share: BatchShare) -> Entries | AllEntries:
         """See :class:`Rule`."""
         return Entries.of_indices(top_entries(pre, self.k)[1], pre.shape[1])
 
@@ -126,10 +129,15 @@ class BatchTopKRule:
         """See :class:`Rule`."""
         return {"b_enc": torch.zeros_like(like)}
 
-    def select(self, pre: Tensor, vectors: Vectors) -> Entries | AllEntries:
+    def select(self, pre: Tensor, vectors: Vectors, share: BatchShare) -> Entries | AllEntries:
         """See :class:`Rule`."""
         n, m = pre.shape
-        places = top_entries(pre.reshape(-1), self.k * n)[1].sort().values
+        wanted = self.k * share.whole
+        values, places = top_entries(pre.reshape(-1), min(wanted, pre.numel()))
+        if share.whole > n:
+            values, order = values.sort(descending=True)
+            places = places[order[: share.cut(values)]]
+        places = places.sort().values
         return Entries(places // m, places % m, (n, m))
 
     def active(self, pre: Tensor, cols: Tensor | slice, vectors: Vectors) -> Active:
@@ -167,7 +175,7 @@ class JumpReLURule:
             "log_threshold": torch.full_like(like, math.log(self.first)),
         }
 
-    def select(self, pre: Tensor, vectors: Vectors) -> Entries | AllEntries:
+    def select(self, pre: Tensor, vectors: Vectors, share: BatchShare) -> Entries | AllEntries:
         """See :class:`Rule`."""
         return entries_of_mask(pre > vectors["log_threshold"].exp() - self.bandwidth / 2)
 
@@ -193,7 +201,7 @@ class GatedRule:
         """See :class:`Rule`."""
         return {name: torch.zeros_like(like) for name in ("b_gate", "b_mag", "r_mag")}
 
-    def select(self, pre: Tensor, vectors: Vectors) -> Entries | AllEntries:
+    def select(self, pre: Tensor, vectors: Vectors, share: BatchShare) -> Entries | AllEntries:
         """See :class:`Rule`."""
         return entries_of_mask(pre > 0)
 
