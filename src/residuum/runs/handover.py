@@ -87,7 +87,7 @@ def _packed(model: Model, adapted: Adapted) -> _Packed:
         seam_proven=adapted.seam_proven,
         padding=adapted.padding,
         report=model.report,
-        dictionaries=model.dictionaries,
+        dictionaries=dict(model.dictionaries),
         default_dtype=torch.get_default_dtype(),
         matmul_precision=torch.get_float32_matmul_precision(),
     )

@@ -22,6 +22,7 @@ from residuum.models import (
 from residuum.runs.apply import Coder
 from residuum.runs.arguments import shown, whole_number, yes_or_no
 from residuum.runs.generation import Generation, Sampling, generate
+from residuum.runs.hung import Hung
 from residuum.runs.model_arguments import (
     as_edits,
     batch_of,
@@ -56,7 +57,7 @@ class Model:
     def __init__(self, adapted: Adapted, report: Report | None = None) -> None:
         self.adapted = adapted
         self.report = report
-        self.dictionaries: dict[str, Coder] = {}
+        self.dictionaries: dict[str, Coder] = Hung()
 
     # -- what it is --------------------------------------------------------------------------
 

@@ -20,10 +20,10 @@ from residuum.dictionaries.record.microworld_asset import embedded_dictionary
 from residuum.dictionaries.record.saved_dictionary import read_dictionary
 from residuum.models import hub
 from residuum.runs import Model, need_model
+from residuum.runs.hung import need_name
 
 _HUB = re.compile(r"(?:hf://)?([\w.\-]+/[\w.\-]+)((?:/[\w.\-]+)*)(?:@([\w.\-/]+))?")
 _SUFFIXES = ("safetensors", "pt", "npz")
-_NAME = re.compile(r"[A-Za-z0-9_.\-]+")
 
 
 def load_dictionary(
@@ -111,11 +111,8 @@ def _need_options(model: Model | None, name: str | None, check: bool, text: Any)
         need_model(model, "load_dictionary")
     if not isinstance(check, bool):
         raise OptionError(f"check={check!r:.40} is neither True nor False", mend="give one of them")
-    if name is not None and (not isinstance(name, str) or not _NAME.fullmatch(name)):
-        raise OptionError(
-            f"name={name!r:.40} cannot stand in an address",
-            mend="use letters, digits, point, dash and underscore",
-        )
+    if name is not None:
+        need_name(name)
     if model is None and (name is not None or text is not None):
         what = "name" if name is not None else "text"
         raise OptionError(f"{what}= is given, and no model", mend="give the model, or leave it out")
