@@ -255,6 +255,30 @@ def test_only_what_is_missing_is_made_again_and_bit_for_bit(
         assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+@pytest.mark.parametrize("lost", [(), (2,)])
+def test_a_damaged_shard_is_refused_by_name_when_a_harvest_goes_on(
+    model: rz.Model, texts: list[str], tmp_path: Path, lost: tuple[int, ...]
+) -> None:
+    """One bit of a value, or of a token's id; its size and header stay as they were."""
+    made = harvest(model, texts, SITES, keep=tmp_path, rows_per_shard=100)
+    for index in lost:
+        made.shards.path(index).unlink()
+    path = made.shards.path(1)
+    whole = path.read_bytes()
+    start = made.shards.header(1).start
+    for place in (-1, start):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1
+        path.write_bytes(flipped)
+        with pytest.raises(StoreError, match="shard 1 is damaged: its values are not") as error:
+            harvest(model, texts, SITES, keep=tmp_path, rows_per_shard=100)
+        assert error.value.mend.startswith(f"delete {path.name} and harvest again")
+        assert error.value.where == str(path)
+    path.unlink()
+    again = harvest(model, texts, SITES, keep=tmp_path, rows_per_shard=100)
+    assert again.hash == made.hash and path.read_bytes() == whole
+
+
 @pytest.mark.parametrize(
     ("change", "what"),
     [({"sites": "L1.resid_post"}, "sites"), ({"text": ["Mary went ."]}, "text"),

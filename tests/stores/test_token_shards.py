@@ -98,6 +98,47 @@ def test_an_edited_record_is_refused(tmp_path: Path) -> None:
         TokenShards.load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("format", "its record lacks format"), ("work", "its record lacks work"),
+     ("lineage", "its record lacks lineage"), ("count", "its record lacks count")],
+)  # fmt: skip
+def test_a_record_that_lacks_an_entry_says_which(tmp_path: Path, name: str, words: str) -> None:
+    opened(tmp_path)
+    path = tmp_path / "harvest.json"
+    record = json.loads(path.read_text())
+    del record[name]
+    path.write_text(json.dumps(record))
+    with pytest.raises(StoreError, match=words):
+        TokenShards.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("[" * 100_000, "nested too deeply"), ("[]", "its record is no object"), ("{", "no JSON")],
+)
+def test_a_record_that_is_none_is_refused_in_one_line(
+    tmp_path: Path, text: str, words: str
+) -> None:
+    (tmp_path / "harvest.json").write_text(text)
+    with pytest.raises(StoreError, match=words) as error:
+        TokenShards.load(tmp_path)
+    assert "\n" not in error.value.what
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("sites", 5), ("width", "x"), ("dtype", "int8"), ("count", [1]), ("lineage", 3)],
+)
+def test_an_entry_of_another_type_is_refused(tmp_path: Path, name: str, value: Any) -> None:
+    opened(tmp_path)
+    path = tmp_path / "harvest.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({**record, name: value}))
+    with pytest.raises(StoreError, match=f"{name} in its record is of another type"):
+        TokenShards.load(tmp_path)
+
+
 def test_damaged_shards_are_named(tmp_path: Path) -> None:
     shards = opened(tmp_path)
     with pytest.raises(StoreError, match="shard 0 is not there"):
@@ -107,7 +148,8 @@ def test_damaged_shards_are_named(tmp_path: Path) -> None:
     shards.path(0).write_bytes(data[:-1])
     with pytest.raises(StoreError, match="shard 0 is damaged") as error:
         shards.read(0)
-    assert error.value.mend == "delete the file and harvest again"
+    mend = "delete shard-000000.safetensors and harvest again; the others are kept"
+    assert error.value.mend == mend
     shards.path(0).write_bytes(b"")
     with pytest.raises(StoreError, match="shard 0 is damaged: 0 bytes"):
         shards.read(0)

@@ -111,7 +111,8 @@ class ShardFolder:
     def damaged(self, index: int, how: str) -> StoreError:
         """The error of a shard whose bytes are not what was written."""
         return StoreError(
-            f"shard {index} is damaged: {how}", mend="delete the file and harvest again",
+            f"shard {index} is damaged: {how}",
+            mend=f"delete {self.shard(index).name} and harvest again; the others are kept",
             where=str(self.shard(index)),
         )  # fmt: skip
 

@@ -130,18 +130,17 @@ class TokenShards:
         """
         path = as_path(folder)
         try:
-            data = json.loads((path / RECORD).read_text(encoding="utf-8"))
-            if data["format"] != _FORMAT or data["key"] != content_hash(data["work"]):
-                raise ValueError("its record is of another format, or damaged")
-            fields = (data["work"], data["lineage"], tuple(data["sites"]), data["width"])
-            return TokenShards(path, *fields, data["dtype"], data["count"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            missing = isinstance(error, OSError)
-            raise StoreError(
-                f"no harvest of activations here: {'no ' + RECORD if missing else error}",
-                mend="give the folder that rz.harvest(..., keep=FOLDER) made",
-                where=str(path),
-            ) from error
+            data = _sound(json.loads((path / RECORD).read_text(encoding="utf-8")))
+        except OSError as error:
+            raise _no_harvest(path, f"no {RECORD}") from error
+        except RecursionError as error:
+            raise _no_harvest(path, "its record is nested too deeply") from error
+        except json.JSONDecodeError as error:
+            raise _no_harvest(path, f"its record is no JSON ({error})") from error
+        except ValueError as error:
+            raise _no_harvest(path, str(error)) from error
+        fields = (data["work"], data["lineage"], tuple(data["sites"]), data["width"])
+        return TokenShards(path, *fields, data["dtype"], data["count"])
 
     @property
     def key(self) -> str:
@@ -246,6 +245,34 @@ class TokenShards:
             "format": _FORMAT, "key": self.key, "sites": list(self.sites), "width": self.width,
             "dtype": self.dtype, "count": self.count, "work": self.work, "lineage": self.lineage,
         }  # fmt: skip
+
+
+def _sound(data: Any) -> dict[str, Any]:
+    """The record of a harvest, if it is one."""
+    if not isinstance(data, dict):
+        raise ValueError("its record is no object")
+    for name in ("format", "key", "work", "lineage", "sites", "width", "dtype", "count"):
+        if name not in data:
+            raise ValueError(f"its record lacks {name}")
+    right = {
+        "work": isinstance(data["work"], dict), "lineage": isinstance(data["lineage"], dict),
+        "sites": isinstance(data["sites"], list), "dtype": data["dtype"] in list(TOKEN_DTYPES),
+        "width": type(data["width"]) is int, "count": type(data["count"]) is int,
+    }  # fmt: skip
+    for name, good in right.items():
+        if not good:
+            raise ValueError(f"{name} in its record is of another type")
+    if data["format"] != _FORMAT or data["key"] != content_hash(data["work"]):
+        raise ValueError("its record is of another format, or damaged")
+    return data
+
+
+def _no_harvest(folder: Path, why: str) -> StoreError:
+    return StoreError(
+        f"no harvest of activations here: {why}",
+        mend="give the folder that rz.harvest(..., keep=FOLDER) made",
+        where=str(folder),
+    )
 
 
 def as_float32(values: np.ndarray) -> np.ndarray:

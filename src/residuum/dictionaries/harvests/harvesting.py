@@ -46,8 +46,9 @@ def harvest(
         text: any iterable of texts or of rows of token ids; a Hugging Face dataset, streamed or
             not; the path of a ``.txt`` (a text a line), ``.jsonl`` or ``.json`` file.
         sites: addresses or queries, such as ``"L1.resid_post"``; all of one width.
-        keep: folder for the shards; the same call goes on where it was interrupted. None takes a
-            temporary one, which goes with the result.
+        keep: folder for the shards; the same call goes on where it was interrupted, after shards
+            that are there were read and compared with their hashes. None takes a temporary one,
+            which goes with the result.
         tokens: stop after so many tokens of text, before any is left out; None takes all.
         context: tokens in a row at most; None means the model's context, at most 1024.
         packing: False gives each text a row of its own (longer ones are cut), so that no token
@@ -72,7 +73,8 @@ def harvest(
         TokenError: no text, too little for one packed row, words or ids that the model lacks, no
             token left after the masks.
         ShapeError: NaN or infinity at a site; a number beyond float16.
-        StoreError: ``keep`` holds something else; a full disk; a file that cannot be read.
+        StoreError: ``keep`` holds something else or a damaged shard; a full disk; a file that
+            cannot be read.
 
     Shows: what the model holds at these sites on this text. Does not show: what it holds on other
     text, nor what the vectors are used for.
@@ -96,6 +98,7 @@ def harvest(
     passes = SitePasses(model, table, addresses, name, masks, size)
     folder = tempfile.TemporaryDirectory(prefix="residuum-") if keep is None else None
     work = HarvestWork.open(passes, layout, folder.name if folder else keep, rows_per_shard)
+    work.check_finished()
     progress.start("harvest", work.rows_to_do)
     try:
         work.finish(progress.advance)
