@@ -1,9 +1,15 @@
 """Circuits: which edges carry a behaviour, found and put on trial."""
 
 from residuum.circuits.graph.building import graph_of
-from residuum.circuits.graph.circuit import Circuit, circuit_of, load_circuit
+from residuum.circuits.graph.choosing import circuit_from_edges, circuit_of
+from residuum.circuits.graph.circuit import Circuit
 from residuum.circuits.graph.graph import Graph
 from residuum.circuits.graph.positions import position_masks
+from residuum.circuits.graph.reading import (
+    circuit_from_mib,
+    circuit_from_networkx,
+    load_circuit,
+)
 from residuum.circuits.graph.scores import REFERENCES, EdgeScores, ScoredEdge
 from residuum.circuits.graph.selection import keep, pruned, select
 
@@ -13,6 +19,9 @@ __all__ = [
     "EdgeScores",
     "Graph",
     "ScoredEdge",
+    "circuit_from_edges",
+    "circuit_from_mib",
+    "circuit_from_networkx",
     "circuit_of",
     "graph_of",
     "keep",

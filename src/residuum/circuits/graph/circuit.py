@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -10,17 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from residuum.circuits.graph import circuit_file
+from residuum.circuits.graph import circuit_file, mib_layout, network
+from residuum.circuits.graph.edge_table import edge_table
 from residuum.circuits.graph.graph import Graph
 from residuum.circuits.graph.nodes import parts_of
 from residuum.circuits.graph.scores import REFERENCES, EdgeScores
-from residuum.circuits.graph.selection import dangling, keep
+from residuum.circuits.graph.selection import dangling, keep, size_of
 from residuum.core import Address, LoadError, OptionError, Provenance
+from residuum.core.paths import writing
 from residuum.core.saving import save_result
-from residuum.runs import Model, need_model, shown
+from residuum.runs import Model, need_model
 
 if TYPE_CHECKING:
     import pandas as pd
+    from networkx import MultiDiGraph
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -173,11 +177,13 @@ class Circuit:
                 "a circuit without scores cannot be resized",
                 mend="find it with rz.discover(...), which keeps the scores",
             )
-        given = {"how": how, "by": by, "prune": prune}
+        n = size_of(self.graph.n_edges, n_edges, share)
         usual = {"how": "greedy", "by": "absolute", "prune": "none"}
-        options = {k: v or self.selection.get(k, usual[k]) for k, v in given.items()}
-        found = circuit_of(self.scores, n_edges, share, **options)
-        return replace(found, reference=self.reference, provenance=self.provenance)
+        asked = {"how": how, "by": by, "prune": prune}
+        options = {k: v or self.selection.get(k, usual[k]) for k, v in asked.items()}
+        kept = keep(self.graph, self.scores.values, n, **options)
+        counts = {"asked": n, "found": int(kept.sum()), "dangling": dangling(self.graph, kept)}
+        return replace(self, kept=kept, selection=options | counts)
 
     def with_kept(self, kept: np.ndarray, **selection: Any) -> Circuit:
         """The same graph and scores with other edges, and how these were chosen."""
@@ -203,22 +209,11 @@ class Circuit:
 
         Largest absolute score first.
         """
-        import pandas as pd
-
-        names = ["edge", "sender", "receiver", "position"]
-        if self.scores is not None:
-            table = self.scores.to_dataframe()[self.kept]
-            order = np.argsort(-np.abs(table["score"].to_numpy()), kind="stable")
-            return table.iloc[order].reset_index(drop=True)
-        graph, edges = self.graph, self.graph.edges[self.kept]
-        places = [graph.positions[p] for p in edges[:, 2]] if graph.positions else ""
-        columns = [
-            self.edge_names,
-            [str(graph.senders[i]) for i in edges[:, 0]],
-            [str(graph.receivers[i]) for i in edges[:, 1]],
-            places,
-        ]
-        return pd.DataFrame(dict(zip(names, columns, strict=True)))
+        edges = np.flatnonzero(self.kept)
+        if self.scores is None:
+            return edge_table(self.graph, edges, None, None)
+        order = np.argsort(-np.abs(self.scores.values[edges]), kind="stable")
+        return edge_table(self.graph, edges[order], self.scores.values, self.scores.se)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, with a hash over all of it."""
@@ -243,15 +238,57 @@ class Circuit:
         """
         return Circuit(**circuit_file.parts_of(data))
 
-    def save(self, path: str | Path) -> None:
-        """Write ``.json`` (with hashes of model, task and content), ``.csv`` or a picture.
+    def to_mib(self, d_model: int = 0) -> dict[str, Any]:
+        """The circuit in the layout of the MIB benchmark and EAP-IG, plain data.
+
+        Args:
+            d_model: width of the model's stream, which the layout holds and a circuit does not.
 
         Raises:
-            OptionError: another suffix, or a circuit without edges.
+            OptionError: an empty circuit, or one with positions, neurons or latents.
+        """
+        self.need_edges()
+        return mib_layout.to_mib(self.graph, self.kept, self._values, d_model)
+
+    def to_networkx(self, whole: bool = False) -> MultiDiGraph:
+        """The circuit as a ``networkx.MultiDiGraph`` of its parts: its paths are the model's.
+
+        Args:
+            whole: also the edges outside the circuit, with ``kept`` false.
+        """
+        record = {
+            "selection": dict(self.selection),
+            "reference": self.reference,
+            "provenance": self.provenance.to_json(),
+            "method": {} if self.scores is None else dict(self.scores.method),
+            "metric": "" if self.scores is None else self.scores.metric,
+        }
+        return network.network(self.graph, self.kept, self._values, record, whole)
+
+    @property
+    def _values(self) -> np.ndarray | None:
+        return None if self.scores is None else self.scores.values
+
+    def save(self, path: str | Path) -> None:
+        """Write the circuit in the format that the suffix names.
+
+        ``.json`` (all of it, with hashes of model, task and content), ``.mib.json`` (the MIB
+        benchmark's layout), ``.graphml``, ``.csv`` (its edges), ``.html``, ``.svg`` or ``.png``.
+
+        Raises:
+            OptionError: another suffix, or an empty circuit.
             StoreError: a path that cannot be written to.
         """
         self.need_edges()
-        save_result(self, path, "a circuit")
+        name = str(path)
+        if name.endswith(".mib.json"):
+            with writing(path) as target:
+                target.write_text(json.dumps(self.to_mib()), encoding="utf-8")
+        elif name.endswith(".graphml"):
+            with writing(path) as target:
+                network.write_graphml(self.to_networkx(whole=True), target)
+        else:
+            save_result(self, path, "a circuit")
 
     def need_edges(self) -> None:
         """Refuse an empty circuit.
@@ -268,72 +305,3 @@ class Circuit:
     def figure(self) -> Any:
         """To come."""
         raise NotImplementedError
-
-
-def circuit_of(
-    scores: EdgeScores,
-    n_edges: int | None = None,
-    share: float | None = None,
-    *,
-    how: str = "greedy",
-    by: str = "absolute",
-    prune: str = "none",
-) -> Circuit:
-    """The circuit of this many edges, chosen from scores as :func:`keep` says.
-
-    Args:
-        scores: of every edge.
-        n_edges, share: number of edges, or share of the graph's (0 to 1); one of them.
-        how, by, prune: as of :func:`residuum.circuits.keep`.
-
-    Raises:
-        OptionError: no size or two, or an option that is none.
-    """
-    n = _size(scores.graph.n_edges, n_edges, share)
-    kept = keep(scores.graph, scores.values, n, how=how, by=by, prune=prune)
-    return Circuit(
-        scores.graph,
-        kept,
-        scores,
-        {
-            "how": how,
-            "by": by,
-            "prune": prune,
-            "asked": n,
-            "found": int(kept.sum()),
-            "dangling": dangling(scores.graph, kept),
-        },
-        scores.reference,
-        scores.provenance,
-    )
-
-
-def load_circuit(path: str | Path, model: Model | None = None) -> Circuit:
-    """Read a circuit that :meth:`Circuit.save` wrote as JSON.
-
-    Args:
-        path: the file.
-        model: refused where the circuit is another model's; None puts that off to its use.
-
-    Raises:
-        StoreError: no such file, no circuit, an empty one, or one that was changed after it was
-            written.
-        LoadError: another model's.
-    """
-    found = Circuit.from_json(circuit_file.read(path))
-    if model is not None:
-        found.check_fits(model)
-    return found
-
-
-def _size(total: int, n_edges: Any, share: Any) -> int:
-    if (n_edges is None) == (share is None):
-        raise OptionError(
-            "a circuit needs a size, either n_edges or share",
-            mend="give n_edges=200, or share=0.05 for 5 % of the edges",
-        )
-    if n_edges is not None:
-        return n_edges
-    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
-        raise OptionError(f"share={shown(share)} is no share", mend="use 0 to 1")
-    return round(share * total)

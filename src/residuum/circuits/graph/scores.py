@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from residuum.circuits.graph.edge_table import edge_table
 from residuum.circuits.graph.graph import Graph
 from residuum.circuits.graph.score_figure import score_bars
 from residuum.circuits.graph.selection import BY
@@ -145,22 +146,7 @@ class EdgeScores:
 
         ``se`` is the standard error of the mean over examples.
         """
-        import pandas as pd
-
-        graph = self.graph
-        error = np.full(graph.n_edges, math.nan) if self.se is None else self.se
-        ends = [[str(node) for node in nodes] for nodes in (graph.senders, graph.receivers)]
-        places = [graph.positions[p] for p in graph.edges[:, 2]] if graph.positions else ""
-        return pd.DataFrame(
-            {
-                "edge": graph.names,
-                "sender": [ends[0][i] for i in graph.edges[:, 0]],
-                "receiver": [ends[1][i] for i in graph.edges[:, 1]],
-                "position": places,
-                "score": self.values,
-                "se": error,
-            }
-        )
+        return edge_table(self.graph, np.arange(self.graph.n_edges), self.values, self.se)
 
     def figure(self, n: int = 20) -> Bars:
         """The ``n`` edges with the largest absolute scores as bars, with intervals."""

@@ -110,6 +110,24 @@ def dangling(graph: Graph, kept: np.ndarray) -> int:
     return int(kept.sum() - pruned(graph, kept).sum())
 
 
+def size_of(total: int, n_edges: Any, share: Any) -> int:
+    """A number of edges, given as such or as a share of all.
+
+    Raises:
+        OptionError: neither, both, or a share outside 0 to 1.
+    """
+    if (n_edges is None) == (share is None):
+        raise OptionError(
+            "a circuit needs a size, either n_edges or share",
+            mend="give n_edges=200, or share=0.05 for 5 % of the edges",
+        )
+    if n_edges is not None:
+        return n_edges
+    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
+        raise OptionError(f"share={shown(share)} is no share", mend="use 0 to 1")
+    return round(share * total)
+
+
 def _best(key: np.ndarray, n: int) -> np.ndarray:
     return np.argsort(-key, kind="stable")[:n]
 
