@@ -162,6 +162,24 @@ def test_readings_of_two_texts_merged_are_that_of_both(
     assert repr(whole[LATENT]) == repr(both[LATENT]) and both.left_out == whole.left_out
     with pytest.raises(OptionError, match="different units"):
         merge_readings(whole, read_features(Neurons(model, "L1.mlp_act"), model, texts[:2]))
+    for twice in ((whole, whole), (both, read(texts[12:30])), (read(texts[:12]), both)):
+        with pytest.raises(OptionError, match=r"of the same text .*: it would count twice"):
+            merge_readings(*twice)
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [({9999: "x"}, "a label for latent 9999 of 6"), ({-1: "x"}, "a label for latent -1"),
+     ({"3": "x"}, "a label for latent '3'"), ({3: 5}, "label of latent 3 is no text"),
+     (["x"], "labels are a list"), (None, "labels are a NoneType")],
+)  # fmt: skip
+def test_labels_of_no_unit_are_refused(
+    reading: FeatureReading, dictionary: Dictionary, labels: Any, words: str
+) -> None:
+    for each in (reading, dictionary):
+        with pytest.raises(OptionError, match=words):
+            each.with_labels(labels)
+    assert reading.with_labels({3: "other"}).labels == {3: "other"}
 
 
 class Stop(Exception):

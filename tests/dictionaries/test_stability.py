@@ -221,6 +221,8 @@ def test_refusals(model: Any) -> None:
         ([one, one], {"text": TEXT}, "belong together"),
         ([one, one], {"null_draws": 0}, "null_draws"),
         ([one, object()], {}, "compares dictionaries"),
+        ([one, one], {}, r"dictionaries 0 and 1 \(counted from 0\) are identical"),
+        ([one, random_dictionary(1), replace(one, labels={0: "a"})], {}, "0 and 2 .* identical"),
     ]  # fmt: skip
     for given, options, words in cases:
         with pytest.raises(OptionError, match=words):

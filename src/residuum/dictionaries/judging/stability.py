@@ -7,6 +7,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+import torch
 
 from residuum.core import SILENT, OptionError, Progress, Provenance
 from residuum.dictionaries.judging.ground_truth_result import Measured
@@ -58,7 +59,8 @@ def dictionary_stability(
         coordinates dealt out anew.
 
     Raises:
-        OptionError: fewer than two dictionaries, other sites or models, a text without a model.
+        OptionError: fewer than two dictionaries, two that are identical, other sites or models, a
+            text without a model.
         LoadError: the model is not theirs.
 
     Shows: as of :class:`Stability`. Does not show: as there.
@@ -68,9 +70,10 @@ def dictionary_stability(
     >>> import torch
     >>> from residuum.dictionaries import Dictionary, TopK, dictionary_stability
     >>> at, eye = ("L1.resid_post",), torch.eye(16)
-    >>> one = Dictionary(at, at, W_enc=eye[None], W_dec=eye[:, None], b_dec=torch.zeros(1, 16),
-    ...                  activation=TopK(2), b_enc=torch.zeros(16))
-    >>> found = dictionary_stability([one, one])
+    >>> one, two = (Dictionary(at, at, W_enc=w[None], W_dec=w.T[:, None], activation=TopK(2),
+    ...                        b_dec=torch.zeros(1, 16), b_enc=torch.zeros(16))
+    ...             for w in (eye, eye.flip(1)))
+    >>> found = dictionary_stability([one, two])
     >>> found.found_share.value, found.null_rotated.value < 0.2
     (1.0, True)
     """
@@ -79,6 +82,7 @@ def dictionary_stability(
         whole_number(value, name, least)
     whole_number(seed, "seed", 0)
     need_progress(progress)
+    _refuse_copies(dictionaries)
     directions = [Directions.of(each) for each in dictionaries]
     rng = np.random.default_rng(seed)
     matches: dict[tuple[int, int], Match] = {}
@@ -224,3 +228,16 @@ def _check(
         if model is not None:
             need_model(model, "dictionary_stability")
             need_judgeable(model, each)
+
+
+def _refuse_copies(dictionaries: Sequence[Any]) -> None:
+    """One dictionary given twice would be found again in full, which says nothing."""
+    for a, b in combinations(range(len(dictionaries)), 2):
+        first, second = dictionaries[a].tensors(), dictionaries[b].tensors()
+        if first.keys() == second.keys() and all(
+            torch.equal(first[name].cpu(), second[name].cpu()) for name in first
+        ):
+            raise OptionError(
+                f"dictionaries {a} and {b} (counted from 0) are identical: nothing is compared",
+                mend="give dictionaries of different trainings, such as other seeds",
+            )

@@ -18,6 +18,7 @@ from residuum.dictionaries.reading.counts import EDGES
 from residuum.dictionaries.reading.feature_page import write_page
 from residuum.dictionaries.reading.latent_reading import Example, LatentReading, Weighed, quarters
 from residuum.dictionaries.reading.reading_file import write_reading
+from residuum.dictionaries.record.dictionary_checks import check_labels
 from residuum.figures import Bars
 from residuum.runs.arguments import shown
 
@@ -64,6 +65,9 @@ class FeatureReading:
     left_out: Mapping[str, int]
     provenance: Provenance
     noun: str = field(default="latent")
+
+    def __post_init__(self) -> None:
+        check_labels(self.labels, self.n_latents)
 
     # -- all units ---------------------------------------------------------------------------
 
@@ -195,7 +199,12 @@ class FeatureReading:
     # -- results -----------------------------------------------------------------------------
 
     def with_labels(self, labels: Mapping[int, str]) -> FeatureReading:
-        """The same with labels added; ones that it had for these units are replaced."""
+        """The same with labels added; ones that it had for these units are replaced.
+
+        Raises:
+            OptionError: no mapping from its units to words.
+        """
+        check_labels(labels, self.n_latents)
         return replace(self, labels={**self.labels, **labels})
 
     def __repr__(self) -> str:

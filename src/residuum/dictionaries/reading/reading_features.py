@@ -124,10 +124,11 @@ def merge_readings(first: FeatureReading, *others: FeatureReading) -> FeatureRea
     """One reading of all their texts; what was gathered is that of one pass, to the bit.
 
     Raises:
-        OptionError: of other units, or other sizes.
+        OptionError: of other units, or other sizes; two of the same text.
 
-    Shows and does not show: as of :func:`read_features`. Text read twice counts twice, but an
-    example stands once.
+    Shows and does not show: as of :func:`read_features`. A text is known by the hash of all its
+    documents: single documents that stand in two different texts count twice, but an example of
+    them stands once.
     """
     counted, gone, texts = first.counted.copy(), dict(first.left_out), list(first.texts)
     labels = dict(first.labels)
@@ -137,6 +138,12 @@ def merge_readings(first: FeatureReading, *others: FeatureReading) -> FeatureRea
             raise OptionError(
                 f"readings of different units: {first.name} and {other.name}",
                 mend="merge readings of one dictionary and one model",
+            )
+        again = set(texts) & set(other.texts)
+        if again:
+            raise OptionError(
+                f"two readings are of the same text ({min(again)[:12]}): it would count twice",
+                mend="merge readings of different parts of the text",
             )
         counted.merge(other.counted)
         gone = {name: gone.get(name, 0) + other.left_out.get(name, 0) for name in gone}

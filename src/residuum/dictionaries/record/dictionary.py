@@ -25,7 +25,7 @@ from torch import Tensor
 
 from residuum.core import Address, Provenance, ResiduumError, ShapeError, StoreError
 from residuum.dictionaries.record.activations import Activation, activation_json, read_activation
-from residuum.dictionaries.record.dictionary_checks import check_dictionary
+from residuum.dictionaries.record.dictionary_checks import check_dictionary, check_labels
 from residuum.dictionaries.record.dictionary_file import write_folder
 from residuum.dictionaries.record.kinds import Kind, kind_of, read_sites
 from residuum.dictionaries.record.record_fields import check_fields
@@ -219,7 +219,12 @@ class Dictionary:
         return self._mapped(lambda value: value.to(target))
 
     def with_labels(self, labels: Mapping[int, str]) -> Dictionary:
-        """The same with labels added; ones that it had for these latents are replaced."""
+        """The same with labels added; ones that it had for these latents are replaced.
+
+        Raises:
+            OptionError: no mapping from its latents to words.
+        """
+        check_labels(labels, self.n_latents)
         return replace(self, labels={**self.labels, **labels})
 
     def _mapped(self, change: Callable[[Tensor], Tensor]) -> Dictionary:
