@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def edge_table(
     graph: Graph, edges: np.ndarray, values: np.ndarray | None, se: np.ndarray | None
 ) -> pd.DataFrame:
-    """One row for each of these edges: ``edge, sender, receiver, position``, ``score, se`` if known.
+    """One row per edge: ``edge, sender, receiver, position``, and ``score, se`` if known.
 
     Args:
         graph: whose edges.

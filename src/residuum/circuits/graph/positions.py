@@ -125,10 +125,11 @@ def _refuse_overlap(task: Task, places: dict[str, np.ndarray]) -> None:
     for i, one in enumerate(names):
         for other in names[i + 1 :]:
             both = np.flatnonzero(places[one] == places[other])
+            rest = [name for name in names if name != one and name in task.positions]
             if len(both):
                 raise TaskError(
                     f"positions {one} and {other} are the same token in {len(both)} of "
                     f"{len(task)} pairs, and another in the rest",
-                    mend=f"leave one out: by_position={[n for n in names if n != one]}",
+                    mend=f"leave one out: by_position={rest}",
                     where=task.name,
                 )
