@@ -42,7 +42,7 @@ def test_losses_and_gradients_equal_the_textbook(kind, way, dense, monkeypatch):
     _, losses, parts = compare(plan, dead)
     torch.testing.assert_close(losses.auxiliary, parts["auxiliary"].detach(), rtol=1e-9, atol=0)
     torch.testing.assert_close(losses.fired, (parts["latents"] > 0).any(0))
-    wanted = (parts["latents"] > 0).sum() / 23
+    wanted = (parts["latents"] > 0).sum().double() / 23
     torch.testing.assert_close(losses.l0, wanted)
 
 

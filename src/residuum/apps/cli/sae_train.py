@@ -66,6 +66,10 @@ def add(verbs: Commands) -> None:
     )  # fmt: skip
     parser.add_argument("--harvest", metavar="DIR", help="keep the activations there; resumes")
     parser.add_argument("--keep", metavar="DIR", help="keep checkpoints there; resumes")
+    parser.add_argument(
+        "--workers", type=counted, default=1, metavar="N",
+        help="processes that share every batch (default: 1)",
+    )  # fmt: skip
     add_seed(parser, "weights and order")
     add_loading(parser)
 
@@ -86,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
         source, plan=_plan(arguments, source), samples=arguments.samples,
         batch_size=arguments.batch_size, optimiser=Adam(arguments.lr), keep=arguments.keep,
         seed=arguments.seed, device=arguments.device or "cpu",
-        progress=training_progress(arguments), **options,
+        workers=arguments.workers, progress=training_progress(arguments), **options,
     )  # fmt: skip
     training.save(out)
     if arguments.json:

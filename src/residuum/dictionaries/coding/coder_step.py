@@ -83,7 +83,7 @@ class CoderStep:
             penalty=penalty.detach(),
             auxiliary=auxiliary.detach(),
             extra=rebuilt.detach() - reconstruction,
-            l0=on.sum() / self.n,
+            l0=on.sum().to(torch.promote_types(self.x.dtype, torch.float32)) / self.n,
             fired=entries.columns(on),
             n=len(self.x),
             squared_error=reconstruction * self.n,

@@ -81,9 +81,14 @@ def added(parts: Sequence[Losses]) -> Losses:
         n=sum(each.n for each in parts),
         target_sum=torch.stack([each.target_sum for each in parts]).sum(0),
         least=min(found, default=None),
-        run_backward=_no_backward,
+        run_backward=no_backward,
     )
 
 
-def _no_backward() -> None:
+def no_backward() -> None:
+    """Of losses that were added up or came from another process.
+
+    Raises:
+        RuntimeError: always.
+    """
     raise RuntimeError("gradients are of the shares, each in its own process")

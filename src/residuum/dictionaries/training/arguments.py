@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
+
 from residuum.core import OptionError
 from residuum.dictionaries.coding.plan import CoderPlan
 from residuum.runs.arguments import shown, whole_number
@@ -43,6 +45,25 @@ def steps_of(steps: int | None, samples: int | None, batch_size: int) -> int:
         return whole_number(steps, "steps", 1)
     assert samples is not None
     return -(-whole_number(samples, "samples", 1) // batch_size)
+
+
+def need_workers(workers: Any, batch_size: int, device: torch.device | str) -> None:
+    """Refuse processes that could not share a batch.
+
+    Raises:
+        OptionError: none, more than rows, or a dictionary that is not on the processor.
+    """
+    whole_number(workers, "workers", 1)
+    if workers > batch_size:
+        raise OptionError(
+            f"workers={workers} cannot share a batch of {batch_size} rows",
+            mend=f"give {batch_size} workers at most, or raise batch_size",
+        )
+    if workers > 1 and torch.device(device).type != "cpu":
+        raise OptionError(
+            f"workers={workers} share the processor, and the dictionary is to be on {device}",
+            mend='give device="cpu", or leave workers out: one process is what a GPU needs',
+        )
 
 
 def by_name(given: Any, names: Sequence[str], option: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from residuum.dictionaries.training.checkpoints import (
     split_state,
     write_checkpoint,
 )
+from residuum.dictionaries.training.crew import Crew
 from residuum.dictionaries.training.progress import Teller
 from residuum.dictionaries.training.state import TrainingState
 
@@ -30,8 +32,10 @@ class TrainingLoop:
         states: Sequence[TrainingState],
         folder: Path | None,
         teller: Teller,
+        workers: int = 1,
     ) -> None:
         self.source, self.states, self.folder, self.teller = source, states, folder, teller
+        self.workers = workers
         options = states[0].options
         self.steps, self.size = options.schedule.steps, options.batch_size
         self.keep_every = options.keep_every
@@ -40,19 +44,26 @@ class TrainingLoop:
         """Go on from what is kept to the last step."""
         done = self._resume()
         self.teller.start(done)
+        alone = self.workers == 1 or done >= self.steps
         try:
-            batches = endless(self.source, self.size, done, self.steps)
-            for step in range(done, self.steps):
-                values = next(batches).values
-                for state in self.states:
-                    row = state.advance(values)
-                    if row is not None:
-                        self.teller.tell(state.name, row)
-                if (step + 1) % self.keep_every == 0 or step + 1 == self.steps:
-                    self._keep()
-                self.teller.advance()
+            with nullcontext() if alone else Crew(self.states, self.size, self.workers) as crew:
+                self._steps(done, crew)
         finally:
             self.teller.finish()
+
+    def _steps(self, done: int, crew: Crew | None) -> None:
+        batches = endless(self.source, self.size, done, self.steps)
+        for step in range(done, self.steps):
+            values = next(batches).values
+            if crew is not None:
+                crew.hand_out(values)
+            for state in self.states:
+                row = state.advance(values)
+                if row is not None:
+                    self.teller.tell(state.name, row)
+            if (step + 1) % self.keep_every == 0 or step + 1 == self.steps:
+                self._keep()
+            self.teller.advance()
 
     def _spec(self) -> dict[str, Any]:
         return {

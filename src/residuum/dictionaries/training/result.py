@@ -108,7 +108,11 @@ class Training:
 
 
 def finished_training(
-    source: ActivationSource, state: TrainingState, dtype: torch.dtype, device: Any
+    source: ActivationSource,
+    state: TrainingState,
+    dtype: torch.dtype,
+    device: Any,
+    workers: int = 1,
 ) -> Training:
     """The result of a state that has done its steps."""
     options, curve = state.options, Curve.from_rows(state.curve.rows)
@@ -127,7 +131,8 @@ def finished_training(
     plan = state.coder.plan
     strategy = (
         f"train_dictionary({type(plan.activation).__name__}, {plan.n_latents} latents, "
-        f"{options.schedule.steps} steps of {options.batch_size}, {options.optimiser})"
+        f"{options.schedule.steps} steps of {options.batch_size}, {options.optimiser}"
+        f"{f', {workers} workers' if workers > 1 else ''})"
     )
     provenance = Provenance(
         model_id=model, weight_hash=source.weight_hash or "", strategy=strategy,

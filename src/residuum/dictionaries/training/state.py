@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -35,7 +35,13 @@ class TrainingState:
     Attributes:
         step: steps done.
         curve: the figures so far.
+        reads, writes: places of the plan's sites among those of the stream.
+        n_sites: of the stream.
+        losses_by: makes losses and gradients of a batch where worker processes share it; None:
+            this process does it alone.
     """
+
+    losses_by: Callable[[SparseCoder, Tensor, Tensor, Mapping[str, float]], Losses] | None = None
 
     def __init__(
         self,
@@ -58,8 +64,9 @@ class TrainingState:
         self.step = 0
         self._device = device
         assert plan.writes is not None
-        self._reads = [_place(site, sites) for site in plan.reads]
-        self._writes = [_place(site, sites) for site in plan.writes]
+        self.n_sites = len(sites)
+        self.reads = [_place(site, sites) for site in plan.reads]
+        self.writes = [_place(site, sites) for site in plan.writes]
 
     @property
     def coefficient(self) -> float:
@@ -75,8 +82,8 @@ class TrainingState:
             CheckFailed: the loss is no number.
         """
         values = values.to(self._device)
-        inputs = values[:, self._reads]
-        targets = inputs if self._writes == self._reads else values[:, self._writes]
+        inputs = values[:, self.reads]
+        targets = inputs if self.writes == self.reads else values[:, self.writes]
         if self.step == 0:
             self.coder.initialise(inputs, targets)
         schedule = self.options.schedule
@@ -84,23 +91,30 @@ class TrainingState:
             first = _measured(self.coder.losses(inputs, targets))
             self.controller.begin(first["mse"], first["penalty"])
         weight = self.coefficient * schedule.penalty(self.step)
-        losses = self.coder.losses(inputs, targets, weights={"penalty": weight})
+        losses = self._losses(inputs, targets, {"penalty": weight})
         measured = _measured(losses)
         if not math.isfinite(measured["loss"]):
             raise CheckFailed(
                 f"the loss of {self.name!r} is NaN or infinite at step {self.step}",
                 mend=f"train with a smaller lr than {self.options.optimiser.lr:g}",
             )
-        losses.backward()
         self._clip()
         self.fitter.step(schedule.rate(self.step))
-        self.coder.after_step()
+        self.coder.after_step(losses)
         if self.controller is not None and self.step >= schedule.penalty_warmup:
             self.controller.observe(measured["l0"])
         self.step += 1
         self.curve.add(measured)
         self._resample(inputs, targets)
         return self._window()
+
+    def _losses(self, inputs: Tensor, targets: Tensor, weights: Mapping[str, float]) -> Losses:
+        """Losses of the batch, with its gradients in the parameters."""
+        if self.losses_by is not None:
+            return self.losses_by(self.coder, inputs, targets, weights)
+        losses = self.coder.losses(inputs, targets, weights=weights)
+        losses.backward()
+        return losses
 
     def _clip(self) -> None:
         if self.options.clip is not None:

@@ -17,6 +17,7 @@ from residuum.dictionaries.record.activations import Activation, TopK
 from residuum.dictionaries.training.arguments import (
     by_name,
     need_plans,
+    need_workers,
     steps_of,
     without_shared,
 )
@@ -38,7 +39,7 @@ from residuum.runs.arguments import need_progress, refuse_unknown, whole_number
 
 _OPTIONS = (
     "steps, samples, batch_size, optimiser, warmup, decay, penalty_warmup, coefficient, "
-    "target_l0, resample, clip, keep, keep_every, log_every, seed, dtype, device, progress"
+    "target_l0, resample, clip, keep, keep_every, log_every, seed, dtype, device, workers, progress"
 )
 
 
@@ -141,6 +142,7 @@ def train_dictionaries(
     seed: int = 0,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
+    workers: int = 1,
     progress: Progress = SILENT,
     **unknown: Any,
 ) -> dict[str, Training]:
@@ -168,6 +170,9 @@ def train_dictionaries(
         log_every: steps in a window of the curve.
         seed: of weights and draws.
         dtype, device: of the weights.
+        workers: processes on this machine that share every batch, this one included; each has its
+            share of torch's threads. Weights differ from one process's by rounding; of as many
+            workers and threads they have the same bits each time.
         progress: who is told; also of the figures, if it is a :class:`TrainingProgress`.
 
     Returns:
@@ -184,6 +189,7 @@ def train_dictionaries(
     need_progress(progress)
     names = need_plans(plans)
     whole_number(batch_size, "batch_size", 1)
+    need_workers(workers, batch_size, device)
     total = steps_of(steps, samples, batch_size)
     rise = max(1, total // 20) if warmup is None else warmup
     dear = max(1, total // 20) if penalty_warmup is None else penalty_warmup
@@ -204,5 +210,7 @@ def train_dictionaries(
         options = options_for(plan, shared, own)
         states.append(TrainingState(name, plan, options, source.sites, dtype, device))
     folder = None if keep is None else keep_folder(keep)
-    TrainingLoop(source, states, folder, Teller(progress, total)).run()
-    return {state.name: finished_training(source, state, dtype, device) for state in states}
+    TrainingLoop(source, states, folder, Teller(progress, total), workers).run()
+    return {
+        state.name: finished_training(source, state, dtype, device, workers) for state in states
+    }
