@@ -11,6 +11,7 @@ from residuum.organisms.attention_only import (
     weights_at,
 )
 from residuum.organisms.building import train_organism
+from residuum.organisms.compiled import CompiledProgram, EdgeCounts, compile_program
 from residuum.organisms.recipe import RECIPES, Recipe, recipe
 from residuum.organisms.scores import Score, WorldScores, evaluate_microworld
 from residuum.organisms.superposition import (
@@ -30,6 +31,8 @@ __all__ = [
     "RECIPES",
     "TOY_RECIPES",
     "AttentionRecipe",
+    "CompiledProgram",
+    "EdgeCounts",
     "PhaseChange",
     "Recipe",
     "Score",
@@ -37,6 +40,7 @@ __all__ = [
     "ToyRecipe",
     "TriggerScores",
     "WorldScores",
+    "compile_program",
     "evaluate_microworld",
     "evaluate_trigger",
     "feature_dimensionality",
