@@ -1,5 +1,7 @@
 """Circuits: which edges carry a behaviour, found and put on trial."""
 
+from residuum.circuits.engine.masked import MaskedRuns
+from residuum.circuits.engine.work import Work
 from residuum.circuits.graph.building import graph_of
 from residuum.circuits.graph.choosing import circuit_from_edges, circuit_of
 from residuum.circuits.graph.circuit import Circuit
@@ -18,7 +20,9 @@ __all__ = [
     "Circuit",
     "EdgeScores",
     "Graph",
+    "MaskedRuns",
     "ScoredEdge",
+    "Work",
     "circuit_from_edges",
     "circuit_from_mib",
     "circuit_from_networkx",

@@ -1,1 +1,1 @@
-"""Runs in which only a circuit's edges carry their own values."""
+"""Masked runs: the clean prompts, where only the edges of a circuit carry what they say."""

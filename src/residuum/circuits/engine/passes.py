@@ -1,0 +1,224 @@
+"""One pass of a batch of circuits over some prompts, layer by layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from residuum.circuits.engine.attention import from_projections, projected
+from residuum.circuits.engine.ground import Ground, Known
+from residuum.circuits.engine.order import Order
+from residuum.circuits.engine.readers import SLOTS, readers_of
+from residuum.circuits.engine.recall import Recall
+from residuum.circuits.engine.states import Joint, States
+from residuum.circuits.engine.streams import ALWAYS, Block, Stream
+from residuum.circuits.engine.work import Tally
+from residuum.models import Adapted
+from residuum.models.norms import frozen_scale
+
+
+@dataclass
+class Pass:
+    """A batch of circuits; the layers are passed in order, attention before MLP.
+
+    Attributes:
+        masks: ``[circuit receiver sender position]``, in the model's dtype; 1 keeps the run's own
+            value, 0 the reference.
+        states: what of each circuit must be computed.
+        run_like: whether parts of the empty run have their reference values.
+        marks: the masks as bool, for receivers with equal masks to share a stream; None where
+            masks are between 0 and 1 or have gradients.
+        keep: whether projections are kept, for :meth:`known`.
+    """
+
+    adapted: Adapted
+    order: Order
+    joint: Joint
+    ground: Ground
+    masks: Tensor
+    states: States
+    run_like: bool
+    tally: Tally
+    marks: np.ndarray | None = None
+    keep: bool = False
+    inputs: list[dict[str, Tensor]] = field(default_factory=list)
+    stream: Stream = field(init=False)
+    recall: Recall = field(init=False)
+
+    def __post_init__(self) -> None:
+        embed = self.ground.embed.expand(len(self.masks), 1, *self.ground.embed.shape)
+        self.stream = Stream(self.ground, self.masks, [Block(np.array([0]), embed)])
+        self.recall = Recall(self.order, self.ground, self.states, self.run_like)
+
+    def run(self) -> Tensor:
+        """The last stream where the answer is read, ``[circuit row d_model]``."""
+        for layer in range(self.order.n_layers):
+            after = self._attention(layer)
+            if not self.order.parallel[layer]:
+                self.stream.blocks += after
+                after = []
+            mlp = self._mlp(layer) if self.order.mlp[layer] else []
+            self.stream.blocks += [*after, *mlp]
+        return self._end()
+
+    def known(self, circuit: int) -> Known:
+        """One circuit's run as it was computed; every part of it must have been."""
+        made = Known(inputs=[{s: v[circuit] for s, v in each.items()} for each in self.inputs])
+        blocks = [each for each in self.stream.blocks if each.senders[0] != ALWAYS]
+        beside = iter([each for each in self.stream.blocks if each.senders[0] == ALWAYS])
+        by_sender = {int(each.senders[0]): each.values[circuit] for each in blocks}
+        for layer in range(self.order.n_layers):
+            made.sent.append(by_sender[self.order.sending(layer).start])
+            has_rest = self.joint.outputs[layer] and self._biased(layer)
+            made.rest.append(next(beside).values[circuit, 0] if has_rest else None)
+            mlp = self.order.sending_mlp(layer) if self.order.mlp[layer] else None
+            made.mlps.append(None if mlp is None else by_sender[mlp][0])
+        return made
+
+    # -- attention ---------------------------------------------------------------------------
+
+    def _attention(self, layer: int) -> list[Block]:
+        """What the layer's heads send, and what attention adds beside them."""
+        at, ends = self.order.sending(layer), self._is_last(layer)
+        own = self.states.own[:, at]
+        sent = np.flatnonzero(self.states.changed[:, at].any(axis=0))
+        rows = np.flatnonzero(own.any(axis=1))
+        if not len(sent):
+            return []
+        z = self._heads(layer, rows) if len(rows) else None
+        if z is not None and ends:
+            z = self.ground.at_ends(z, 1)
+        if self.joint.outputs[layer]:
+            return self._through_norm(layer, rows, z)
+        values = self._zeros(len(sent), ends)
+        self.recall.heads(layer, values, sent)
+        if z is not None:
+            self._written(layer, values, rows, sent, z)
+        return [Block(sent + at.start, values)]
+
+    def _written(
+        self, layer: int, values: Tensor, rows: np.ndarray, sent: np.ndarray, z: Tensor
+    ) -> None:
+        """Fill in what new heads send less their references."""
+        at, ends = self.order.sending(layer), self._is_last(layer)
+        weight = self.adapted.weights.by_layer("W_O")[layer].to(z)
+        reference = self.recall.reference(layer, ends)
+        for place, head in enumerate(sent):
+            mine = np.flatnonzero(self.states.own[rows, at.start + head])
+            if len(mine):
+                read = (
+                    z[torch.as_tensor(mine), :, :, head] if len(mine) < len(z) else z[..., head, :]
+                )
+                written = (read @ weight[head]) * self.adapted.parts.layers[layer].scale
+                values[torch.as_tensor(rows[mine]), place] = written - reference[..., head, :]
+                self.tally.out(layer, len(mine), ends)
+
+    def _through_norm(self, layer: int, rows: np.ndarray, z: Tensor | None) -> list[Block]:
+        """What all heads send where one norm stands behind them; and the bias, scaled by it."""
+        part, ends = self.adapted.parts.layers[layer], self._is_last(layer)
+        heads = np.arange(self.order.heads)
+        values, rest = self._zeros(len(heads), ends), self._zeros(1, ends)
+        self.recall.heads(layer, values, heads)
+        self.recall.rest(layer, rest)
+        if z is not None:
+            weight = self.adapted.weights.by_layer("W_O")[layer].to(z)
+            raw = part.o_proj(z.flatten(-2).flatten(0, 1))
+            out = part.attn_writer(raw)
+            scale = frozen_scale(part.attn_writer, raw, out).unflatten(0, z.shape[:2])
+            each = torch.einsum("cephd,hdm->chepm", z, weight) * scale[:, None] * part.scale
+            at = torch.as_tensor(rows)
+            values[at] = each - self.recall.reference(layer, ends).movedim(2, 0)
+            rest[at] = (out.unflatten(0, z.shape[:2]) * part.scale - each.sum(1))[:, None]
+            self.tally.out(layer, len(rows) * len(heads), ends)
+        beside = [Block(np.array([ALWAYS]), rest)] if self._biased(layer) else []
+        return [*beside, Block(heads + self.order.sending(layer).start, values)]
+
+    def _heads(self, layer: int, rows: np.ndarray) -> Tensor:
+        """``z`` of all heads in some circuits, ``[circuit row pos head d_head]``."""
+        heads = self._projections(layer, rows)
+        if self.keep:
+            self.inputs.append(heads)
+        ground = self.ground
+        flat = {slot: value.flatten(0, 1) for slot, value in heads.items()}
+        call = ground.copies(len(rows)).call(ground.calls[layer], self.masks.device)
+        q, k, v = from_projections(self.adapted, layer, flat, call)
+        if ground.start:
+            k, v = (
+                torch.cat([kept.repeat(len(rows), 1, 1, 1), new], dim=1)
+                for kept, new in zip(ground.before[layer], (k, v), strict=True)
+            )
+        z = self.adapted.seam.attend_natively(layer, q, k, v, call)
+        needed = int(self.states.own[:, self.order.sending(layer)].sum())
+        self.tally.attention(layer, len(rows), needed)
+        return z.unflatten(0, (len(rows), -1))
+
+    def _projections(self, layer: int, rows: np.ndarray) -> dict[str, Tensor]:
+        """Projections of every head, new where a head reads a stream of its own."""
+        part = self.adapted.parts.layers[layer]
+        d_head = part.projections.d_head
+        heads = {slot: self.recall.inputs(layer, slot, rows, d_head) for slot in SLOTS}
+        readers = readers_of(self.order, self.states, self.marks, layer, rows)
+        if readers is None:
+            return heads
+        before = self.order.before_attention(layer)
+        streams = self.stream.read(rows, readers.receivers, before, "attention", layer)
+        normed = self.adapted.seam.norm(layer, streams.flatten(0, 2))
+        normed = normed.unflatten(0, streams.shape[:3])
+        for slot in SLOTS:
+            for circuits, which, same in readers.alike(slot):
+                at = torch.as_tensor(circuits)
+                made = projected(part, slot, same, normed[at, torch.as_tensor(which)])
+                here = torch.as_tensor(same)[None]
+                heads[slot][at[:, None], :, :, here] = made.permute(0, 3, 1, 2, 4)
+                self.tally.projection(layer, slot, len(circuits) * len(same))
+        return heads
+
+    # -- MLP and the end ---------------------------------------------------------------------
+
+    def _mlp(self, layer: int) -> list[Block]:
+        """What the layer's MLP sends."""
+        sender, receiver = self.order.sending_mlp(layer), self.order.reading_mlp(layer)
+        if not self.states.changed[:, sender].any():
+            return []
+        ends = self._is_last(layer)
+        values = self._zeros(1, ends)
+        self.recall.mlp(layer, values)
+        rows = np.flatnonzero(self.states.own[:, sender])
+        if len(rows):
+            receivers = np.full((len(rows), 1), receiver)
+            read = self.stream.read(rows, receivers, self.order.before_mlp(layer), "mlp", layer)
+            made = self.adapted.seam.mlp(layer, read.flatten(0, 2)).unflatten(0, read.shape[:3])
+            values[torch.as_tensor(rows)] = made - self.recall.reference_mlp(layer, ends)
+            self.tally.mlp(layer, len(rows), ends)
+        return [Block(np.array([sender]), values)]
+
+    def _end(self) -> Tensor:
+        width = self.ground.embed.shape[-1]
+        found = self.masks.new_zeros(len(self.masks), self.ground.prompts, width)
+        self.recall.answers(found)
+        rows = np.flatnonzero(self.states.own_in[:, self.order.logits])
+        if len(rows):
+            receivers = np.full((len(rows), 1), self.order.logits)
+            senders, last = self.order.n_senders, self.order.n_layers
+            read = self.stream.read(rows, receivers, senders, "end", last)
+            found[torch.as_tensor(rows)] = read[:, 0, :, 0]
+        self.tally.sums(self.stream.macs)
+        return found
+
+    def _is_last(self, layer: int) -> bool:
+        """Whether only the answer's position of what the layer sends is read."""
+        return layer == self.order.n_layers - 1
+
+    def _biased(self, layer: int) -> bool:
+        """Whether attention adds a bias that belongs to no head."""
+        return getattr(self.adapted.parts.layers[layer].o_proj, "bias", None) is not None
+
+    def _zeros(self, senders: int, ends: bool) -> Tensor:
+        """``[circuit sender row pos d_model]``."""
+        positions = 1 if ends else self.ground.positions
+        width = self.ground.embed.shape[-1]
+        shape = (len(self.masks), senders, self.ground.prompts, positions, width)
+        return self.masks.new_zeros(shape)
