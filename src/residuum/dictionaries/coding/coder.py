@@ -15,6 +15,7 @@ from residuum.dictionaries.coding.coder_layout import blocks_of
 from residuum.dictionaries.coding.coder_start import first_values
 from residuum.dictionaries.coding.coder_step import CoderStep
 from residuum.dictionaries.coding.geometric_median import geometric_median
+from residuum.dictionaries.coding.late_mean import LateMean
 from residuum.dictionaries.coding.losses import Losses
 from residuum.dictionaries.coding.plan import CoderPlan
 from residuum.dictionaries.coding.row_norms import make_unit
@@ -22,8 +23,6 @@ from residuum.dictionaries.coding.sparse_products import WeightGradient
 from residuum.dictionaries.coding.training_rules import rule_of
 from residuum.dictionaries.record.cross_layer import CrossLayerTranscoder
 from residuum.dictionaries.record.dictionary import Dictionary
-
-_MEMORY = 0.99
 
 
 class SparseCoder:
@@ -42,7 +41,6 @@ class SparseCoder:
         plan: as given.
         scale: what inputs and targets are multiplied by; set by :meth:`initialise`.
         silent: ``[latent]`` inputs in a row, up to now, for which a latent was not active.
-        threshold: running mean of the smallest active latent (BatchTopK); None before a step.
     """
 
     def __init__(
@@ -58,7 +56,7 @@ class SparseCoder:
         self.plan = plan
         self.seed = seed
         self.scale = 1.0
-        self.threshold: float | None = None
+        self._threshold = LateMean()
         self._rule = rule_of(plan.activation)
         self._blocks = blocks_of(plan)
         self._last: Losses | None = None
@@ -79,6 +77,11 @@ class SparseCoder:
         ``W_enc [latent read·d_in]`` and ``W_dec [latent write·d_out]`` have latents first.
         """
         return dict(self._parameters)
+
+    @property
+    def threshold(self) -> float | None:
+        """Mean of the smallest active latent over the last steps (BatchTopK); None before one."""
+        return self._threshold.value
 
     @property
     def dead(self) -> Tensor:
@@ -158,10 +161,7 @@ class SparseCoder:
             for block in self._blocks:
                 make_unit(self._parameters[block.name])
         if last.least is not None:
-            old = self.threshold
-            self.threshold = (
-                last.least if old is None else _MEMORY * old + (1 - _MEMORY) * last.least
-            )
+            self._threshold.add(last.least)
         self.silent += last.n
         self.silent[last.fired] = 0
         self._last = None
@@ -261,7 +261,7 @@ class SparseCoder:
         """Everything that a resumed training needs, as copies: parameters, scale, counters."""
         own = {name: value.detach().clone() for name, value in self._parameters.items()}
         nan = math.nan if self.threshold is None else self.threshold
-        numbers = torch.tensor([self.scale, nan], dtype=torch.float64)
+        numbers = torch.tensor([self.scale, nan, self._threshold.count], dtype=torch.float64)
         return {**own, "coder.silent": self.silent.clone(), "coder.numbers": numbers}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
@@ -283,6 +283,6 @@ class SparseCoder:
             for name, value in self._parameters.items():
                 value.copy_(state[name])
         self.silent.copy_(state["coder.silent"])
-        self.scale, threshold = state["coder.numbers"].tolist()
-        self.threshold = None if math.isnan(threshold) else threshold
+        self.scale, threshold, count = state["coder.numbers"].tolist()
+        self._threshold.restore(None if math.isnan(threshold) else threshold, int(count))
         self._last = None
