@@ -130,6 +130,22 @@ class Bare:
             stream = stream + out
         return read("logits") @ self.unembed.T
 
+    def answer(self, receiver: Address, stream: Tensor, change: Tensor) -> Tensor:
+        """What a receiver's head or MLP (or the logits) makes of ``stream + change``.
+
+        A head's other two receivers read the stream as it is.
+        """
+        read = stream + change
+        if receiver.name == "logits":
+            return read @ self.unembed.T
+        assert isinstance(receiver.layer, int)
+        if receiver.name == "mlp_in":
+            reads, writes = self.mlps[receiver.layer]
+            return (read @ reads.T).relu() @ writes.T
+        assert isinstance(receiver.part, int)
+        q, k, v = (read if receiver.name == f"{name}_in" else stream for name in "qkv")
+        return self._attend(self.heads[receiver.layer][receiver.part], q, k, v)
+
     def _attend(self, head: Head, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         scores = (q @ head.q.T) @ (k @ head.k.T).transpose(-1, -2)
         if self.causal:

@@ -15,12 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from residuum.circuits.graph.nodes import feeds
 from residuum.core import Address
 from residuum.organisms.compiled.bare import POSITIONS, TOKENS, Bare
 
 _MEETS = 1e-9
 _ROWS = 4096
 _FIGURES = 1e9
+_SAME = 1e-12
 
 
 @dataclass(frozen=True)
@@ -77,23 +79,29 @@ def resample_causal(bare: Bare, edges: Edges, ids: Tensor, threshold: float) -> 
     """
     with torch.no_grad():
         whole, sent = bare.logits(ids), bare.sent(ids)
-        return np.array(
-            [
-                _resample_moves(bare, ids, whole, _value(sent, edges, sender), receiver, threshold)
-                for sender, receiver in edges.ends
-            ]
-        )
+        found = []
+        for sender, receiver in edges.ends:
+            value, stream = _value(sent, edges, sender), _stream(sent, receiver)
+            pairs = _pairs(value @ bare.reads(receiver).T)
+            found.append(
+                any(
+                    _moves(bare, ids[rows], whole[rows], receiver, stream[rows], change) > threshold
+                    for rows, others in pairs
+                    for change in [value[others] - value[rows]]
+                )
+            )
+        return np.array(found)
 
 
-def _resample_moves(
-    bare: Bare, ids: Tensor, whole: Tensor, value: Tensor, receiver: Address, threshold: float
-) -> bool:
-    """Try every pair of prompts whose values the reader can tell apart, until one moves."""
-    for rows, others in _pairs(value @ bare.reads(receiver).T):
-        logits = bare.logits(ids[rows], receiver, value[others] - value[rows])
-        if _moved(whole[rows], logits) > threshold:
-            return True
-    return False
+def _moves(
+    bare: Bare, ids: Tensor, whole: Tensor, receiver: Address, stream: Tensor, change: Tensor
+) -> float:
+    """The largest change of a logit; rows in which the receiver answers as before are not run."""
+    before = bare.answer(receiver, stream, torch.zeros_like(change))
+    other = (bare.answer(receiver, stream, change) - before).abs().amax((1, 2)) > _SAME
+    if not bool(other.any()):
+        return 0.0
+    return _moved(whole[other], bare.logits(ids[other], receiver, change[other]))
 
 
 def _pairs(seen: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
@@ -109,6 +117,11 @@ def _pairs(seen: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     order = torch.randperm(len(every), generator=torch.Generator().manual_seed(0))
     for some in order.split(_ROWS):
         yield every[some, 0], every[some, 1]
+
+
+def _stream(sent: dict[Address, Tensor], receiver: Address) -> Tensor:
+    """What the receiver reads: the sum of all that was sent before."""
+    return torch.stack([sent[each] for each in sent if feeds(each, receiver)]).sum(0)
 
 
 def _value(sent: dict[Address, Tensor], edges: Edges, sender: Address) -> Tensor:

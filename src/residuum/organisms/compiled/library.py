@@ -71,6 +71,8 @@ def shift(by: int = 1) -> Expression:
 
 
 def _shifted(by: int, values: Expression, name: str = "") -> Expression:
+    if not isinstance(by, int) or isinstance(by, bool):
+        raise OptionError(f"by={by!r:.40}", mend="give a whole number of positions")
     if by == 0:
         return values
     return aggregate(select(indices, indices, lambda key, query: key == query - by), values, name)
