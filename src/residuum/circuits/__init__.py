@@ -1,7 +1,13 @@
 """Circuits: which edges carry a behaviour, found and put on trial."""
 
+from residuum.circuits.attribution.attribution_graph import AttributionGraph
+from residuum.circuits.attribution.building import attribution_graph
+from residuum.circuits.attribution.edge_test import EdgeAgreement, EdgeTest
+from residuum.circuits.attribution.influence import Scores
+from residuum.circuits.attribution.loading import load_attribution_graph
+from residuum.circuits.attribution.nodes import GraphEdge, GraphNode
 from residuum.circuits.engine.masked import MaskedRuns
-from residuum.circuits.engine.work import Work
+from residuum.circuits.engine.work import MaskedWork
 from residuum.circuits.graph.building import graph_of
 from residuum.circuits.graph.choosing import circuit_from_edges, circuit_of
 from residuum.circuits.graph.circuit import Circuit
@@ -17,18 +23,26 @@ from residuum.circuits.graph.selection import keep, pruned, select
 
 __all__ = [
     "REFERENCES",
+    "AttributionGraph",
     "Circuit",
+    "EdgeAgreement",
     "EdgeScores",
+    "EdgeTest",
     "Graph",
+    "GraphEdge",
+    "GraphNode",
     "MaskedRuns",
+    "MaskedWork",
     "ScoredEdge",
-    "Work",
+    "Scores",
+    "attribution_graph",
     "circuit_from_edges",
     "circuit_from_mib",
     "circuit_from_networkx",
     "circuit_of",
     "graph_of",
     "keep",
+    "load_attribution_graph",
     "load_circuit",
     "position_masks",
     "pruned",

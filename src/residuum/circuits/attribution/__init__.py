@@ -1,0 +1,1 @@
+"""Attribution graphs: one prompt's answer, traced through transcoder features."""
