@@ -68,7 +68,9 @@ class Grounds:
                 call = ground.copies(1).first(ground.calls[layer.index], like.device)
                 inputs.append(heads_joined(self.model.adapted, layer.index, call, like))
             outputs = tuple(layer.attn_writer is not layer.o_proj for layer in layers)
-            self._joint = Joint(tuple(inputs), outputs)
+            biased = (getattr(each.o_proj, "bias", None) is not None for each in layers)
+            beside = tuple(a and b for a, b in zip(outputs, biased, strict=True))
+            self._joint = Joint(tuple(inputs), outputs, beside)
         return self._joint
 
     def begin(

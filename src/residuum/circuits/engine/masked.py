@@ -14,7 +14,7 @@ from residuum.circuits.engine.order import Order, Wiring
 from residuum.circuits.engine.references import References, check_reference
 from residuum.circuits.engine.sizing import Portions, portions_of
 from residuum.circuits.engine.states import all_own, states_of
-from residuum.circuits.engine.work import Work, pass_macs
+from residuum.circuits.engine.work import MaskedWork, pass_macs
 from residuum.circuits.graph.graph import Graph
 from residuum.circuits.graph.positions import position_masks
 from residuum.core import SILENT, OptionError, Progress, ShapeError
@@ -142,12 +142,12 @@ class MaskedRuns:
         return self.metric(np.zeros(self.wiring.n_edges, dtype=bool))[0]
 
     @property
-    def work(self) -> Work:
+    def work(self) -> MaskedWork:
         """What has been spent so far."""
         whole = pass_macs(self.model.adapted, len(self.task), self.task.clean.shape[1])
         ready = self._grounds.passes + self.references.passes
         spent = self._spent + self._grounds.spent
-        return Work(self._circuits, spent / whole + ready, self._least / whole)
+        return MaskedWork(self._circuits, spent / whole + ready, self._least / whole)
 
     def differentiable(self, kept: Tensor, rows: range | None = None) -> Tensor:
         """The metric with edges kept in part, with gradients for ``kept``.
@@ -187,11 +187,11 @@ class MaskedRuns:
     # -- how ---------------------------------------------------------------------------------
 
     def _checked(self, kept: Any) -> np.ndarray:
-        found = np.asarray(kept)
-        found = found[None] if found.ndim == 1 else found
+        given = np.asarray(kept)
+        found = given[None] if given.ndim == 1 else given
         if found.dtype != bool or found.ndim != 2 or found.shape[1] != self.wiring.n_edges:
             raise ShapeError(
-                f"kept edges of shape {list(found.shape)} and type {found.dtype} for a graph of "
+                f"kept edges of shape {list(given.shape)} and type {given.dtype} for a graph of "
                 f"{self.wiring.n_edges} edges",
                 mend="give bool [circuit edge], in the order of graph.edges",
             )

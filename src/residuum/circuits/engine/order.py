@@ -96,6 +96,10 @@ class Order:
         """The receiver that is a layer's MLP."""
         return self._bases[1][layer] + self.heads + 2 * self.groups
 
+    def after_attention(self, layer: int) -> int:
+        """The first receiver after a layer's heads: of a sequential block, one that reads them."""
+        return self.reading_mlp(layer)
+
     @property
     def logits(self) -> int:
         """The receiver that is the unembedding."""

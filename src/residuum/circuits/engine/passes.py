@@ -72,7 +72,7 @@ class Pass:
         by_sender = {int(each.senders[0]): each.values[circuit] for each in blocks}
         for layer in range(self.order.n_layers):
             made.sent.append(by_sender[self.order.sending(layer).start])
-            has_rest = self.joint.outputs[layer] and self._biased(layer)
+            has_rest = self.joint.beside[layer]
             made.rest.append(next(beside).values[circuit, 0] if has_rest else None)
             mlp = self.order.sending_mlp(layer) if self.order.mlp[layer] else None
             made.mlps.append(None if mlp is None else by_sender[mlp][0])
@@ -86,7 +86,7 @@ class Pass:
         own = self.states.own[:, at]
         sent = np.flatnonzero(self.states.changed[:, at].any(axis=0))
         rows = np.flatnonzero(own.any(axis=1))
-        if not len(sent):
+        if not len(sent) and not self.joint.beside[layer]:
             return []
         z = self._heads(layer, rows) if len(rows) else None
         if z is not None and ends:
@@ -133,7 +133,7 @@ class Pass:
             values[at] = each - self.recall.reference(layer, ends).movedim(2, 0)
             rest[at] = (out.unflatten(0, z.shape[:2]) * part.scale - each.sum(1))[:, None]
             self.tally.out(layer, len(rows) * len(heads), ends)
-        beside = [Block(np.array([ALWAYS]), rest)] if self._biased(layer) else []
+        beside = [Block(np.array([ALWAYS]), rest)] if self.joint.beside[layer] else []
         return [*beside, Block(heads + self.order.sending(layer).start, values)]
 
     def _heads(self, layer: int, rows: np.ndarray) -> Tensor:
@@ -211,10 +211,6 @@ class Pass:
     def _is_last(self, layer: int) -> bool:
         """Whether only the answer's position of what the layer sends is read."""
         return layer == self.order.n_layers - 1
-
-    def _biased(self, layer: int) -> bool:
-        """Whether attention adds a bias that belongs to no head."""
-        return getattr(self.adapted.parts.layers[layer].o_proj, "bias", None) is not None
 
     def _zeros(self, senders: int, ends: bool) -> Tensor:
         """``[circuit sender row pos d_model]``."""

@@ -23,10 +23,13 @@ class Joint:
     Attributes:
         inputs: for each layer, whether its queries or keys are normed over all heads together.
         outputs: for each layer, whether what its heads write goes through one norm.
+        beside: for each layer, whether a bias goes through that norm too: it belongs to no head,
+            so every later part reads this run's own.
     """
 
     inputs: tuple[bool, ...]
     outputs: tuple[bool, ...]
+    beside: tuple[bool, ...]
 
     def at(self, layer: int) -> bool:
         """Whether the layer's heads hang together."""
@@ -76,12 +79,14 @@ def states_of(wiring: Wiring, masks: np.ndarray, joint: Joint, *, run_like: bool
     whole_in = np.zeros((n, order.n_receivers), dtype=bool)
     empty_in = np.zeros_like(whole_in)
     whole[:, 0] = True
+    beside_whole, beside_empty = np.ones((2, n, 1), dtype=bool)
 
     def read(receivers: slice, senders: int) -> None:
         unlike = ~empty[:, None, :senders] if run_like else True
-        empty_in[:, receivers] = ~(some[:, receivers, :senders] & unlike).any(axis=2)
+        moved = np.any(some[:, receivers, :senders] & unlike, axis=2)
+        empty_in[:, receivers] = ~moved & beside_empty
         kept = every[:, receivers, :senders] & whole[:, None, :senders]
-        whole_in[:, receivers] = np.all(kept, axis=2) & ~empty_in[:, receivers]
+        whole_in[:, receivers] = np.all(kept, axis=2) & beside_whole & ~empty_in[:, receivers]
 
     for layer in range(order.n_layers):
         for slot in _SLOTS:
@@ -89,6 +94,9 @@ def states_of(wiring: Wiring, masks: np.ndarray, joint: Joint, *, run_like: bool
         at = order.sending(layer)
         whole[:, at] = _heads(order, whole_in, layer, joint.at(layer))
         empty[:, at] = _heads(order, empty_in, layer, joint.at(layer))
+        if joint.beside[layer]:
+            beside_whole &= whole[:, at].all(axis=1, keepdims=True)
+            beside_empty &= empty[:, at].all(axis=1, keepdims=True)
         if order.mlp[layer]:
             here = order.reading_mlp(layer)
             read(slice(here, here + 1), order.before_mlp(layer))
@@ -135,6 +143,8 @@ def _needed(
             at, sender = order.reading_mlp(layer), order.sending_mlp(layer)
             mark(slice(at, at + 1), sent[:, sender : sender + 1])
         heads = sent[:, order.sending(layer)]
+        if joint.beside[layer]:
+            heads |= read[:, order.after_attention(layer) :].any(axis=1, keepdims=True)
         if joint.at(layer):
             heads[:] = heads.any(axis=1, keepdims=True)
         shared = np.any(heads.reshape(n, -1, group), axis=2)

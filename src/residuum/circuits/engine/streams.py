@@ -110,6 +110,7 @@ class Stream:
                 2, (len(tokens), -1)
             )
             for place, tokens in enumerate(groups)
+            if len(tokens)
         ]
         order = torch.argsort(torch.cat(groups))
         return torch.cat(parts, dim=2)[:, :, order]

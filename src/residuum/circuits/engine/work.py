@@ -8,7 +8,7 @@ from residuum.models import Adapted
 
 
 @dataclass(frozen=True)
-class Work:
+class MaskedWork:
     """What masked runs have cost, in forward-pass equivalents of the whole task.
 
     One pass is every layer's projections, attention and MLP on the clean prompts; the unembedding
