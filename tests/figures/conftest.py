@@ -10,7 +10,7 @@ assert _spec is not None and _spec.loader is not None
 _samples = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_samples)
 
-KINDS = ("heatmap", "lines", "bars", "tokens", "table", "panel")
+KINDS = ("heatmap", "lines", "bars", "tokens", "table", "graph", "panel")
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,20 @@
 """One figure of each kind, with text that wants to break out and values that are impossible."""
 
-from residuum.figures import Bars, Column, Guide, HeatMap, Lines, Panel, Series, Table, TokenStrip
+from residuum.figures import (
+    Bars,
+    Box,
+    Column,
+    Guide,
+    HeatMap,
+    LayeredGraph,
+    Lines,
+    Link,
+    Measured,
+    Panel,
+    Series,
+    Table,
+    TokenStrip,
+)
 
 EVIL = '</script><script>alert(1)</script><b onload="x">\'&'
 NAN = float("nan")
@@ -45,6 +59,16 @@ def every_figure():
         "table": Table(
             [Column(EVIL), Column("effect", "logits", digits=2), "n"],
             [[EVIL, 1.5, 64], ["b", None, 7], ["c", -0.001, 123]],
+            title=EVIL,
+        ),
+        "graph": LayeredGraph(
+            [Box("a", EVIL, 0), Box(EVIL, "$b$", 1, 1), Box("c", "c", 2)],
+            [Link(0, 1, -2.0, -0.9, EVIL), Link(0, 2, 0.5), Link(1, 2)],
+            ["", EVIL, "top"],
+            shown=2,
+            total=9,
+            unit="logits",
+            measured=Measured(EVIL, [1, 3], [0.5, 0.9], [0.4, NAN], [0.6, NAN]),
             title=EVIL,
         ),
         "panel": Panel([heatmap(title=f"H{i}") for i in range(3)], columns=2, title=EVIL),

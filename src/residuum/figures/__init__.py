@@ -11,6 +11,7 @@ text as one self-contained HTML page.
 from residuum.figures.bars import Bars
 from residuum.figures.figure import Figure
 from residuum.figures.heatmap import HeatMap
+from residuum.figures.layered import Box, LayeredGraph, Link, Measured
 from residuum.figures.lines import Guide, Lines, Moment, Series
 from residuum.figures.page import (
     Bullets,
@@ -33,6 +34,7 @@ from residuum.figures.tokens import TokenStrip
 
 __all__ = [
     "Bars",
+    "Box",
     "Bullets",
     "Callout",
     "Code",
@@ -43,7 +45,10 @@ __all__ = [
     "Heading",
     "HeatMap",
     "KeyValues",
+    "LayeredGraph",
     "Lines",
+    "Link",
+    "Measured",
     "Moment",
     "Panel",
     "Paragraph",

@@ -12,6 +12,7 @@ from residuum.figures.bars import Bars
 from residuum.figures.figure import Figure
 from residuum.figures.frame import colour_key, frame, legend
 from residuum.figures.heatmap import HeatMap
+from residuum.figures.layered import LayeredGraph
 from residuum.figures.lines import Lines
 from residuum.figures.table import Table
 from residuum.figures.tokens import TokenStrip
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import SubFigure
 
 SINGLE: dict[str, type[Figure]] = {
-    cls.kind: cls for cls in (HeatMap, Lines, Bars, TokenStrip, Table)
+    cls.kind: cls for cls in (HeatMap, Lines, Bars, TokenStrip, Table, LayeredGraph)
 }
 
 OWN_COLOURS = "Each thumbnail has a colour scale of its own: compare shapes, not shades."

@@ -25,3 +25,5 @@ export { TokenStrip, type TokenData, type TokenOptions } from "./tokens";
 export { Bars, BarsChart, type BarsData, type BarsMarks } from "./bars";
 export { legendOf, Lines } from "./lines";
 export { LinesChart, type LinesData, type LinesMarks, type SeriesData } from "./lines_chart";
+export { Graph } from "./graph";
+export { GraphChart, type GraphData, type GraphMarks } from "./graph_chart";

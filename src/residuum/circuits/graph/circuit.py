@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,19 +11,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from residuum.circuits.graph import circuit_file, mib_layout, network
+from residuum.circuits.graph.circuit_figure import circuit_picture, measured_at
+from residuum.circuits.graph.circuit_saving import save_circuit
 from residuum.circuits.graph.edge_table import edge_table
 from residuum.circuits.graph.graph import Graph
 from residuum.circuits.graph.nodes import parts_of
 from residuum.circuits.graph.scores import REFERENCES, EdgeScores
 from residuum.circuits.graph.selection import dangling, keep, size_of
 from residuum.core import Address, LoadError, OptionError, Provenance
-from residuum.core.paths import writing
-from residuum.core.saving import save_result
-from residuum.runs import Model, need_model
+from residuum.core.notebook import html_of
+from residuum.runs import Model, need_model, whole_number
+from residuum.runs.arguments import need_text
 
 if TYPE_CHECKING:
     import pandas as pd
     from networkx import MultiDiGraph
+
+    from residuum.figures import LayeredGraph
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -114,7 +117,7 @@ class Circuit:
 
     @property
     def tokenizer_hash(self) -> str:
-        """Of its model's tokenizer."""
+        """Of its tokenizer."""
         return self.provenance.tokenizer_hash
 
     @property
@@ -280,15 +283,7 @@ class Circuit:
             StoreError: a path that cannot be written to.
         """
         self.need_edges()
-        name = str(path)
-        if name.endswith(".mib.json"):
-            with writing(path) as target:
-                target.write_text(json.dumps(self.to_mib()), encoding="utf-8")
-        elif name.endswith(".graphml"):
-            with writing(path) as target:
-                network.write_graphml(self.to_networkx(whole=True), target)
-        else:
-            save_result(self, path, "a circuit")
+        save_circuit(self, path)
 
     def need_edges(self) -> None:
         """Refuse an empty circuit.
@@ -302,6 +297,24 @@ class Circuit:
                 mend="keep at least one: circuit.resized(n_edges=...)",
             )
 
-    def figure(self) -> Any:
-        """To come."""
-        raise NotImplementedError
+    def figure(
+        self, faithfulness: Any = None, *, title: str = "", shown: int | None = None
+    ) -> LayeredGraph:
+        """Layers from bottom to top, edges as wide as their scores; on a page with a slider.
+
+        Args:
+            faithfulness: drawn beside: ``{n_edges: value}``, or ``{n_edges: (value, low, high)}``.
+            title: of the figure; by default model and size.
+            shown: edges drawn at first; by default all, up to 150.
+
+        Raises:
+            OptionError: an empty circuit, or faithfulness of another form.
+        """
+        self.need_edges()
+        need_text(title, "title")
+        if shown is not None:
+            whole_number(shown, "shown", 1)
+        return circuit_picture(self, self.scores, measured_at(faithfulness), title, shown)
+
+    def _repr_html_(self) -> str | None:
+        return html_of(self) if self.n_edges else None

@@ -87,10 +87,15 @@ def keep(
         raise OptionError(
             f"n_edges={shown(n)} of a graph with {graph.n_edges}", mend=f"use 0 to {graph.n_edges}"
         )
-    key = np.abs(key) if by == "absolute" else key
     kept = np.zeros(graph.n_edges, dtype=bool)
-    kept[_best(key, n) if how == "top" else _grown(graph, key, n)] = True
+    kept[ordered(graph, key, n, how=how, by=by)] = True
     return kept if prune == "none" else pruned(graph, kept, prune)
+
+
+def ordered(graph: Graph, values: np.ndarray, n: int, *, how: str, by: str) -> np.ndarray:
+    """Numbers of the ``n`` edges that :func:`keep` chooses, in the order in which they join."""
+    key = np.abs(values) if by == "absolute" else values
+    return _best(key, n) if how == "top" else np.asarray(_grown(graph, key, n), dtype=np.int64)
 
 
 def pruned(graph: Graph, kept: np.ndarray, prune: str = "unread") -> np.ndarray:

@@ -1,6 +1,7 @@
 // The data that Python wrote into the page, as the drawings take it.
 
 import { BarsChart } from "../bars";
+import { GraphChart, type GraphData } from "../graph_chart";
 import { HeatMapChart, type HeatMapData } from "../heatmap_chart";
 import { LinesChart, type AxisScale } from "../lines_chart";
 import type { Scale } from "../palette";
@@ -35,6 +36,11 @@ interface BarsBlock {
   unit: string;
 }
 
+interface GraphBlock extends Omit<GraphData, "values" | "measured"> {
+  values: string;
+  measured?: { name: string; sizes: string; values: string; lo?: Encoded; hi?: Encoded } | null;
+}
+
 /** Little-endian float32 in base64. */
 export function floats(encoded: string): Float32Array {
   const bytes = Uint8Array.from(atob(encoded), (letter) => letter.charCodeAt(0));
@@ -55,6 +61,11 @@ const READERS: Record<string, (text: string) => Chart> = {
     const block = JSON.parse(text) as LinesBlock;
     const series = block.series.map((s) => ({ name: s.name, y: floats(s.y), lo: maybe(s.lo), hi: maybe(s.hi) }));
     return new LinesChart({ ...block, xs: floats(block.xs), series }) as Chart;
+  },
+  graph(text) {
+    const block = JSON.parse(text) as GraphBlock, curve = block.measured;
+    const measured = curve && { name: curve.name, sizes: floats(curve.sizes), values: floats(curve.values), lo: maybe(curve.lo), hi: maybe(curve.hi) };
+    return new GraphChart({ ...block, values: floats(block.values), measured }) as Chart;
   },
   bars(text) {
     const block = JSON.parse(text) as BarsBlock;

@@ -2,6 +2,8 @@
 
 import type { Chart, Plan } from "../chart";
 import { saveAs } from "../export";
+import { Graph } from "../graph";
+import { GraphChart } from "../graph_chart";
 import { legendOf } from "../lines";
 import { LinesChart } from "../lines_chart";
 import { svgPen } from "../pen";
@@ -48,13 +50,16 @@ export function enliven(figure: HTMLElement, compact: boolean): (() => void) | u
 
 function mount(figure: HTMLElement, chart: Chart, compact: boolean): () => void {
   const body = figure.querySelector<HTMLElement>(".rz-body")!, title = titleOf(figure);
-  const stage = new Stage<unknown, Plan, Chart>(body, { compact, label: figure.getAttribute("aria-label") || title, density: 2 });
+  const options = { compact, label: figure.getAttribute("aria-label") || title, density: 2 };
+  const graph = chart instanceof GraphChart ? new Graph(body, options) : null;
+  const stage = (graph?.stage ?? new Stage(body, options)) as Stage<unknown, Plan, Chart>;
   if (!compact) {
     addTools(figure, chart, title);
     const legend = chart instanceof LinesChart ? legendOf(chart, () => stage.redraw()) : null;
     if (legend) body.prepend(legend);
   }
-  stage.show(chart);
+  if (graph && chart instanceof GraphChart) graph.use(chart);
+  else stage.show(chart);
   const print = () => {
     const sheet = chart.layout(compact ? body.clientWidth || 160 : 680, { compact });
     const pen = svgPen(sheet.width, sheet.height);
@@ -66,7 +71,7 @@ function mount(figure: HTMLElement, chart: Chart, compact: boolean): () => void 
   prints.add(print);
   return () => {
     prints.delete(print);
-    stage.destroy();
+    (graph ?? stage).destroy();
   };
 }
 

@@ -1,0 +1,41 @@
+"""The formats that a circuit is written in, by the suffix of the file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Protocol
+
+from residuum.circuits.graph.network import write_graphml
+from residuum.core.paths import writing
+from residuum.core.saving import Saveable, save_result
+
+
+class Circuit(Saveable, Protocol):
+    """What is written of a circuit."""
+
+    def to_mib(self) -> dict[str, Any]:
+        """In the MIB benchmark's layout."""
+        ...
+
+    def to_networkx(self, whole: bool) -> Any:
+        """As a network."""
+        ...
+
+
+def save_circuit(circuit: Circuit, path: str | Path) -> None:
+    """Write ``.mib.json``, ``.graphml``, or what every result can be written as.
+
+    Raises:
+        OptionError: another suffix.
+        StoreError: a path that cannot be written to.
+    """
+    name = str(path)
+    if name.endswith(".mib.json"):
+        with writing(path) as target:
+            target.write_text(json.dumps(circuit.to_mib()), encoding="utf-8")
+    elif name.endswith(".graphml"):
+        with writing(path) as target:
+            write_graphml(circuit.to_networkx(True), target)
+    else:
+        save_result(circuit, path, "a circuit")
