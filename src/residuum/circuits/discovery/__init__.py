@@ -1,1 +1,1 @@
-"""Ways to find a circuit: exact, by gradients, by learned masks, by search."""
+"""Discovery of circuits: a score for every edge, by gradients or by measuring."""
