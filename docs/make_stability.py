@@ -1,6 +1,6 @@
 """Write the tables of docs/howto/judge-a-dictionary.md: four trainings on microworld, compared.
 
-Run it from the repository: ``python docs/make_stability.py`` (four minutes of one core's time).
+Run it from the repository: ``python docs/make_stability.py`` (three minutes of one core's time).
 ``--check`` only compares; figures may then differ by 5 % or one in the last digit, as machines
 round differently. The learning rate was chosen by the loss of two trainings with other seeds; the
 rest was fixed before the figures were seen.

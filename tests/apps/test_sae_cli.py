@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from label_server import LabelServer
 
 Cli = Callable[..., Any]
 TRAIN = ("sae", "train", "microworld", "microworld", "--at", "L2.resid_post", "--tokens", "3000")
@@ -85,6 +86,22 @@ def test_a_dictionary_on_the_wrong_tensor_is_a_failed_check(cli: Cli, trained: P
     assert cli(*judge, "--at", "L0.resid_post", "--no-check").code == 0
 
 
+def test_the_help_says_which_exit_code_a_dictionary_that_does_not_fit_has(
+    cli: Cli, trained: Path
+) -> None:
+    """The other half is the test above."""
+    with pytest.raises(SystemExit) as ended:
+        cli("sae", "evaluate", "--help")
+    assert ended.value.code == 0
+    other = cli("sae", "evaluate", "microworld-trigger", str(trained), "microworld:1")
+    other.refused("trained on other weights", code=2)
+    from residuum.apps.cli import sae_evaluate
+
+    words = " ".join(sae_evaluate._DETAILS.split())
+    assert "does not fit its site there is a failed check (exit code 1)" in words
+    assert "one of other weights, or of a site that the model lacks, is bad input (exit" in words
+
+
 def test_a_dictionary_goes_to_another_tool_and_back(cli: Cli, trained: Path, tmp_path) -> None:
     there, back = tmp_path / "there", tmp_path / "back"
     found = cli("sae", "convert", str(trained), str(there), "--to", "saelens", "--fold", "--json")
@@ -128,11 +145,16 @@ def test_two_trainings_are_compared(cli: Cli, trained: Path, tmp_path: Path) -> 
     compare = ("sae", "compare", str(trained), str(other))
     found = cli(*compare, "--json", "--out", str(out)).json
     assert found["found_share"]["value"] < 0.9 and out.stat().st_size > 500
-    same = cli("sae", "compare", str(trained), str(trained), "--json").json
-    assert same["found_share"]["value"] == 1
+    cli("sae", "compare", str(trained), str(trained)).refused("0 and 1 (counted from 0) are ident")
     done = cli(*compare)
     assert done.code == 0 and "turned at random" in done.out
     cli(*compare, "--model", "microworld").refused("go together", "both")
+    cli("sae", "compare", str(trained)).refused("dictionaries= holds 1", "several seeds")
+    with_text = ("--model", "microworld", "--text", "microworld:1", "--tokens", "400")
+    matters = cli(*compare, *with_text, "--json").json["matters"]
+    assert {"all", "frequency", "activity"} <= set(matters)
+    done = cli(*compare, *with_text)
+    assert done.code == 0 and "matter more" in done.out and "nats a token" in done.out
 
 
 LABEL = ("sae", "label", "microworld")
@@ -164,3 +186,30 @@ def test_an_endpoint_is_not_asked_before_its_cost_is_agreed_to(
     done.refused("beyond max_cost", "fewer latents")
     cli(*LABEL, str(trained), *LABELLED, "--yes").refused("--yes goes with", "leave --yes out")
     cli(*LABEL, str(trained), *LABELLED, *asked[:2]).refused("needs a model", "--name")
+
+
+def test_an_endpoint_labels_through_the_command_line(
+    cli: Cli, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A local server that reads the examples; what is kept is not asked for again."""
+    pytest.importorskip("openai")
+    from residuum.dictionaries import load_dictionary
+
+    monkeypatch.setenv("OPENAI_API_KEY", "a-key-of-this-test")
+    keep, out, into = tmp_path / "answers.jsonl", tmp_path / "labels.json", tmp_path / "labelled"
+    with LabelServer().running() as server:
+        asked = ("--endpoint", server.url, "--name", "rule", "--price", "1", "5", "--yes")
+        files = ("--keep", str(keep), "--out", str(out), "--into", str(into))
+        done = cli(*LABEL, str(trained), *LABELLED, *asked, *files)
+        assert done.code == 0 and "fuzzing control" in done.out, done
+        calls = len(server.paid)
+        assert calls and set(server.keys) == {"Bearer a-key-of-this-test"}
+        assert all(each["model"] == "rule" for each in server.paid)
+        again = cli(*LABEL, str(trained), *LABELLED, *asked, "--keep", str(keep), "--json").json
+        assert len(server.paid) == calls
+    written = json.loads(out.read_text())
+    assert written["found"] == again["found"] and len(written["found"]) == 3
+    labels = load_dictionary(into).labels
+    assert labels and all(words.startswith("on '") for words in labels.values())
+    keyless = cli(*LABEL, str(trained), *LABELLED, *asked, "--key-env", "NO_SUCH_VARIABLE")
+    assert keyless.code == 2 and "NO_SUCH_VARIABLE holds no key" in keyless.err

@@ -71,7 +71,7 @@ def test_a_stream_is_read_no_further_than_asked() -> None:
     [
         ({"train": TEXTS}, "dictionary with the keys 'train'", 'data["train"]'),
         ([{"body": "a"}], "row 0 of the text has no column 'text'", "it has: body"),
-        (3, "cannot read text from 3", "give texts"),
+        (3, "cannot read text from text=3", "give texts"),
         (b"abc", "cannot read text from", "give texts"),
         (["a", None], "row 1 of the text is neither text nor token ids", "column="),
         ([[0.5]], "row 0 of the text is neither", "column="),

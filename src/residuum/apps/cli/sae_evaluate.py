@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 SUFFIXES = (".html", ".svg", ".png", ".json", ".csv")
 _DETAILS = """Runs the model over the text as it is, with the reconstruction in the site's place,
 with zeros, and with the mean there. DICTIONARY is a folder that residuum or another tool wrote, or
-a name on the hub; one that does not fit the model is refused (exit code 1). Give text that it was
+a name on the hub. One that does not fit its site there is a failed check (exit code 1); one of
+other weights, or of a site that the model lacks, is bad input (exit code 2). Give text that it was
 not trained on.
 
 example:

@@ -50,7 +50,7 @@ def _rows(given: Any) -> Iterable[Any]:
         return given if given.ndim == 2 else [given]
     if isinstance(given, (bytes, type)) or not isinstance(given, Iterable):
         raise TokenError(
-            f"cannot read text from {shown(given)}",
+            f"cannot read text from text={shown(given)}",
             mend="give texts (any iterable), a dataset, or the path of a .txt, .json, .jsonl file",
         )
     if isinstance(given, (list, tuple)) and given and _is_number(given[0]):

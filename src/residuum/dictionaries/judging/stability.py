@@ -199,9 +199,11 @@ def _curve(matches: list[Match]) -> np.ndarray:
 def _check(
     dictionaries: Sequence[Any], model: Model | None, text: Any, threshold: float, level: float
 ) -> None:
-    if not isinstance(dictionaries, (list, tuple)) or len(dictionaries) < 2:
+    several = isinstance(dictionaries, (list, tuple))
+    if not several or len(dictionaries) < 2:
+        held = f"holds {len(dictionaries)}" if several else f"is {shown(dictionaries)}"
         raise OptionError(
-            f"stability needs two dictionaries or more, got {shown(dictionaries)}",
+            f"stability needs two dictionaries or more, dictionaries= {held}",
             mend="train with several seeds and give all of them in a list",
         )
     for value, name in ((threshold, "threshold"), (level, "level")):

@@ -165,7 +165,8 @@ def _wanted(latents: Iterable[int] | None, basis: FeatureBasis) -> np.ndarray:
     for each in found:
         if isinstance(each, bool) or not isinstance(each, int) or not 0 <= each < basis.n_latents:
             raise OptionError(
-                f"no latent {shown(each)}", mend=f"they go from 0 to {basis.n_latents - 1}"
+                f"latents= holds {shown(each)}: there is no latent of that number",
+                mend=f"they go from 0 to {basis.n_latents - 1}",
             )
     if not found:
         raise OptionError("latents is empty", mend="give their numbers, or leave it out for all")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date as Date
 from pathlib import Path
@@ -64,6 +64,10 @@ class Labels:
     noun: str = "latent"
 
     def __getitem__(self, latent: int) -> Label:
+        if not isinstance(latent, Hashable):
+            raise OptionError(
+                f"latent={shown(latent)} is no number of a {self.noun}", mend="give a whole number"
+            )
         if latent in self.manual:
             return self.manual[latent]
         if latent not in self.found:
@@ -124,7 +128,8 @@ class Labels:
         for latent, text in texts.items():
             if type(latent) is not int or latent < 0:
                 raise OptionError(
-                    f"{shown(latent)} is no number of a {self.noun}", mend="give a whole number"
+                    f"texts= has {shown(latent)}, which is no number of a {self.noun}",
+                    mend="give a whole number",
                 )
             need_text(text, f"label {latent}")
             if not (line := plain_line(text)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -125,7 +125,7 @@ class LatentExamples:
         Raises:
             OptionError: there are no examples of it.
         """
-        if latent not in self.entries:
+        if not isinstance(latent, Hashable) or latent not in self.entries:
             raise OptionError(
                 f"there are no examples of {self.noun} {shown(latent)}",
                 mend=f"gather them: the examples are of {_some(self.latents)}",

@@ -123,7 +123,9 @@ class FeatureReading:
             OptionError: there is none of this number.
         """
         if isinstance(index, bool) or not isinstance(index, (int, np.integer)):
-            raise OptionError(f"{shown(index)} is no number of a unit", mend="give a whole number")
+            raise OptionError(
+                f"index={shown(index)} is no number of a {self.noun}", mend="give a whole number"
+            )
         if not 0 <= index < self.n_latents:
             raise OptionError(
                 f"no {self.noun} {index}", mend=f"they go from 0 to {self.n_latents - 1}"
