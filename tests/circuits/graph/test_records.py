@@ -117,7 +117,7 @@ def test_nodes_of_a_circuit_are_its_parts(small):
         "logits",
     ]
     assert "embed -> L0.v_in[H0]" in circuit and "embed -> logits" not in circuit
-    assert circuit.share == 3 / 12 and len(circuit) == 3
+    assert circuit.share == 3 / 12 and circuit.n_edges == 3
 
 
 def test_a_shared_key_head_belongs_to_the_heads_that_are_there():

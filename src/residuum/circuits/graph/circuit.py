@@ -12,10 +12,10 @@ import numpy as np
 
 from residuum.circuits.graph import circuit_file, mib_layout, network
 from residuum.circuits.graph.circuit_figure import circuit_picture, measured_at
+from residuum.circuits.graph.circuit_parts import parts_between, told
 from residuum.circuits.graph.circuit_saving import save_circuit
 from residuum.circuits.graph.edge_table import edge_table
 from residuum.circuits.graph.graph import Graph
-from residuum.circuits.graph.nodes import parts_of
 from residuum.circuits.graph.scores import REFERENCES, EdgeScores
 from residuum.circuits.graph.selection import dangling, keep, size_of
 from residuum.core import Address, LoadError, OptionError, Provenance
@@ -96,14 +96,7 @@ class Circuit:
         key/value head of a grouped model belongs to those of its heads that also send or ask; to
         all of them where none does.
         """
-        edges = self.graph.edges[self.kept]
-        sending = {self.graph.senders[i] for i in np.unique(edges[:, 0])}
-        receiving = [self.graph.receivers[i] for i in np.unique(edges[:, 1])]
-        found = set(sending)
-        for receiver in receiving:
-            own = parts_of(receiver, self.graph.group)
-            found |= set(own) if len(own) == 1 else (set(own) & sending or set(own))
-        return tuple(part for part in self.graph.parts if part in found)
+        return parts_between(self.graph, self.kept)
 
     @property
     def model_name(self) -> str:
@@ -128,9 +121,6 @@ class Circuit:
     def __contains__(self, edge: str) -> bool:
         return bool(self.kept[self.graph.index(edge)])
 
-    def __len__(self) -> int:
-        return self.n_edges
-
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Circuit) and self.hash == other.hash
 
@@ -138,23 +128,12 @@ class Circuit:
         return hash(self.hash)
 
     def __repr__(self) -> str:
-        names = self.edge_names
-        more = f", and {len(names) - 4:,} more" if len(names) > 4 else ""
-        how = f", {self.selection['how']} by {self.selection['by']}" if self._chosen else ""
-        return (
-            f"Circuit({self.n_edges:,} of {self.graph.n_edges:,} edges "
-            f"({100 * self.share:.2g} %), {len(self.nodes)} nodes, {self.reference}{how}\n"
-            f"  {', '.join(names[:4])}{more})"
-        )
+        return told(self)
 
     @cached_property
     def hash(self) -> str:
         """SHA-256 over all of it, scores and provenance included; the file's own."""
         return str(self.to_json()["sha256"])
-
-    @property
-    def _chosen(self) -> bool:
-        return {"how", "by"} <= set(self.selection)
 
     def resized(
         self,

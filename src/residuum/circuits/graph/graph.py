@@ -214,7 +214,7 @@ class Graph:
             raise StoreError(f"a circuit's graph that does not hold: {what}", mend=mend) from error
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Graph) and self.hash == other.hash
+        return self is other or (isinstance(other, Graph) and self.hash == other.hash)
 
     def __hash__(self) -> int:
         return hash(self.hash)
