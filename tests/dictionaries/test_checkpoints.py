@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -117,6 +118,45 @@ def test_a_damaged_file_is_refused_and_half_a_file_is_never_read(tmp_path: Path)
         train(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "name", ["topk/coder/W_dec", "l1/optimiser/exp_avg/W_enc", "batch/generator"]
+)
+def test_a_kept_tensor_that_was_changed_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    train(tmp_path, steps=7)
+    path = tmp_path / CHECKPOINT
+    data = bytearray(path.read_bytes())
+    length = int.from_bytes(data[:8], "little")
+    first, last = json.loads(data[8 : 8 + length])[name]["data_offsets"]
+    data[8 + length + (first + last) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(StoreError, match=f"damaged: {name} is not what was written") as caught:
+        train(tmp_path, steps=7)
+    assert str(path) in str(caught.value) and "start again" in caught.value.mend
+
+
+def test_a_kept_record_that_was_changed_is_refused(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path, {"a": torch.zeros(1)}, {"place": {"row": 1234}})
+    path = tmp_path / CHECKPOINT
+    path.write_bytes(path.read_bytes().replace(b"1234", b"1235"))
+    with pytest.raises(StoreError, match="damaged: its record"):
+        read_checkpoint(tmp_path)
+
+
+def test_every_dtype_is_kept_as_it_is(tmp_path: Path) -> None:
+    kept = {
+        "bfloat16": torch.randn(3, 2).bfloat16(),
+        "float64": torch.randn(2, dtype=torch.float64),
+        "bool": torch.tensor([True, False]),
+        "int64": torch.tensor(7),
+        "turned": torch.randn(2, 3).T,
+    }
+    write_checkpoint(tmp_path, kept, {})
+    found = read_checkpoint(tmp_path)
+    assert found is not None
+    for name, each in kept.items():
+        assert found[0][name].dtype == each.dtype and torch.equal(found[0][name], each), name
+
+
 def test_a_write_that_fails_leaves_the_earlier_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +178,8 @@ def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="a file, not a folder"):
         train(tmp_path / "file")
+    with pytest.raises(StoreError, match=r"keep=\[1\] is no folder"):
+        train([1])  # pyright: ignore[reportArgumentType]
 
 
 CHILD = """

@@ -168,11 +168,85 @@ def test_a_loss_that_is_no_number_stops_the_training() -> None:
         ({"steps": 1, "decay": 2.0}, "decay=2.0 is no share"),
         ({"steps": 1, "n_latents": 4}, "both given"),
         ({"steps": 1, "progress": 3}, "progress=3"),
+        ({"steps": 1, "dtype": torch.int64}, "dtype=torch.int64 is none for weights"),
+        ({"steps": 1, "device": "gpu"}, "device='gpu' is not there"),
+        ({"steps": 1, "clip": "1"}, "clip='1' is out of range"),
+        ({"steps": 1, "optimiser": [1] * 99}, "optimiser=a value of type list is none"),
+        ({"steps": 1, "resample": 100}, "resample=100 is no way"),
     ],
 )
 def test_contradictions_are_refused(given: dict, text: str) -> None:
     with pytest.raises(OptionError, match=text):
         rd.train_dictionary(WORLD.source(), plan=plan(), **given)
+
+
+WRONG = ("x", [1], {"a": 1}, -1, math.nan, math.inf, True, object(), 10**30, torch.ones(2))
+NAMES = (
+    "steps", "samples", "batch_size", "optimiser", "warmup", "decay", "penalty_warmup", "resample",
+    "clip", "keep_every", "log_every", "seed", "dtype", "device", "workers", "progress", "plan",
+    "n_latents", "activation", "penalty", "coefficient", "target_l0",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_values_of_another_kind_are_refused_by_the_argument_s_name(name: str) -> None:
+    given = {"plan": PENALISED["l1"], "steps": 1, "batch_size": 8, "coefficient": 1.0}
+    if name in ("n_latents", "activation", "penalty"):
+        given = {"n_latents": 8, "steps": 1, "batch_size": 8}
+    for other in {"samples": ("steps",), "target_l0": ("coefficient",)}.get(name, ()):
+        del given[other]
+    refused = 0
+    for value in WRONG:
+        try:
+            rd.train_dictionary(WORLD.source(), **{**given, name: value})  # pyright: ignore
+        except OptionError as error:
+            refused += 1
+            assert f"{name}=" in error.what or f"{name} is given" in error.what, error
+    assert refused >= 7  # some can be meant: a dtype's size, 10**30 as a coefficient
+
+
+def test_latents_as_text_and_more_active_ones_than_there_are_are_refused() -> None:
+    with pytest.raises(OptionError, match="n_latents='64' is out of range"):
+        rd.train_dictionary(WORLD.source(), n_latents="64", steps=1)  # pyright: ignore
+    for goal in (400, 48):
+        with pytest.raises(OptionError, match=f"target_l0={goal} cannot be aimed at with 48"):
+            rd.train_dictionary(WORLD.source(), plan=PENALISED["l1"], steps=1, target_l0=goal)
+    with pytest.raises(OptionError, match="source=a value of type list is neither"):
+        rd.train_dictionary([0.5] * 99, n_latents=4, steps=1)  # pyright: ignore
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: rd.Resampling(every=5, scale="1"), "scale='1'"),  # pyright: ignore
+        (lambda: rd.TargetL0(3.0, damping=None), "damping=None"),  # pyright: ignore
+        (lambda: rd.SparseWorld(active="8"), "active='8'"),  # pyright: ignore
+        (lambda: rd.SparseWorld(noise=-1.0), r"noise=-1\.0"),
+        (lambda: plan(aux_weight="1"), "aux_weight='1'"),
+        (lambda: plan(normalise="no"), "normalise='no'"),
+        (lambda: plan(prefixes=8), "prefixes=8 is no list"),
+        (lambda: plan(reads=3), "reads=3 is no list"),
+    ],
+)
+def test_records_refuse_values_of_another_kind_by_name(make, text: str) -> None:
+    with pytest.raises(OptionError, match=text):
+        make()
+
+
+def test_a_harvest_is_trained_on_as_its_own_stream() -> None:
+    model = residuum.load("microworld", check=False)
+    found = rd.harvest(model, ["Mary and John went to the store ."] * 8, "L1.resid_post")
+    options = {"n_latents": 16, "activation": rd.TopK(2), "steps": 3, "batch_size": 16, "seed": 5}
+    direct = rd.train_dictionary(found, **options)
+    source = rd.train_dictionary(found.source(seed=5), **options)
+    own = rd.CoderPlan(reads=found.sites, width=128, n_latents=16, activation=rd.TopK(2))
+    several = rd.train_dictionaries(found, {"a": own}, steps=3, batch_size=16, seed=5)["a"]
+    for name, each in source.dictionary.tensors().items():
+        assert torch.equal(direct.dictionary.tensors()[name], each)
+        assert torch.equal(several.dictionary.tensors()[name], each)
+    assert direct.record["stream"] == json.loads(json.dumps(found.source(seed=5).record))
+    with pytest.raises(OptionError, match="has its own"):
+        rd.train_dictionary(found, n_latents=16, steps=1, at="L1.resid_post")
 
 
 def test_a_penalty_needs_exactly_one_of_coefficient_and_goal() -> None:

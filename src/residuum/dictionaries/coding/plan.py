@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from residuum.core import Address, OptionError, StoreError
+from residuum.dictionaries.coding.option_numbers import need_number
 from residuum.dictionaries.coding.penalties import (
     L1,
     PENALTIES,
@@ -25,6 +26,9 @@ from residuum.dictionaries.record.activations import (
     read_activation,
 )
 from residuum.dictionaries.record.kinds import Kind, kind_of, read_sites
+from residuum.runs.arguments import shown, yes_or_no
+
+_MOST = 2**63 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +78,8 @@ class CoderPlan:
     normalise: bool = True
 
     def __post_init__(self) -> None:
+        for name in ("reads", "writes", "prefixes", "models"):
+            _need_several(getattr(self, name), name, name == "writes")
         reads = read_sites(self.reads, "reads")
         writes = reads if self.writes is None else read_sites(self.writes, "writes")
         prefixes = tuple(self.prefixes)
@@ -133,7 +139,15 @@ class CoderPlan:
         return CoderPlan(**own)
 
 
+def _need_several(value: Any, name: str, optional: bool) -> None:
+    if not isinstance(value, str | Address | Sequence) and not (optional and value is None):
+        raise OptionError(f"{name}={shown(value)} is no list", mend="give a tuple")
+
+
 def _check(plan: CoderPlan) -> None:
+    for name in ("skip", "unit_norm", "centred", "normalise"):
+        yes_or_no(getattr(plan, name), name)
+    need_number(plan.aux_weight, "aux_weight")
     for name in ("width", "out_width", "n_latents", "dead_after"):
         _need_count(getattr(plan, name), name, 1)
     _need_count(plan.aux_k, "aux_k", 0)
@@ -188,11 +202,11 @@ def _check_prefixes(plan: CoderPlan) -> None:
 
 def _need_one_of(value: Any, known: Mapping[str, type], name: str) -> None:
     if type(value) not in known.values():
-        raise OptionError(f"{name}={value!r} is none", mend=f"give one of {', '.join(known)}")
+        raise OptionError(f"{name}={shown(value)} is none", mend=f"give one of {', '.join(known)}")
 
 
 def _need_count(value: Any, name: str, least: int) -> None:
-    if type(value) is not int or value < least:
+    if type(value) is not int or not least <= value <= _MOST:
         raise OptionError(
-            f"{name}={value!r} is no count", mend=f"give a whole number of at least {least}"
+            f"{name}={shown(value)} is no count", mend=f"give a whole number of at least {least}"
         )

@@ -1,11 +1,12 @@
 """The state of a training on disk: one file, there in full or not at all, never a pickle.
 
 Tensors as safetensors; plain data as JSON in the header of the same file, so that both are of one
-step. The file is written beside its name and then renamed.
+step, and SHA-256 hashes of all of it. The file is written beside its name and then renamed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -20,10 +21,12 @@ from torch import Tensor
 
 from residuum.core import StoreError
 from residuum.core.paths import as_path
+from residuum.runs.arguments import shown
 
 CHECKPOINT = "training.safetensors"
 _PART = f".{CHECKPOINT}."
-_HEADER = "state"
+_HEADER, _HASHES = "state", "hashes"
+_RECORD = "its record"
 
 
 def keep_folder(keep: Any) -> Path:
@@ -32,6 +35,8 @@ def keep_folder(keep: Any) -> Path:
     Raises:
         StoreError: no path, a file, or a folder that cannot be made.
     """
+    if not isinstance(keep, str | os.PathLike):
+        raise StoreError(f"keep={shown(keep)} is no folder", mend="give a folder to keep it in")
     folder = as_path(keep)
     if folder.exists() and not folder.is_dir():
         raise StoreError("this is a file, not a folder", mend="give a folder", where=str(folder))
@@ -57,8 +62,10 @@ def write_checkpoint(folder: Path, tensors: Mapping[str, Tensor], plain: dict[st
     """
     part = folder / f"{_PART}{uuid4().hex}"
     ready = {name: each.detach().cpu().contiguous().clone() for name, each in tensors.items()}
+    record = json.dumps(plain, sort_keys=True)
+    header = {_HEADER: record, _HASHES: json.dumps(_hashes(ready, record))}
     try:
-        save_file(ready, part, {_HEADER: json.dumps(plain, sort_keys=True)})
+        save_file(ready, part, header)
         with part.open("rb+") as file:
             os.fsync(file.fileno())
         part.replace(folder / CHECKPOINT)
@@ -72,20 +79,40 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | 
     """What is kept; None where nothing is.
 
     Raises:
-        StoreError: the file is damaged.
+        StoreError: the file is damaged; what in it is named.
     """
     path = folder / CHECKPOINT
     if not path.exists():
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            plain = json.loads(file.metadata()[_HEADER])
+            record, hashes = (file.metadata()[each] for each in (_HEADER, _HASHES))
+            plain, written = json.loads(record), dict(json.loads(hashes))
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
         raise StoreError(
             "the kept training cannot be read", mend="delete it and start again", where=str(path)
         ) from error
+    found = _hashes(tensors, record)
+    damaged = sorted(k for k in found.keys() | written.keys() if found.get(k) != written.get(k))
+    if damaged:
+        more = "" if len(damaged) <= 3 else f" and {len(damaged) - 3} more"
+        raise StoreError(
+            f"the kept training is damaged: {', '.join(damaged[:3])}{more} is not what was written",
+            mend="put a copy of the file back, or delete it and start again",
+            where=str(path),
+        )
     return tensors, plain
+
+
+def _hashes(tensors: Mapping[str, Tensor], record: str) -> dict[str, str]:
+    """SHA-256 of each tensor (dtype, shape, bytes) and of the plain data."""
+    found = {_RECORD: hashlib.sha256(record.encode()).hexdigest()}
+    for name, each in tensors.items():
+        digest = hashlib.sha256(f"{each.dtype}{tuple(each.shape)}".encode())
+        digest.update(each.reshape(-1).view(torch.uint8).numpy())
+        found[name] = digest.hexdigest()
+    return found
 
 
 def refuse_other(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from residuum.core import OptionError
+from residuum.dictionaries.coding.option_numbers import is_number
 from residuum.runs.arguments import shown
 
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
@@ -57,15 +58,15 @@ class Adam:
     eps: float = 1e-8
 
     def __post_init__(self) -> None:
-        if not _is_number(self.lr) or not 0 < self.lr < 10:
+        if not is_number(self.lr) or not 0 < self.lr < 10:
             raise OptionError(f"lr={shown(self.lr)} is out of range", mend="use 1e-5 to 1e-2")
         for name in ("beta1", "beta2"):
             value = getattr(self, name)
-            if not _is_number(value) or not 0 <= value < 1:
+            if not is_number(value) or not 0 <= value < 1:
                 raise OptionError(
                     f"{name}={shown(value)} is out of range", mend="use 0 or more, below 1"
                 )
-        if not _is_number(self.eps) or not 0 < self.eps < 1:
+        if not is_number(self.eps) or not 0 < self.eps < 1:
             raise OptionError(f"eps={shown(self.eps)} is out of range", mend="use 1e-8")
 
     def fitter(self, parameters: Mapping[str, Tensor]) -> Fitter:
@@ -110,7 +111,3 @@ class _AdamFitter:
             if f"step/{name}" in state
         }
         self._adam.load_state_dict(whole)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from residuum.core import OptionError
+from residuum.dictionaries.coding.option_numbers import is_number, need_positive
 from residuum.dictionaries.coding.plan import CoderPlan
 from residuum.dictionaries.training.optimisers import Adam
 from residuum.dictionaries.training.target_l0 import TargetL0, as_target
@@ -33,7 +34,7 @@ class Resampling:
     def __post_init__(self) -> None:
         whole_number(self.every, "every", 1)
         _need_share(self.until, "until")
-        if not 0 < self.scale <= 10:
+        if not is_number(self.scale) or not 0 < self.scale <= 10:
             raise OptionError(f"scale={shown(self.scale)} is out of range", mend="use 0.2")
 
     def due(self, step: int, steps: int) -> bool:
@@ -114,10 +115,17 @@ class TrainingOptions:
         whole_number(self.seed, "seed", 0)
         for name in ("coefficient", "clip"):
             value = getattr(self, name)
-            if value is not None and (isinstance(value, bool) or not value > 0):
-                raise OptionError(
-                    f"{name}={shown(value)} is out of range", mend="give a number above 0"
-                )
+            if value is not None:
+                need_positive(value, name)
+        if not isinstance(self.optimiser, Adam):
+            raise OptionError(
+                f"optimiser={shown(self.optimiser)} is none", mend="give Adam(lr=1e-3)"
+            )
+        if not isinstance(self.resample, Resampling | None):
+            raise OptionError(
+                f"resample={shown(self.resample)} is no way to resample",
+                mend="give Resampling(every=500), or leave it out",
+            )
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -149,9 +157,14 @@ def options_for(
             f"{'one of coefficient and target_l0, not both' if given[0] else 'a coefficient'}",
             mend="give target_l0=, the wanted number of active latents, or coefficient=",
         )
+    if options.target_l0 is not None and options.target_l0.l0 >= plan.n_latents:
+        raise OptionError(
+            f"target_l0={options.target_l0.l0:g} cannot be aimed at with {plan.n_latents} latents",
+            mend="give fewer than there are: a sparse code has a small share of them active",
+        )
     return options
 
 
 def _need_share(value: Any, name: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+    if not is_number(value) or not 0 <= value <= 1:
         raise OptionError(f"{name}={shown(value)} is no share", mend="give a number from 0 to 1")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from residuum.core import Address, OptionError, content_hash
+from residuum.dictionaries.coding.option_numbers import need_number
 from residuum.dictionaries.harvests.sources import Batch, as_sites
 from residuum.runs.arguments import shown, whole_number
 
@@ -56,6 +57,8 @@ class SparseWorld:
         whole_number(self.n_features, "n_features", 2)
         whole_number(self.width, "width", 1)
         whole_number(self.seed, "seed", 0)
+        for name in ("active", "zipf", "most_frequent", "spread", "noise"):
+            need_number(getattr(self, name), name)
         if not 0 < self.most_frequent < 1:
             raise OptionError(
                 f"most_frequent={shown(self.most_frequent)} is no share", mend="use 0.1 to 0.9"
@@ -66,8 +69,6 @@ class SparseWorld:
                 f"features that are each active in at most {self.most_frequent:g} of the samples",
                 mend="lower active, or raise n_features or most_frequent",
             )
-        if min(self.zipf, self.spread, self.noise) < 0:
-            raise OptionError("zipf, spread or noise is negative", mend="give numbers from 0 up")
 
     @cached_property
     def features(self) -> Tensor:

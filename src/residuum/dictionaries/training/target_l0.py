@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from residuum.core import OptionError
-from residuum.runs.arguments import shown
+from residuum.dictionaries.coding.option_numbers import need_number, need_positive
 
 _LEAST = 0.5
 """Active latents below which a logarithm says nothing."""
@@ -39,11 +39,12 @@ class TargetL0:
     def __post_init__(self) -> None:
         for name in ("l0", "start", "rate", "smoothing"):
             if getattr(self, name) is not None or name not in ("start", "rate"):
-                _need_positive(getattr(self, name), name)
-        if self.smoothing > 1 or not self.damping >= 0:
+                need_positive(getattr(self, name), name)
+        need_number(self.damping, "damping")
+        if self.smoothing > 1:
             raise OptionError(
-                f"smoothing={self.smoothing:g}, damping={shown(self.damping)} are out of range",
-                mend="smoothing lies in (0, 1], damping from 0 up",
+                f"smoothing={self.smoothing:g} is out of range",
+                mend="give a share above 0, 1 at most",
             )
 
 
@@ -112,10 +113,4 @@ def as_target(value: Any) -> TargetL0 | None:
     """
     if value is None or isinstance(value, TargetL0):
         return value
-    return TargetL0(_need_positive(value, "target_l0"))
-
-
-def _need_positive(value: Any, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-        raise OptionError(f"{name}={shown(value)} is out of range", mend="give a number above 0")
-    return value
+    return TargetL0(need_positive(value, "target_l0"))

@@ -8,17 +8,20 @@ from typing import Any
 
 import torch
 
-from residuum.core import SILENT, OptionError, Progress
+from residuum.core import SILENT, Progress
 from residuum.dictionaries.coding.penalties import Penalty
 from residuum.dictionaries.coding.plan import CoderPlan
-from residuum.dictionaries.harvests.live_stream import live_source
-from residuum.dictionaries.harvests.sources import ActivationSource, need_source
-from residuum.dictionaries.record.activations import Activation, TopK
+from residuum.dictionaries.harvests.harvest_result import Harvest
+from residuum.dictionaries.harvests.sources import ActivationSource
+from residuum.dictionaries.record.activations import Activation
 from residuum.dictionaries.training.arguments import (
     by_name,
+    need_place,
     need_plans,
-    need_workers,
+    plan_for,
     steps_of,
+    stream_of,
+    stream_or_live,
     without_shared,
 )
 from residuum.dictionaries.training.checkpoints import keep_folder
@@ -44,7 +47,7 @@ _OPTIONS = (
 
 
 def train_dictionary(
-    source: ActivationSource | Model,
+    source: ActivationSource | Harvest | Model,
     *,
     at: Any = None,
     text: Any = None,
@@ -57,8 +60,9 @@ def train_dictionary(
     """Train one dictionary on a stream of activations.
 
     Args:
-        source: the stream; or a model, whose activations ``at`` one or several sites over ``text``
-            are streamed by :func:`live_source`, at its settings.
+        source: the stream; a harvest, whose tokens come in orders of ``seed``; or a model, whose
+            activations ``at`` one or several sites over ``text`` are streamed by
+            :func:`live_source`, at its settings.
         at, text: sites and text of a model.
         plan: what to train. Without one: an SAE (of several sites, a crosscoder) over all sites of
             the stream, of ``n_latents`` latents.
@@ -84,45 +88,14 @@ def train_dictionary(
     >>> training.curve.last()["explained_variance"] > 0.5
     True
     """
-    stream = _stream(source, at, text, options.get("seed", 0))
+    stream = stream_or_live(source, at, text, options.get("seed", 0))
     named = {"n_latents": n_latents, "activation": activation, "penalty": penalty}
-    given = [name for name, value in named.items() if value is not None]
-    if plan is not None and given:
-        raise OptionError(
-            f"plan and {', '.join(given)} are both given", mend="put everything into the plan"
-        )
-    if plan is None and n_latents is None:
-        raise OptionError(
-            "train_dictionary does not know what to train",
-            mend="give n_latents=, or plan=CoderPlan(...)",
-        )
-    if plan is None:
-        plan = CoderPlan(
-            reads=stream.sites, width=stream.widths[0], n_latents=n_latents,  # pyright: ignore
-            activation=activation or TopK(min(32, n_latents or 1)), penalty=penalty,
-        )  # fmt: skip
-    return train_dictionaries(stream, {"dictionary": plan}, **options)["dictionary"]
-
-
-def _stream(source: Any, at: Any, text: Any, seed: int) -> ActivationSource:
-    if isinstance(source, Model):
-        if at is None or text is None:
-            raise OptionError(
-                "a model alone is no stream of activations",
-                mend='say where and over what: at="L2.resid_post", text=[...]',
-            )
-        return live_source(source, text, at, seed=seed)
-    need_source(source, "train_dictionary")
-    if at is not None or text is not None:
-        raise OptionError(
-            "at and text are given with a stream, which has its own",
-            mend="leave them out, or give a model",
-        )
-    return source
+    one = plan_for(stream, plan, named)
+    return train_dictionaries(stream, {"dictionary": one}, **options)["dictionary"]
 
 
 def train_dictionaries(
-    source: ActivationSource,
+    source: ActivationSource | Harvest,
     plans: Mapping[str, CoderPlan],
     *,
     steps: int | None = None,
@@ -149,7 +122,8 @@ def train_dictionaries(
     """Train several dictionaries on one stream, each batch read once.
 
     Args:
-        source: the stream; one that ends is asked for its next round, and refused without one.
+        source: the stream, or a harvest; one that ends is asked for its next round, and refused
+            without one.
         plans: what to train, by name.
         steps: of each; or
         samples: rows seen, rounded up to whole steps.
@@ -185,11 +159,11 @@ def train_dictionaries(
     seed's doing.
     """
     refuse_unknown(unknown, "train_dictionaries", _OPTIONS)
-    need_source(source, "train_dictionaries")
+    source = stream_of(source, "train_dictionaries", seed)
     need_progress(progress)
     names = need_plans(plans)
     whole_number(batch_size, "batch_size", 1)
-    need_workers(workers, batch_size, device)
+    need_place(dtype, device, workers, batch_size)
     total = steps_of(steps, samples, batch_size)
     rise = max(1, total // 20) if warmup is None else warmup
     dear = max(1, total // 20) if penalty_warmup is None else penalty_warmup
