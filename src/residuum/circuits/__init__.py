@@ -3,7 +3,7 @@
 from residuum.circuits.attribution.attribution_graph import AttributionGraph
 from residuum.circuits.attribution.building import attribution_graph
 from residuum.circuits.attribution.edge_test import EdgeAgreement, EdgeTest
-from residuum.circuits.attribution.influence import Scores
+from residuum.circuits.attribution.influence import GraphScores
 from residuum.circuits.attribution.loading import load_attribution_graph
 from residuum.circuits.attribution.nodes import GraphEdge, GraphNode
 from residuum.circuits.engine.masked import MaskedRuns
@@ -31,10 +31,10 @@ __all__ = [
     "Graph",
     "GraphEdge",
     "GraphNode",
+    "GraphScores",
     "MaskedRuns",
     "MaskedWork",
     "ScoredEdge",
-    "Scores",
     "attribution_graph",
     "circuit_from_edges",
     "circuit_from_mib",

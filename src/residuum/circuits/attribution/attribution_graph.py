@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 
 from residuum.circuits.attribution.graph_file import fields_of, graph_record
 from residuum.circuits.attribution.influence import (
-    Scores,
+    GraphScores,
     cumulative,
     influence_of,
     normalised,
@@ -172,12 +172,12 @@ class AttributionGraph:
         return self._pruned[1]
 
     @cached_property
-    def scores(self) -> Scores:
+    def scores(self) -> GraphScores:
         """Of the whole graph."""
         return scores_of(self.strengths, self.shares, self.of_kind("token"), self.of_kind("error"))
 
     @cached_property
-    def pruned_scores(self) -> Scores:
+    def pruned_scores(self) -> GraphScores:
         """Of what pruning kept; what it took out counts as not explained."""
         left = self.strengths * self.kept_edges
         return scores_of(left, self.shares, self.of_kind("token"), self.of_kind("error"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -175,18 +175,18 @@ def _skipped(model: Model, ids: Tensor, skip: Any) -> list[int]:
     Raises:
         OptionError: neither "bos" nor a position of the prompt, or every position.
     """
-    found: set[int] = set()
-    for each in () if isinstance(skip, str) else skip:
+    given = [] if isinstance(skip, str) or not isinstance(skip, Iterable) else list(skip)
+    row, found = ids.tolist(), set()
+    for each in given:
         if each == "bos":
-            found |= set(np.flatnonzero((ids == model.bos_token_id).cpu().numpy()).tolist())
-        elif type(each) is int and -len(ids) <= each < len(ids):
-            found.add(each % len(ids))
+            found |= {pos for pos, token in enumerate(row) if token == model.bos_token_id}
+        elif type(each) is int and -len(row) <= each < len(row):
+            found.add(each % len(row))
         else:
-            found = set(range(len(ids)))
-            break
-    if isinstance(skip, str) or len(found) == len(ids):
+            found = set(range(len(row)))
+    if (not given and skip not in ((), [])) or len(found) == len(row):
         raise OptionError(
-            f"skip={shown(skip)} leaves no token, or is none of the {len(ids)}",
+            f"skip={shown(skip)} leaves no token, or is none of the {len(row)}",
             mend='give ("bos",), positions such as (0, 1), or () for none',
         )
     return sorted(found)

@@ -153,7 +153,9 @@ class _Trials:
         start = np.zeros((len(active), len(self.changed)))
         for column, i in enumerate(self.changed):
             start[place[int(i)], column] = self.step * nodes[i].value
-        moved = np.linalg.solve(np.eye(len(active)) - slopes[active], start)
+        moved, step = start.copy(), slopes[active] @ start
+        while step.any():  # each step is one edge further, and layers only rise
+            moved, step = moved + step, slopes[active] @ step
         return (slopes @ start)[self.targets].T, (slopes @ moved)[self.targets].T
 
     def reached(self) -> Bool[np.ndarray, "source target"]:

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 
 
 @dataclass(frozen=True)
-class Scores:
+class GraphScores:
     """How much of a prompt's answer runs through features.
 
     Attributes:
@@ -59,8 +59,8 @@ def scores_of(
     shares: Float[np.ndarray, " node"],
     tokens: Bool[np.ndarray, " node"],
     errors: Bool[np.ndarray, " node"],
-) -> Scores:
-    """Scores of a graph, or of what is left of it.
+) -> GraphScores:
+    """GraphScores of a graph, or of what is left of it.
 
     Args:
         strengths: normalised weights; where edges were taken out, of the graph before that, so
@@ -73,7 +73,7 @@ def scores_of(
     weight = np.where(reading, influence + shares, 0.0)
     explained = strengths[:, ~errors].sum(1)
     total = weight.sum()
-    return Scores(
+    return GraphScores(
         replacement=float(influence[tokens].sum()),
         completeness=float((weight * explained).sum() / total) if total > 0 else 0.0,
         error_share=float(influence[errors].sum()),
