@@ -1,0 +1,293 @@
+"""The verb: put a circuit on trial."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from residuum.circuits.engine.masked import MaskedRuns
+from residuum.circuits.graph.circuit import Circuit
+from residuum.circuits.graph.scores import REFERENCES
+from residuum.circuits.trial import verdicts as tests
+from residuum.circuits.trial.held_out import check_metric, held_out
+from residuum.circuits.trial.measured import Drawn, Measured, drawn_for, measure
+from residuum.circuits.trial.significance import draws_needed, pairs_needed
+from residuum.circuits.trial.trial_record import EdgeVerdict, Levels, Trial
+from residuum.circuits.trial.verdict import REJECTING, TESTS, Verdict
+from residuum.core import SILENT, OptionError, Progress, TaskError
+from residuum.runs import Metric, Model, Task, metric_named, need_model, need_task, shown
+from residuum.runs import whole_number as number
+
+UNITS = ("pair", "template")
+
+
+def trial(
+    circuit: Circuit,
+    model: Model,
+    task: Task,
+    *,
+    margin: float = 0.1,
+    alpha: float = 0.05,
+    n_random: int | None = None,
+    references: Sequence[str] = ("counterfactual", "mean"),
+    required: Sequence[str] = TESTS,
+    matter_frac: float = 0.5,
+    outside: bool = False,
+    unit: str = "pair",
+    metric: str = "",
+    found_on: Task | None = None,
+    same_prompts: bool = False,
+    seed: int = 0,
+    max_memory: Any = None,
+    progress: Progress = SILENT,
+) -> Trial:
+    """Test what a circuit claims: that it carries the behaviour, alone, and better than chance.
+
+    Args:
+        circuit: of this model.
+        model: a loaded model whose layer seam is proven.
+        task: contrast pairs that the circuit was not found on.
+        margin: the circuit is as good as the model if it is within this share of full - empty.
+        alpha: bound on the probability that any of the nulls is rejected that is true.
+        n_random: random circuits of the circuit's size (and four times as many random edges for
+            the minimality test); by default as many as the correction needs: 1 / (n + 1) <
+            alpha / tests.
+        references: what edges outside a circuit carry; each test must hold under each.
+        required: tests that must hold for the circuit to pass.
+        matter_frac: share of the circuit's edges that must matter.
+        outside: compare its removal with that of random circuits that share no edge with it. By
+            default they are drawn from the whole graph, so that a random circuit passes as rarely
+            as alpha says; where one edge is a bottleneck, they then do as much harm.
+        unit: what counts as independent: ``"pair"`` (the verdict is about more prompts of these
+            templates) or ``"template"``.
+        metric: by default the task's own.
+        found_on: the task that the circuit was found on, to compare prompts one by one.
+        same_prompts: try it on the prompts that it was found on, and say so.
+        seed: of random circuits, flips, permutations and bootstraps.
+        max_memory: bytes beyond the model, or a text such as ``"2 GB"``.
+        progress: who is told.
+
+    Returns:
+        A :class:`Trial` with a verdict for each test and reference:
+
+        equivalence: the null |mean(full - circuit)| >= margin × mean(full - empty) is rejected (two
+        one-sided tests). independence: HSIC finds no dependence between the model's output and what
+        the rest says beyond the empty run, by permutation, and would have found one. minimality:
+        at least ``matter_frac`` of the edges matter more to the circuit than edges added to it at
+        random (partial conjunction; edge by edge with Benjamini-Hochberg). sufficiency: the circuit
+        is nearer to the model, prompt by prompt, than random connected circuits of its size.
+        necessity: its removal does more harm than theirs. All but independence pass by rejecting;
+        their p-values are adjusted together (Holm). Independence passes by *not* rejecting, so its
+        p-value is not adjusted (that would make passing easier), and it is undecided where the
+        pairs are too few to see a leak that explains half of the variance.
+
+    Raises:
+        OptionError: no circuit or an empty one; an unknown option; too few random circuits; another
+            metric than the circuit was found by; a model without a proven seam.
+        LoadError: a circuit of another model.
+        TaskError: the same prompts as in discovery; another task; too few pairs for alpha.
+
+    Shows, does not show: see :class:`Trial`.
+    Source: Shi et al. 2024, "Hypothesis testing the circuit hypothesis in LLMs". Deviations:
+    equivalence is a non-inferiority test in the metric's own unit; independence is asked of what
+    the rest adds to the empty run, and must have power; p-values are (b + 1) / (n + 1) and
+    corrected for multiplicity; random circuits have exactly the circuit's size.
+
+    >>> import residuum as rz
+    >>> from residuum.circuits import circuit_from_edges, graph_of
+    >>> model = rz.load("microworld")
+    >>> task = rz.task("ioi", model, n=16)
+    >>> found = trial(circuit_from_edges(graph_of(model), ["embed -> logits"]), model, task,
+    ...     references=["counterfactual"])
+    >>> found.verdict, found["equivalence"].holds
+    ('fails', False)
+    """
+    need_model(model, "trial")
+    need_task(task, "trial")
+    _check_circuit(circuit, model)
+    references, required = _names(references, "references", REFERENCES), _required(required)
+    rules = _rules(task, metric, margin, alpha, matter_frac, outside, unit, seed)
+    measure_by = metric_named(metric or task.metric)
+    check_metric(circuit, measure_by.name)
+    known = held_out(circuit, task, found_on, same_prompts=same_prompts)
+    n_tests = len(REJECTING) * len(references)
+    n = _n_random(n_random, n_tests, alpha)
+    n_units = _need_pairs(task, rules, n_tests)
+    drawn = drawn_for(circuit.graph, circuit.kept, n, outside=outside, seed=seed)
+    found = []
+    for each in references:
+        runs = MaskedRuns(
+            model, circuit.graph, task, each, metric=metric, seed=seed, max_memory=max_memory
+        )
+        sign = 1.0 if measure_by.larger_is_better else -1.0
+        found.append(measure(runs, circuit.kept, drawn, each, sign=sign, progress=progress))
+    judged, edges = _judged(circuit, found, drawn, rules)
+    return Trial(
+        judged,
+        required,
+        known.holds,
+        known.why,
+        tuple(_levels(each) for each in found),
+        edges,
+        task.name,
+        measure_by.name,
+        measure_by.unit,
+        circuit.n_edges,
+        circuit.graph.n_edges,
+        len(task),
+        n_units,
+        float(margin),
+        float(alpha),
+        float(matter_frac),
+        n,
+        1 / (n + 1),
+        n_tests,
+        circuit.hash,
+        _warnings(circuit, found, measure_by),
+        model.provenance(
+            task_hash=task.task_hash,
+            strategy=f"trial(margin={margin:g}, alpha={alpha:g}, n_random={n}, "
+            f"references={list(references)}, required={list(required)}, "
+            f"matter_frac={matter_frac:g}, outside={outside}, unit={unit}, "
+            f"metric={measure_by.name}, circuit={circuit.hash[:16]})",
+            seed=seed,
+        ),
+    )
+
+
+def _judged(
+    circuit: Circuit, found: Sequence[Measured], drawn: Drawn, rules: tests.Rules
+) -> tuple[tuple[Verdict, ...], tuple[EdgeVerdict, ...]]:
+    """Every test's verdict, and every edge's."""
+    verdicts, edges = [], []
+    for each in found:
+        effects = tests.edge_effects(each)
+        verdicts += [
+            tests.equivalence(each, rules),
+            tests.independence(each, rules),
+            tests.minimality(each, effects, rules),
+            tests.sufficiency(each, rules),
+            tests.necessity(each, circuit.kept, drawn.removed, rules),
+        ]
+        if effects is not None:
+            columns = (effects.effects, effects.p, effects.p_adjusted)
+            for edge, effect, p, adjusted in zip(each.edges, *columns, strict=True):
+                numbers = float(effect), float(p), float(adjusted)
+                matters = bool(adjusted <= rules.alpha)
+                name = circuit.graph.name(int(edge))
+                edges.append(EdgeVerdict(name, each.reference, *numbers, matters))
+    return tests.judged(verdicts, rules.alpha), tuple(edges)
+
+
+def _levels(found: Measured) -> Levels:
+    one = (found.full, found.empty, found.circuit, found.rest)
+    return Levels(
+        found.reference,
+        *(float(each.mean()) for each in one),
+        tuple(found.random.mean(axis=1).tolist()),
+        tuple(found.random_rest.mean(axis=1).tolist()),
+    )
+
+
+def _warnings(circuit: Circuit, found: Sequence[Measured], measure_by: Metric) -> tuple[str, ...]:
+    said = []
+    if not measure_by.larger_is_better:
+        said.append(f"less {measure_by.name} is better: all values have the other sign")
+    references = [each.reference for each in found]
+    if circuit.reference not in references:
+        said.append(
+            f"the circuit was found under {circuit.reference}, the trial is under "
+            + " and ".join(references)
+        )
+    return tuple(said)
+
+
+# -- what is refused ---------------------------------------------------------------------------
+
+
+def _check_circuit(circuit: Any, model: Model) -> None:
+    if not isinstance(circuit, Circuit):
+        raise OptionError(
+            f"trial needs a circuit, got {shown(circuit)}",
+            mend="find one with rz.discover(model, task), or load it with rz.load_circuit(file)",
+        )
+    circuit.need_edges()
+    circuit.check_fits(model)
+
+
+def _names(given: Any, name: str, known: Sequence[str]) -> tuple[str, ...]:
+    """Some of the known names, each once."""
+    texts = (given,) if isinstance(given, str) else given
+    found = tuple(texts) if isinstance(texts, Sequence) else ()
+    if not found or any(each not in known for each in found) or len(set(found)) < len(found):
+        raise OptionError(
+            f"{name}={shown(given)}", mend=f"give some of {', '.join(known)}, each once"
+        )
+    return found
+
+
+def _required(given: Any) -> tuple[str, ...]:
+    found = _names(given, "required", TESTS)
+    return tuple(each for each in TESTS if each in found)
+
+
+def _rules(
+    task: Task,
+    metric: str,
+    margin: Any,
+    alpha: Any,
+    matter_frac: Any,
+    outside: Any,
+    unit: Any,
+    seed: Any,
+) -> tests.Rules:
+    for name, value, most in (
+        ("margin", margin, 1.0),
+        ("alpha", alpha, 0.5),
+        ("matter_frac", matter_frac, 1.0),
+    ):
+        real = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not real or not 0 < value <= most:
+            raise OptionError(f"{name}={shown(value)}", mend=f"give a number above 0, to {most:g}")
+    if unit not in UNITS:
+        raise OptionError(f"unit={shown(unit)} is unknown", mend=f"use {' or '.join(UNITS)}")
+    if type(outside) is not bool:
+        raise OptionError(f"outside={shown(outside)} is no switch", mend="give True or False")
+    return tests.Rules(
+        float(margin),
+        float(alpha),
+        float(matter_frac),
+        metric_named(metric or task.metric).unit,
+        tuple(task.templates) if unit == "template" else None,
+        outside,
+        number(seed, "seed", 0),
+    )
+
+
+def _n_random(given: Any, n_tests: int, alpha: float) -> int:
+    needed = draws_needed(n_tests, alpha)
+    if given is None:
+        return needed
+    if number(given, "n_random", 1) < needed:
+        raise OptionError(
+            f"{given} random circuits cannot give p below {1 / (given + 1):.2g}, and {n_tests} "
+            f"tests at alpha = {alpha:g} need {alpha / n_tests:.2g}",
+            mend=f"give n_random={needed} or more, fewer references, or a larger alpha",
+        )
+    return given
+
+
+def _need_pairs(task: Task, rules: tests.Rules, n_tests: int) -> int:
+    """Number of independent units, if they are enough."""
+    needed = pairs_needed(n_tests, rules.alpha)
+    units = len(task) if rules.units is None else len(set(rules.units))
+    noun = "pairs" if rules.units is None else "templates"
+    if units < needed:
+        raise TaskError(
+            f"{units} {noun} cannot give p below {math.ldexp(1, -units):.2g}, and {n_tests} tests "
+            f"at alpha = {rules.alpha:g} need {rules.alpha / n_tests:.2g}",
+            mend=f"give {needed} {noun} or more, fewer references, or a larger alpha",
+            where=task.name,
+        )
+    return units
