@@ -114,7 +114,7 @@ def draw(axes: Axes, graph: Graph, labels: bool = True) -> None:
     middles, shown = places(graph.parts), graph.links[: graph.shown]
     across: list[float] = middles.tolist()
     halves: list[float] = half_widths(graph.parts, middles).tolist()
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.6, len(graph.rows) - 0.4))
+    axes.set(xlim=(-0.02, 1.05), ylim=(-0.6, len(graph.rows) - 0.4))
     axes.axis("off")
     top = max((abs(link.value) for link in shown if link.value is not None), default=1.0) or 1.0
     for link in reversed(shown):
@@ -152,7 +152,7 @@ def _aside(start: tuple[float, float], end: tuple[float, float], port: float) ->
     if over < 1 or abs(end[0] - start[0]) > 0.06:
         return 0.0
     far = 0.05 + 0.012 * min(over, 6) + 0.025 * abs(port)
-    return -far if port < 0 or max(start[0], end[0]) + 0.75 * far > 1 else far
+    return -far if port < 0 or max(start[0], end[0]) + 0.75 * far > 1.05 else far
 
 
 def _draw_part(axes: Axes, graph: Graph, x: float, half: float, part: Any, labels: bool) -> None:
