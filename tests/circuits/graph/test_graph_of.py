@@ -199,6 +199,36 @@ def test_neurons_are_nodes_of_their_own(model, graph):
             graph_of(model, finer=query)
 
 
+class Twelve:
+    """A coder of twelve latents that says nothing of its place."""
+
+    def encode(self, x):
+        return x[..., :12]
+
+    def decode(self, latents):
+        return latents.repeat_interleave(11, dim=-1)[..., :128]
+
+
+class Elsewhere(Twelve):
+    reads = writes = (Address("resid_post", 1),)
+
+
+def test_latents_of_a_dictionary_are_nodes_of_their_own(graph):
+    model = rz.load("microworld", check=False)
+    model.dictionaries["twelve"] = Twelve()
+    model.dictionaries["elsewhere"] = Elsewhere()
+    finer = graph_of(model, finer="L1.mlp_out/twelve[F11]")
+    new = set(finer.names) - set(graph.names)
+    assert "embed -> L1.mlp_in/twelve[F11]" in new and "L1.mlp_out/twelve[F11] -> logits" in new
+    assert len(new) == len(graph.into("L1.mlp_in")) + len(graph.out_of("L1.mlp_out"))
+    for query, error, text in (
+        ("L1.mlp_out/twelve[F12]", AddressError, "latent 12 is out of range: twelve has 12"),
+        ("L1.mlp_out/elsewhere[F1]", OptionError, "'elsewhere' writes L1.resid_post, not L1.mlp_o"),
+    ):
+        with pytest.raises(error, match=text):
+            graph_of(model, finer=query)
+
+
 def test_what_is_no_model_is_refused():
     with pytest.raises(OptionError, match="graph_of needs a loaded model"):
         graph_of("microworld")

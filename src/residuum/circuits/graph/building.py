@@ -12,12 +12,14 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import torch
 
 from residuum.circuits.graph.graph import Graph
 from residuum.circuits.graph.nodes import HEAD_RECEIVERS, KEYS_VALUES, inputs_of
 from residuum.circuits.graph.positions import end_of, positions_for
-from residuum.core import Address, OptionError, SiteRefused
+from residuum.core import Address, AddressError, OptionError, SiteRefused
 from residuum.runs import Model, Task, need_model, need_task, resolve, shown
+from residuum.runs.apply import Placed
 
 _STREAM = Address("resid_pre", 0)
 """The sender ``embed`` is the whole stream before the first block: tokens and positions."""
@@ -150,17 +152,44 @@ def _finer_parts(model: Model, finer: Any) -> list[Address]:
 
 def _single(model: Model, address: Address) -> list[Address]:
     """The single neurons or latents that an address or query means."""
-    if address.dictionary is not None and address.dictionary not in model.dictionaries:
+    if not isinstance(address.part, int):
+        raise OptionError(
+            f"{address} means every one of them", mend="name single neurons or latents, [N3]"
+        )
+    found = list(resolve(model.adapted, address))
+    for each in found:
+        _need_latent(model, each)
+    return found
+
+
+def _need_latent(model: Model, address: Address) -> None:
+    """Refuse a latent of a dictionary that is not there, writes elsewhere, or has fewer."""
+    if address.dictionary is None:
+        return
+    coder = model.dictionaries.get(address.dictionary)
+    if coder is None:
         raise OptionError(
             f"the model has no dictionary {address.dictionary!r}",
             mend=f"attach it first; it has: {', '.join(model.dictionaries) or 'none'}",
             where=str(address),
         )
-    if not isinstance(address.part, int):
+    place = Address(address.name, address.layer)
+    if isinstance(coder, Placed) and place not in coder.writes:
         raise OptionError(
-            f"{address} means every one of them", mend="name single neurons or latents, [N3]"
+            f"dictionary {address.dictionary!r} writes {', '.join(map(str, coder.writes))}, "
+            f"not {place}",
+            mend=f"use one that rebuilds {place}: latents elsewhere are no parts of an MLP",
+            where=str(address),
         )
-    return list(resolve(model.adapted, address))
+    with torch.no_grad():
+        stream = torch.zeros(1, model.dims.d_model, dtype=model.dtype, device=model.device)
+        count = coder.encode(stream).shape[-1]
+    if isinstance(address.part, int) and address.part >= count:
+        raise AddressError(
+            f"latent {address.part} is out of range: {address.dictionary} has {count}",
+            mend=f"use 0 to {count - 1}",
+            where=str(address),
+        )
 
 
 def _read_ones(graph: Graph, end: int, n_layers: int) -> Graph:
