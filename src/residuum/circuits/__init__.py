@@ -6,6 +6,16 @@ from residuum.circuits.attribution.edge_test import EdgeAgreement, EdgeTest
 from residuum.circuits.attribution.influence import GraphScores
 from residuum.circuits.attribution.loading import load_attribution_graph
 from residuum.circuits.attribution.nodes import GraphEdge, GraphNode
+from residuum.circuits.discovery.acdc import ACDC
+from residuum.circuits.discovery.atp_star import AtPStar
+from residuum.circuits.discovery.discovering import Discovery, discover
+from residuum.circuits.discovery.eap import EAP, EAPIG
+from residuum.circuits.discovery.exact import ExactEdges
+from residuum.circuits.discovery.flow import InformationFlow
+from residuum.circuits.discovery.learned_mask import LearnedMask
+from residuum.circuits.discovery.path_search import PathSearch
+from residuum.circuits.discovery.problem import DiscoveryProblem
+from residuum.circuits.discovery.verifying import Verification
 from residuum.circuits.engine.masked import MaskedRuns
 from residuum.circuits.engine.work import MaskedWork
 from residuum.circuits.graph.building import graph_of
@@ -22,24 +32,36 @@ from residuum.circuits.graph.scores import REFERENCES, EdgeScores, ScoredEdge
 from residuum.circuits.graph.selection import keep, pruned, select
 
 __all__ = [
+    "ACDC",
+    "EAP",
+    "EAPIG",
     "REFERENCES",
+    "AtPStar",
     "AttributionGraph",
     "Circuit",
+    "Discovery",
+    "DiscoveryProblem",
     "EdgeAgreement",
     "EdgeScores",
     "EdgeTest",
+    "ExactEdges",
     "Graph",
     "GraphEdge",
     "GraphNode",
     "GraphScores",
+    "InformationFlow",
+    "LearnedMask",
     "MaskedRuns",
     "MaskedWork",
+    "PathSearch",
     "ScoredEdge",
+    "Verification",
     "attribution_graph",
     "circuit_from_edges",
     "circuit_from_mib",
     "circuit_from_networkx",
     "circuit_of",
+    "discover",
     "graph_of",
     "keep",
     "load_attribution_graph",

@@ -29,6 +29,8 @@ class Passed:
         blocks: opened ones, or (where memory is short) the streams that they read.
         first: layer of the first of them.
         last: the stream behind the last block, ``[row pos d_model]``, all positions.
+        moved: layer -> what was added to what its attention adds.
+        slopes: layer -> slope at what its block hands on, of the last way back that retained.
     """
 
     chunk: Chunk
@@ -36,6 +38,7 @@ class Passed:
     first: int
     last: Tensor
     moved: dict[int, Tensor]
+    slopes: dict[int, Tensor] = field(default_factory=dict)
 
     def back(
         self, slope: Tensor, *, below: int | None = None, retain: bool = False
@@ -55,6 +58,8 @@ class Passed:
         below = self.first + len(self.blocks) if below is None else below
         for layer in range(below - 1, self.first - 1, -1):
             block = self._block(layer, retain)
+            if retain:
+                self.slopes[layer] = slope
             read = block.through_mlp(slope, retain)
             if read is not None:
                 yield ("mlp", layer), read[None], block
@@ -69,12 +74,22 @@ class Passed:
         kept = self.blocks[-1 if not retain else layer - self.first]
         if not retain:
             self.blocks.pop()
-        return kept if isinstance(kept, Opened) else self._again(layer, kept)
+        return kept if isinstance(kept, Opened) else self.again(layer, kept)
 
-    def _again(self, layer: int, stream: Tensor) -> Opened:
+    def again(self, layer: int, stream: Tensor) -> Opened:
+        """A block run once more, from what it reads."""
         call = self.chunk.calls[layer]
         moved = self.moved.get(layer)
-        return open_block(self.chunk.seam, layer, stream, call, start=self.chunk.start, moved=moved)
+        chunk = self.chunk
+        return open_block(
+            chunk.seam,
+            layer,
+            stream,
+            call,
+            start=chunk.start,
+            moved=moved,
+            explicit=chunk.explicit,
+        )
 
 
 @dataclass
@@ -83,6 +98,7 @@ class Chunk:
 
     Attributes:
         keep: whether a pass keeps its blocks for the way back, or runs each once more.
+        explicit: whether attention is written out, and its patterns kept.
         start: first position at which a sender can differ from its reference. Where both are runs
             on prompts that agree up to there, positions before it are taken from the reference's
             run and nothing is computed for them.
@@ -94,6 +110,7 @@ class Chunk:
     low: int
     high: int
     keep: bool = True
+    explicit: bool = False
     start: int = field(init=False, default=0)
     reference: ReferenceRows = field(init=False)
     own: Recorded | None = field(init=False, default=None)
@@ -165,6 +182,7 @@ class Chunk:
                 self.calls[layer],
                 start=self.start,
                 moved=moved.get(layer),
+                explicit=self.explicit,
             )
             if sending is not None:
                 self._put(sending, block)

@@ -106,7 +106,7 @@ def measure_edges(
     examples = np.zeros((len(problem.task), len(edges)))
     full, empty = np.full((2, len(problem.task)), np.nan)
     _, chunks = problem.divided(2.0)
-    why = _why_not(problem) if engine != "naive" else ""
+    why = why_not_forked(problem) if engine != "naive" else ""
     with problem.model.adapted.passing(), torch.no_grad():
         for low, high in chunks:
             chunk = Chunk(problem, low, high, keep=False)
@@ -131,7 +131,7 @@ def measure_edges(
     return Exact(examples, full, None if np.isnan(empty).any() else empty)
 
 
-def _why_not(problem: DiscoveryProblem) -> str:
+def why_not_forked(problem: DiscoveryProblem) -> str:
     """Why edges cannot be forked on this model; empty if nothing stands against."""
     model, graph = problem.model, problem.graph
     parallel = tuple(layer.wiring == "parallel" for layer in model.adapted.parts.layers)

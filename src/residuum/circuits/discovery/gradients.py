@@ -178,13 +178,20 @@ Method = Callable[[Chunk, Contraction], np.ndarray]
 
 
 def measured(
-    problem: DiscoveryProblem, work: Method, progress: Progress, name: str, held: float = 1.0
+    problem: DiscoveryProblem,
+    work: Method,
+    progress: Progress,
+    name: str,
+    *,
+    held: float = 1.0,
+    explicit: bool = False,
 ) -> Measured:
     """Run a gradient method chunk by chunk.
 
     Args:
         work: adds a chunk's edges and returns its clean metric ``[row]``.
-        held: differences of all senders that it holds at once.
+        held: tables of all senders' differences that it holds at once.
+        explicit: whether attention is written out and its patterns kept.
     """
     need_gradient(problem.metric)
     total = Contraction(problem)
@@ -192,7 +199,7 @@ def measured(
     full, empty = np.full((2, len(problem.task)), np.nan)
     with problem.model.adapted.passing():
         for low, high in track(chunks, progress, name, len(chunks)):
-            chunk = Chunk(problem, low, high, keep)
+            chunk = Chunk(problem, low, high, keep, explicit)
             full[low:high] = work(chunk, total)
             empty[low:high] = chunk.reference_metric()
     found = None if np.isnan(empty).any() else empty

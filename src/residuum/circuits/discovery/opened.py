@@ -33,7 +33,9 @@ class Opened:
         read: a leaf: the stream that the MLP reads; None without an MLP.
         written: what the MLP adds; None without an MLP.
         output: what the block hands on.
-        pattern: ``[row head q_pos k_pos]``, all positions, where it was asked for.
+        pattern: ``[row head q_pos k_pos]``, all positions, where attention was written out.
+        heads: its queries, keys and values then, ``[row pos head d_head]``, all positions.
+        source: what the block reads at all positions.
         pattern_slope: the slope there, once the heads have been gone through.
     """
 
@@ -49,6 +51,8 @@ class Opened:
     output: Tensor
     pattern: Tensor | None = None
     pattern_slope: Tensor | None = None
+    heads: tuple[Tensor, ...] = ()
+    source: Tensor | None = None
 
     @property
     def parallel(self) -> bool:
@@ -153,6 +157,8 @@ def open_block(
         written,
         output.detach(),
         None if looked is None else looked.pattern,
+        heads=() if looked is None else (q.detach(), k.detach(), v.detach()),
+        source=stream,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from residuum.circuits.discovery.exact import Engine, ExactEdges, measure_edges
+from residuum.circuits.discovery.exact import Engine, Exact, ExactEdges, measure_edges
 from residuum.circuits.discovery.problem import DiscoveryProblem
 from residuum.circuits.graph.circuit import Circuit
 from residuum.circuits.graph.graph import Graph
@@ -77,7 +77,7 @@ class PathSearch:
         graph = problem.graph
         examples = np.zeros((len(problem.task), graph.n_edges))
         measured, kept = np.zeros((2, graph.n_edges), dtype=bool)
-        least, full = self._least(problem)
+        least, ends = self._least(problem)
         waiting = _into(graph, [graph.node("logits", "receiver")])
         while len(waiting):
             if self.max_edges is not None and measured.sum() + len(waiting) > self.max_edges:
@@ -96,17 +96,17 @@ class PathSearch:
             "kept": np.flatnonzero(kept).tolist(),
         }
         note = f"{int(measured.sum())} of {graph.n_edges} edges were measured; the others score 0"
-        return problem.scores(method, examples, full=full, warnings=(note,))
+        return problem.scores(method, examples, full=ends.full, empty=ends.empty, warnings=(note,))
 
     def chosen(self, scores: EdgeScores) -> Circuit:
         """The circuit of the edges that were kept."""
         return own_circuit(scores, scores.method["kept"], {"threshold": scores.method["least"]})
 
-    def _least(self, problem: DiscoveryProblem) -> tuple[float, np.ndarray]:
-        """The threshold in the metric's unit, and the clean metric by example."""
+    def _least(self, problem: DiscoveryProblem) -> tuple[float, Exact]:
+        """The threshold in the metric's unit, and the metric at both ends."""
         every = measure_edges(problem, np.zeros(0, dtype=int), self.engine)
         if not self.relative:
-            return float(self.threshold), every.full
+            return float(self.threshold), every
         if every.empty is None:
             raise OptionError(
                 f"a relative threshold needs a run at the reference; {problem.reference!r} is none",
@@ -118,7 +118,7 @@ class PathSearch:
                 "clean and reference prompts have the same metric, so no share of it can be taken",
                 mend="give PathSearch(threshold, relative=False), in the metric's unit",
             )
-        return self.threshold * distance, every.full
+        return self.threshold * distance, every
 
 
 def _into(graph: Graph, receivers: list[int]) -> np.ndarray:

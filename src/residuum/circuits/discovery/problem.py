@@ -120,8 +120,9 @@ class DiscoveryProblem:
     def scores(
         self,
         method: Mapping[str, Any],
-        examples: np.ndarray,
+        examples: np.ndarray | None,
         *,
+        values: np.ndarray | None = None,
         full: np.ndarray | None = None,
         empty: np.ndarray | None = None,
         warnings: tuple[str, ...] = (),
@@ -130,14 +131,16 @@ class DiscoveryProblem:
         """The scores as a record.
 
         Args:
+            examples: ``[example edge]``; None where a method has only ``values``, ``[edge]``.
             full, empty: the metric by example, signed so that more is better.
         """
-        values = examples.mean(axis=0)
-        options = ", ".join(f"{key}={value}" for key, value in method.items() if key != "name")
+        mean = np.zeros(0) if examples is None else examples.mean(axis=0)
+        plain = (str, int, float, bool)
+        options = [f"{k}={v}" for k, v in method.items() if k != "name" and isinstance(v, plain)]
         reference = self.reference if reference is None else reference
         return EdgeScores(
             self.graph,
-            values,
+            mean if values is None else values,
             examples,
             dict(method),
             reference,
@@ -148,7 +151,7 @@ class DiscoveryProblem:
             (*self.warnings, *warnings),
             self.model.provenance(
                 task_hash=self.task.task_hash,
-                strategy=f"{method['name']}({options}), {reference}, {self.metric.name}",
+                strategy=f"{method['name']}({', '.join(options)}), {reference}, {self.metric.name}",
                 seed=self.seed,
             ),
             tuple(self.task.templates),
