@@ -39,10 +39,11 @@ export function curveOf({ data, shown }: Pick<GraphChart, "data" | "shown">): Li
 export function sliderOf(chart: GraphChart, redraw: () => void): HTMLElement {
   const most = chart.data.source.length, noun = chart.data.noun ?? "links";
   const holder = node("label", { class: "rz-prune" }), said = node("output", { class: "rz-prune-said" }, saidOf(chart));
-  const slider = node("input", { type: "range", min: "1", max: String(most), value: String(chart.shown), "aria-label": `Strongest ${noun} shown` });
+  const slider = node("input", { type: "range", min: "1", max: String(most), value: String(chart.shown), "aria-label": `Number of ${noun} shown`, "aria-valuetext": saidOf(chart) });
   slider.addEventListener("input", () => {
     chart.shown = Number(slider.value);
     said.textContent = saidOf(chart);
+    slider.setAttribute("aria-valuetext", saidOf(chart));
     redraw();
   });
   holder.append(node("span", {}, "Prune"), slider, said);
