@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from residuum.dictionaries import Stability
 
 SUFFIXES = (".html", ".svg", ".png", ".json", ".csv")
-_DETAILS = """Latents of each two dictionaries are paired one to one, by encoders and by decoders;
-chance is the second dictionary turned at random, and its coordinates dealt out anew. With --model
-and --text each latent is also taken out where it is active: do those found again matter more?
+_DETAILS = """Latents of each two dictionaries are paired one to one, by encoders and by decoders
+(above 4,096 latents as mutual nearest neighbours; the table says which). Chance is the second
+dictionary turned at random, and its coordinates dealt out anew. With --model and --text each latent
+is also taken out where it is active: do those found again matter more?
 
 examples:
   residuum sae compare sae-0 sae-1 sae-2
@@ -79,6 +80,7 @@ def _facts(found: Stability) -> list[tuple[str, str]]:
     facts = [
         ("dictionaries", f"{len(found.n_latents)} of {', '.join(found.sites)}"),
         ("found again", f"{found.found_share} of the latents; pairs {low:.3f} to {high:.3f}"),
+        ("paired by", " and ".join(each.replace("_", " ") for each in found.matching)),
         ("turned at random", f"{found.null_rotated}"),
         ("dealt out anew", f"{found.null_permuted}"),
     ]

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from residuum.core import OptionError, Provenance
-from residuum.dictionaries.judging.ground_truth_assignment import best_assignment
 from residuum.dictionaries.judging.ground_truth_result import GroundTruth, Measured
+from residuum.dictionaries.judging.pairing import pair_directions
 from residuum.dictionaries.training.synthetic import SparseWorld
 from residuum.runs.arguments import shown, whole_number
 from residuum.runs.intervals import bootstrap_mean_interval
@@ -50,7 +50,8 @@ def match_truth(
     """Compare a dictionary with the features that its samples were made of.
 
     Latents are matched with features one to one, so that the sum of the cosines between decoder
-    rows and features is greatest. *MCC* is the mean cosine over all features; one left without a
+    rows and features is greatest (with more than 4,096 of both: as mutual nearest neighbours, and
+    ``matching`` says so). *MCC* is the mean cosine over all features; one left without a
     latent counts 0. *F1* is of the activity: the latent is read as saying "active" from a
     threshold up, which is the one that is best on the first half of the samples; the second half
     is judged. *Shrinkage* is ``1 - Σ x̂·x̂ / Σ x̂·x``, what all reconstructions are too short by
@@ -85,12 +86,12 @@ def match_truth(
             f"{world.width}",
             mend=f"train it on the world's own stream; got {shown(type(dictionary).__name__)}",
         )
-    cosines = _cosines(rows[:, 0].double().cpu(), world.features.double())
-    latent_of, feature_of = best_assignment(cosines.numpy())
+    pairs = pair_directions(_unit(rows[:, 0].double().cpu()), world.features.double().numpy())
+    latent_of, feature_of = pairs.first, pairs.second
     matched = np.full(world.n_features, -1)
     matched[feature_of] = latent_of
     found = np.zeros(world.n_features)
-    found[feature_of] = cosines.numpy()[latent_of, feature_of]
+    found[feature_of] = pairs.cosines
     read = _read(dictionary, world, samples, torch.tensor(latent_of), torch.tensor(feature_of))
     f1, f1_any = _f1(read, world.n_features, feature_of)
 
@@ -115,6 +116,7 @@ def match_truth(
         cosines=found,
         f1_of=f1,
         latent_of=matched,
+        matching=pairs.matching,
         frequencies=world.frequencies.numpy(),
         world=world.record,
         level=level,
@@ -136,9 +138,8 @@ class _Reading:
     sums: dict[str, np.ndarray]
 
 
-def _cosines(rows: Tensor, features: Tensor) -> Tensor:
-    length = rows.norm(dim=1, keepdim=True).clamp(min=1e-12)
-    return (rows / length) @ features.T
+def _unit(rows: Tensor) -> np.ndarray:
+    return (rows / rows.norm(dim=1, keepdim=True).clamp(min=1e-12)).numpy()
 
 
 @torch.no_grad()

@@ -52,6 +52,7 @@ class GroundTruth:
         cosines: ``[feature]``.
         f1_of: ``[feature]``; NaN where no judged sample has the feature.
         latent_of: ``[feature]`` the matched latent; -1 for none.
+        matching: ``"hungarian"``; with more than 4,096 features and latents ``"mutual_nearest"``.
         frequencies: ``[feature]`` share of samples that have the feature.
         world: plain data: the generator's.
         level: of the intervals.
@@ -69,6 +70,7 @@ class GroundTruth:
     cosines: np.ndarray
     f1_of: np.ndarray
     latent_of: np.ndarray
+    matching: str
     frequencies: np.ndarray
     world: dict[str, Any]
     level: float
@@ -77,7 +79,9 @@ class GroundTruth:
     def __repr__(self) -> str:
         return (
             f"GroundTruth({self.name}: MCC {self.mcc}, F1 {self.f1}, "
-            f"explained variance {self.explained_variance}, L0 {self.l0})"
+            f"explained variance {self.explained_variance}, L0 {self.l0}"
+            + ("" if self.matching == "hungarian" else f"; paired by {self.matching}")
+            + ")"
         )
 
     def found_share(self, cosine: float = 0.9) -> float:
@@ -130,6 +134,7 @@ class GroundTruth:
             "cosines": self.cosines.tolist(),
             "f1_of": [None if np.isnan(each) else float(each) for each in self.f1_of],
             "latent_of": self.latent_of.tolist(),
+            "matching": self.matching,
             "frequencies": self.frequencies.tolist(),
             "world": self.world,
             "level": self.level,

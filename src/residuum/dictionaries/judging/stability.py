@@ -36,12 +36,13 @@ def dictionary_stability(
 ) -> Stability:
     """Compare dictionaries of the same sites, trained with other seeds or in other ways.
 
-    Latents of each two dictionaries are paired one to one (Hungarian), by their encoders and by
-    their decoders. One is *found again* where both pairings give it the same partner and the mean
-    of the two cosines reaches the threshold; beside it stand the shares of each pairing alone.
-    With a model and text, each latent is also taken out of the text where it is active, and those
-    found in all other dictionaries are compared with those found in none: as they are, in pairs of
-    like frequency, in pairs of like frequency and strength.
+    Latents of each two dictionaries are paired one to one (Hungarian; where both have more than
+    4,096 latents, as mutual nearest neighbours), by their encoders and by their decoders. One is
+    *found again* where both pairings give it the same partner and the mean of the two cosines
+    reaches the threshold; beside it stand the shares of each pairing alone. With a model and text,
+    each latent is also taken out of the text where it is active, and those found in all other
+    dictionaries are compared with those found in none: as they are, in pairs of like frequency, in
+    pairs of like frequency and strength.
 
     Args:
         dictionaries: two or more.
@@ -136,7 +137,10 @@ def _result(
     alive = np.concatenate([each.frequency > 0 for each in effects]) if effects else None
     whole = np.concatenate(found)
     matters = mattering(found, effects, families, level, seed) if effects else {}
-    strategy = f"dictionary_stability(threshold={threshold:g}, level={level:g})"
+    ways = sorted({each.matching for each in matches.values()})
+    strategy = (
+        f"dictionary_stability(threshold={threshold:g}, level={level:g}, matching={'+'.join(ways)})"
+    )
     provenance = Provenance(
         model_id=getattr(dictionaries[0], "model_name", ""),
         weight_hash=getattr(dictionaries[0], "weight_hash", "") or "", strategy=strategy, seed=seed,
@@ -144,6 +148,7 @@ def _result(
     return Stability(
         sites=tuple(dict.fromkeys(map(str, (*dictionaries[0].reads, *dictionaries[0].writes)))),
         n_latents=tuple(sizes),
+        matching=tuple(ways),
         threshold=threshold,
         found_share=_share(whole, families, level, seed),
         found_share_alive=None if alive is None else _share(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from residuum.core import OptionError
-from residuum.dictionaries.judging.ground_truth_assignment import best_assignment
+from residuum.dictionaries.judging.pairing import Matching, pair_directions
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,12 +72,14 @@ class Match:
         encoder, decoder: ``[first]`` cosine with the partner that the encoders, the decoders give;
             -1 without a partner.
         by_encoder, by_decoder: ``[first]`` that partner; -1 for none.
+        matching: how they were paired, see :class:`Pairing`.
     """
 
     encoder: np.ndarray
     decoder: np.ndarray
     by_encoder: np.ndarray
     by_decoder: np.ndarray
+    matching: Matching
 
     def cosine(self, by: str = "both") -> np.ndarray:
         """``[first]``: of encoders, of decoders, or (``"both"``) the mean of the two.
@@ -98,20 +100,22 @@ class Match:
 
 def match_latents(first: Directions, second: Directions) -> Match:
     """Pair latents one to one, once so that the encoders' cosines have the greatest sum and once
-    so that the decoders' have.
+    so that the decoders' have; where both have more than ``MOST_EXACT``, as mutual nearest
+    neighbours.
 
     Source: Paulo and Belrose 2025, "Sparse Autoencoders Trained on the Same Data Learn Different
     Features", who call a latent shared where both matchings agree.
     """
-    ours, theirs = _paired(first.reads @ second.reads.T), _paired(first.writes @ second.writes.T)
-    return Match(ours[1], theirs[1], ours[0], theirs[0])
+    by_encoder, encoder, _ = _paired(first.reads, second.reads)
+    by_decoder, decoder, matching = _paired(first.writes, second.writes)
+    return Match(encoder, decoder, by_encoder, by_decoder, matching)
 
 
-def _paired(cosines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    rows, columns = best_assignment(cosines)
-    partner, cosine = np.full(len(cosines), -1), np.full(len(cosines), -1.0)
-    partner[rows], cosine[rows] = columns, cosines[rows, columns]
-    return partner, cosine
+def _paired(ours: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, np.ndarray, Matching]:
+    found = pair_directions(ours, theirs)
+    partner, cosine = np.full(len(ours), -1), np.full(len(ours), -1.0)
+    partner[found.first], cosine[found.first] = found.second, found.cosines
+    return partner, cosine, found.matching
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:

@@ -32,6 +32,8 @@ class Stability:
     Attributes:
         sites: read and written.
         n_latents: of each dictionary.
+        matching: how latents were paired: ``"hungarian"``, or ``"mutual_nearest"`` where both
+            dictionaries of a pair have more than 4,096; both where they differ in that.
         threshold: least cosine.
         found_share: mean share of the latents of one dictionary that another has (encoders and
             decoders agree on the partner, and the mean of their cosines reaches the threshold);
@@ -59,6 +61,7 @@ class Stability:
 
     sites: tuple[str, ...]
     n_latents: tuple[int, ...]
+    matching: tuple[str, ...]
     threshold: float
     found_share: Measured
     found_share_alive: Measured | None
@@ -81,6 +84,8 @@ class Stability:
             f"Stability({len(self.n_latents)} dictionaries of {', '.join(self.sites)}: found again "
             f"{self.found_share}, by chance {self.null_permuted}"
         )
+        if self.matching != ("hungarian",):
+            text += f"; paired by {' and '.join(self.matching)}"
         if self.matters:
             text += f"; matter more by {self.matters['activity']} nats at like activity"
         return text + ")"
@@ -127,7 +132,8 @@ class Stability:
             title=title or f"Latents of {', '.join(self.sites)} found again",
             caption=f"Found again: {self.found_share} of the latents (pairs "
             f"{self.pair_range[0]:.3f} to {self.pair_range[1]:.3f}), by chance "
-            f"{self.null_permuted.value:.3f}. X in percent of the latents.",
+            f"{self.null_permuted.value:.3f}. X in percent of the latents. Paired by "
+            f"{' and '.join(self.matching)}.",
             does_not_show="that a latent found again is the model's own unit.",
         )
 
@@ -140,6 +146,7 @@ class Stability:
         return {
             "sites": list(self.sites),
             "n_latents": list(self.n_latents),
+            "matching": list(self.matching),
             "threshold": self.threshold,
             "found_share": plain(self.found_share),
             "found_share_alive": None if alive is None else plain(alive),
