@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -276,6 +277,24 @@ def test_what_a_worker_refuses_is_said_as_if_by_one_process() -> None:
             rd.train_dictionary(source, plan=wanted, steps=2, batch_size=BATCH, workers=workers)
         said.append(str(caught.value))
     assert said[0] == said[1]
+
+
+def test_the_command_line_takes_workers(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    from residuum.apps.cli import main
+
+    words = [
+        "sae", "train", "microworld", "microworld", "--at", "L2.resid_post", "--tokens", "1500",
+        "--latents", "64", "--k", "4", "--samples", "2048", "--batch-size", "256", "--json",
+    ]  # fmt: skip
+    found = []
+    for workers in ("1", "2"):
+        assert main([*words, "--out", str(tmp_path / workers), "--workers", workers]) == 0
+        data = json.loads(capsys.readouterr().out)
+        assert ("2 workers" in data["provenance"]["strategy"]) == (workers == "2")
+        found.append(rd.read_dictionary(tmp_path / workers).tensors()["W_dec"])
+    assert float((found[0] - found[1]).norm() / found[0].norm()) < 1e-3
+    assert main([*words, "--out", str(tmp_path / "none"), "--workers", "300"]) == 2
+    assert "cannot share a batch of 256 rows" in capsys.readouterr().err
 
 
 def test_shared_tensors_are_seen_through_every_mapping() -> None:

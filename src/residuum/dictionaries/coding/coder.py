@@ -74,7 +74,9 @@ class SparseCoder:
     def parameters(self) -> dict[str, Tensor]:
         """What is learnt, by name; the same tensors at every call.
 
-        ``W_enc [latent read·d_in]`` and ``W_dec [latent write·d_out]`` have latents first.
+        Here both large weights have latents first, and the sites' axis in one with the width:
+        ``W_enc [latent read·d_in]``, ``W_dec [latent write·d_out]``. A :class:`Dictionary` has
+        ``W_enc [read d_in latent]``, that is turned, and ``W_dec [latent write d_out]``.
         """
         return dict(self._parameters)
 

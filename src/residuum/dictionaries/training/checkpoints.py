@@ -110,7 +110,7 @@ def _hashes(tensors: Mapping[str, Tensor], record: str) -> dict[str, str]:
     found = {_RECORD: hashlib.sha256(record.encode()).hexdigest()}
     for name, each in tensors.items():
         digest = hashlib.sha256(f"{each.dtype}{tuple(each.shape)}".encode())
-        digest.update(each.reshape(-1).view(torch.uint8).numpy())
+        digest.update(each.reshape(-1).view(torch.uint8).numpy().data)
         found[name] = digest.hexdigest()
     return found
 

@@ -69,23 +69,33 @@ class Adam:
         if not is_number(self.eps) or not 0 < self.eps < 1:
             raise OptionError(f"eps={shown(self.eps)} is out of range", mend="use 1e-8")
 
-    def fitter(self, parameters: Mapping[str, Tensor]) -> Fitter:
-        """Adam over these parameters, without any step done."""
-        return _AdamFitter(self, dict(parameters))
+    def fitter(
+        self, parameters: Mapping[str, Tensor], faster: Mapping[str, float] | None = None
+    ) -> Fitter:
+        """Adam over these parameters, without any step done.
+
+        Args:
+            faster: by how much more than by ``lr`` some of them are moved.
+        """
+        return _AdamFitter(self, dict(parameters), dict(faster or {}))
 
 
 class _AdamFitter:
-    def __init__(self, plan: Adam, parameters: dict[str, Tensor]) -> None:
-        self._plan, self._names = plan, tuple(parameters)
+    def __init__(self, plan: Adam, parameters: dict[str, Tensor], faster: dict[str, float]) -> None:
+        slow = [name for name in parameters if name not in faster]
+        self._plan, self._names = plan, (*slow, *faster)
+        self._factors = (1.0, *faster.values())
         self._parameters = parameters
+        groups = [[parameters[name] for name in each] for each in (slow, *([k] for k in faster))]
         self._adam = torch.optim.Adam(
-            list(parameters.values()), lr=plan.lr, betas=(plan.beta1, plan.beta2), eps=plan.eps,
+            [{"params": each} for each in groups], lr=plan.lr, betas=(plan.beta1, plan.beta2),
+            eps=plan.eps,
             fused=all(each.is_floating_point() for each in parameters.values()),
         )  # fmt: skip
 
     def step(self, rate: float) -> None:
-        for group in self._adam.param_groups:
-            group["lr"] = self._plan.lr * rate
+        for group, factor in zip(self._adam.param_groups, self._factors, strict=True):
+            group["lr"] = self._plan.lr * rate * factor
         self._adam.step()
         self._adam.zero_grad()
 

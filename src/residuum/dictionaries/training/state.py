@@ -16,8 +16,9 @@ from residuum.dictionaries.coding.plan import CoderPlan
 from residuum.dictionaries.training.curve import CurveWriter
 from residuum.dictionaries.training.dead import begin_anew, need_one_decoder
 from residuum.dictionaries.training.options import TrainingOptions
-from residuum.dictionaries.training.target_l0 import L0Controller
+from residuum.dictionaries.training.target_l0 import L0Controller, threshold_speed
 
+_THRESHOLD = "log_threshold"
 _MEASURED = ("loss", "mse", "penalty", "auxiliary", "l0", "residual", "variance")
 
 
@@ -56,9 +57,12 @@ class TrainingState:
             need_one_decoder(plan)
         self.name, self.options = name, options
         self.coder = SparseCoder(plan, seed=options.seed, dtype=dtype, device=device)
-        self.fitter = options.optimiser.fitter(self.coder.parameters())
-        target = options.target_l0
-        self.controller = None if target is None else L0Controller(target, options.schedule.steps)
+        target, steps = options.target_l0, options.schedule.steps
+        speed = threshold_speed(options.optimiser.lr, steps)
+        moved = target is not None and _THRESHOLD in self.coder.parameters() and speed > 1
+        faster = {_THRESHOLD: speed} if moved else {}
+        self.fitter = options.optimiser.fitter(self.coder.parameters(), faster)
+        self.controller = None if target is None else L0Controller(target, steps)
         self.generator = torch.Generator().manual_seed(options.seed)
         self.curve = CurveWriter()
         self.step = 0

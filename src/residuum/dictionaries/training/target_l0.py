@@ -14,6 +14,8 @@ _LEAST = 0.5
 _START, _FIRST = 0.05, 1e-3
 _FLOOR, _CEILING = 1e-12, 1e12
 """Coefficients at which floats would begin to fail; no training comes near them."""
+_WAY = 2.0
+"""How far the logarithm of a threshold can go in a training that is to reach an L0."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,21 @@ class L0Controller:
 
     def _error(self, l0: float) -> float:
         return math.log(max(l0, _LEAST) / self.target.l0)
+
+
+def threshold_speed(lr: float, steps: int) -> float:
+    """By how much faster than the rest JumpReLU's thresholds are moved towards an L0; at least 1.
+
+    Adam moves the logarithm of a threshold by ``lr`` in a step at most: in a short training not far
+    enough, however large the penalty. With this it can go 2 in all, a factor of 7. On sparse data
+    of the project's own (256 features, 8 active), one training each, lr .001: for a goal of 12, L0
+    came out 31.9 after 120 steps and 18.3 after 250 without it, 15.7 and 12.5 with it; ways of 4
+    and 8 were not better.
+
+    >>> threshold_speed(1e-3, 100), threshold_speed(1e-3, 5000)
+    (20.0, 1.0)
+    """
+    return max(1.0, _WAY / (lr * steps))
 
 
 def as_target(value: Any) -> TargetL0 | None:
