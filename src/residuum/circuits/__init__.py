@@ -30,6 +30,8 @@ from residuum.circuits.graph.reading import (
 )
 from residuum.circuits.graph.scores import REFERENCES, EdgeScores, ScoredEdge
 from residuum.circuits.graph.selection import keep, pruned, select
+from residuum.circuits.judging.evaluating import evaluate
+from residuum.circuits.judging.scores import CircuitScores
 
 __all__ = [
     "ACDC",
@@ -39,6 +41,7 @@ __all__ = [
     "AtPStar",
     "AttributionGraph",
     "Circuit",
+    "CircuitScores",
     "Discovery",
     "DiscoveryProblem",
     "EdgeAgreement",
@@ -62,6 +65,7 @@ __all__ = [
     "circuit_from_networkx",
     "circuit_of",
     "discover",
+    "evaluate",
     "graph_of",
     "keep",
     "load_attribution_graph",

@@ -57,7 +57,8 @@ class MaskedRuns:
     Raises:
         OptionError: no model; an unknown reference or metric; a model without a proven seam; a
             graph of another model, or with parts finer than heads and MLPs; too little memory.
-        TaskError: no task; ids of another tokenizer; positions that the task does not name.
+        TaskError: no task; ids of another tokenizer; positions that the task does not name; no
+            other prompt of some length to resample from.
         CheckFailed: with all edges kept this is not the clean run, or with none not the reference
             run (a hook or an adapter on the model).
 
@@ -115,21 +116,25 @@ class MaskedRuns:
             progress: who is told.
 
         Returns:
-            float64 ``[circuit example]``, in the metric's unit.
+            float64 ``[circuit example]``, in the metric's unit. Equal circuits are run once.
 
         Raises:
             ShapeError: another shape or kind of array.
         """
-        circuits = self._checked(kept)
+        asked = self._checked(kept)
+        circuits, back = np.unique(asked, axis=0, return_inverse=True)
         found = np.full((len(circuits), len(self.task)), np.nan)
         order = np.argsort(circuits.sum(axis=1), kind="stable")
+        progress.start(f"masked runs, {self.reference}", len(circuits) * len(self.portions.rows))
         for rows in self.portions.rows:
             ground = self._grounds.at(rows)
             for low in range(0, len(order), self.portions.circuits):
                 some = order[low : low + self.portions.circuits]
                 found[some, rows.start : rows.stop] = self._values(circuits[some], ground)
-        self._circuits += len(circuits)
-        return found
+                progress.advance(len(some))
+        progress.finish()
+        self._circuits += len(asked)
+        return found[back.ravel()]
 
     @property
     def whole(self) -> np.ndarray:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from residuum.circuits.graph.scores import REFERENCES
-from residuum.core import Address, OptionError
+from residuum.core import Address, OptionError, TaskError
 from residuum.models import Batch
 from residuum.patching.ablations import ResampleAblation
 from residuum.runs import Capture, Model, Run, Task, shown
@@ -61,13 +61,21 @@ def check_reference(kind: Any) -> str:
 
 
 def reference_prompts(model: Model, task: Task, kind: str, seed: int) -> Batch | None:
-    """The prompts whose values are carried, aligned with the clean ones; None for a constant."""
+    """The prompts whose values are carried, aligned with the clean ones; None for a constant.
+
+    Raises:
+        TaskError: a prompt has no other one of its length to be resampled from.
+    """
     if kind == "counterfactual":
         return Batch(task.corrupt, task.attention_mask)
-    if kind == "resample":
-        drawn = ResampleAblation(seed=seed).writing(model, task, cast(Any, None))
-        return drawn.source
-    return None
+    if kind != "resample":
+        return None
+    try:  # which prompts are drawn does not depend on a grid
+        return ResampleAblation(seed=seed).writing(model, task, cast(Any, None)).source
+    except TaskError as error:
+        raise TaskError(
+            error.what, mend="take more pairs, or another reference than 'resample'"
+        ) from error
 
 
 @dataclass

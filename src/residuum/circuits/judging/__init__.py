@@ -1,1 +1,1 @@
-"""How good a circuit is: faithful, complete, minimal, under every choice of ablation."""
+"""How well a circuit stands for its model: faithful, complete, minimal, under each reference."""

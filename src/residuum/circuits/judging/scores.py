@@ -1,0 +1,150 @@
+"""The result of judging a circuit: every figure under every reference, and how far they spread."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from residuum.circuits.graph.circuit import Circuit
+from residuum.circuits.judging import score_text
+from residuum.circuits.judging.ratios import Estimate, spread
+from residuum.circuits.judging.reference_scores import AVERAGES, ReferenceScores
+from residuum.circuits.judging.score_figure import score_figure
+from residuum.core import OptionError, Provenance
+from residuum.core.saving import save_result
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from residuum.figures import Bars, Lines
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CircuitScores:
+    """How well a circuit stands for its model on a task, under several references.
+
+    Shows: what of the behaviour the circuit alone brings about (faithfulness), what the rest alone
+    does (completeness), what each part adds (minimality), and how far these depend on what the
+    rest is replaced with and on how examples are averaged. Does not show: that the circuit is
+    better than a random one or a rival (``rz.trial`` asks that), why it works, or anything on other
+    prompts.
+
+    Attributes:
+        circuit: what was judged.
+        by_reference: the reference's name -> its scores.
+        metric, unit: what was measured.
+        examples: how many pairs.
+        sizes: shares of the graph's edges on the curves; none without scores to choose by.
+        how: how edges were chosen at each size, ``"greedy"`` or ``"top"``.
+        subsets: names of the parts in each random set that completeness was tried with.
+        passes, bound: forward-pass equivalents spent on masked runs, and the least there is.
+        warnings: what a reader must know before quoting a number.
+    """
+
+    circuit: Circuit
+    by_reference: Mapping[str, ReferenceScores]
+    metric: str
+    unit: str
+    examples: int
+    sizes: tuple[float, ...]
+    how: str
+    subsets: tuple[tuple[str, ...], ...]
+    passes: float
+    bound: float
+    provenance: Provenance
+    warnings: tuple[str, ...] = ()
+
+    def __getitem__(self, reference: str) -> ReferenceScores:
+        """The scores under one reference.
+
+        Raises:
+            OptionError: it was not judged under that one.
+        """
+        if reference not in self.by_reference:
+            raise OptionError(
+                f"the circuit was not judged under {reference!r}",
+                mend=f"use one of: {', '.join(self.by_reference)}",
+            )
+        return self.by_reference[reference]
+
+    @property
+    def faithfulness(self) -> Mapping[tuple[str, str], Estimate]:
+        """(reference, average) -> faithfulness; never one number."""
+        return {
+            (name, average): each.faithfulness(average)
+            for name, each in self.by_reference.items()
+            for average in AVERAGES
+        }
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """Smallest and largest faithfulness over references and ways to average."""
+        return spread(list(self.faithfulness.values()))
+
+    def summary(self) -> str:
+        """The scores in words, with their spread over the choices."""
+        return score_text.summary(self)
+
+    def __repr__(self) -> str:
+        return self.summary()
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Every figure, one row each.
+
+        Columns: ``reference, measure, average, selection, size, of, value, low, high, examples``.
+        """
+        import pandas as pd
+
+        return pd.DataFrame([row for each in self.by_reference.values() for row in each.rows()])
+
+    def figure(self, by: str = "absolute", *, title: str = "") -> Lines | Bars:
+        """Faithfulness over sizes, a line for each reference; without sizes, bars.
+
+        Args:
+            by: whose circuits: chosen by ``"signed"`` or ``"absolute"`` score.
+            title: of the figure.
+
+        Raises:
+            OptionError: another selection.
+        """
+        if by not in ("signed", "absolute"):
+            raise OptionError(f"by={by!r} is unknown", mend="use 'signed' or 'absolute'")
+        return score_figure(self, by, title)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data: what was measured, and every figure; NaN as None."""
+        rows = [row for each in self.by_reference.values() for row in each.rows()]
+        return {
+            "circuit": self.circuit.hash,
+            "n_edges": self.circuit.n_edges,
+            "metric": self.metric,
+            "unit": self.unit,
+            "examples": self.examples,
+            "sizes": list(self.sizes),
+            "how": self.how,
+            "subsets": [list(each) for each in self.subsets],
+            "measured": [each.to_json() for each in self.by_reference.values()],
+            "figures": [{key: _plain(value) for key, value in row.items()} for row in rows],
+            "spread": list(self.spread),
+            "passes": self.passes,
+            "bound": self.bound,
+            "warnings": list(self.warnings),
+            "provenance": self.provenance.to_json(),
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Write all as JSON, the table as CSV, or the figure as HTML, SVG or PNG.
+
+        Raises:
+            OptionError: another suffix.
+            StoreError: a path that cannot be written to.
+        """
+        save_result(self, path, "a circuit's scores")
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and np.isnan(value) else value
