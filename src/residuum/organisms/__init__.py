@@ -12,6 +12,14 @@ from residuum.organisms.attention_only import (
 )
 from residuum.organisms.building import train_organism
 from residuum.organisms.compiled import CompiledProgram, EdgeCounts, compile_program
+from residuum.organisms.compiled.interchange import (
+    INTERCHANGE_RECIPES,
+    InterchangeModel,
+    InterchangeRecipe,
+    InterchangeScores,
+    interchange_trained,
+    train_interchange,
+)
 from residuum.organisms.recipe import RECIPES, Recipe, recipe
 from residuum.organisms.scores import Score, WorldScores, evaluate_microworld
 from residuum.organisms.superposition import (
@@ -28,11 +36,15 @@ from residuum.organisms.trigger_scores import TriggerScores, evaluate_trigger
 
 __all__ = [
     "ATTENTION_RECIPES",
+    "INTERCHANGE_RECIPES",
     "RECIPES",
     "TOY_RECIPES",
     "AttentionRecipe",
     "CompiledProgram",
     "EdgeCounts",
+    "InterchangeModel",
+    "InterchangeRecipe",
+    "InterchangeScores",
     "PhaseChange",
     "Recipe",
     "Score",
@@ -45,6 +57,7 @@ __all__ = [
     "evaluate_trigger",
     "feature_dimensionality",
     "geometry",
+    "interchange_trained",
     "phase_change",
     "recipe",
     "series_steps",
@@ -52,6 +65,7 @@ __all__ = [
     "shipped_superposition",
     "toy_superposition",
     "train_attention_only",
+    "train_interchange",
     "train_organism",
     "train_toys",
     "weights_at",

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from residuum.circuits.graph.nodes import feeds
 from residuum.core import Address
 from residuum.organisms.compiled.bare import POSITIONS, TOKENS, Bare
 
@@ -121,7 +120,13 @@ def _pairs(seen: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
 
 def _stream(sent: dict[Address, Tensor], receiver: Address) -> Tensor:
     """What the receiver reads: the sum of all that was sent before."""
-    return torch.stack([sent[each] for each in sent if feeds(each, receiver)]).sum(0)
+    return torch.stack([sent[each] for each in sent if _comes_before(each, receiver)]).sum(0)
+
+
+def _comes_before(sender: Address, receiver: Address) -> bool:
+    if sender.layer is None or receiver.layer is None:
+        return True
+    return (sender.layer, sender.name == "mlp_out") < (receiver.layer, receiver.name == "mlp_in")  # type: ignore[operator]
 
 
 def _value(sent: dict[Address, Tensor], edges: Edges, sender: Address) -> Tensor:

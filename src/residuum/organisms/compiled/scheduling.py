@@ -87,6 +87,22 @@ class Schedule:
         head = Address("head_out", place.layer, place.head)
         return (head, mlp) if isinstance(expression, SelectorWidth) else (head,)
 
+    def edges(self) -> frozenset[tuple[Address, Address]]:
+        """Who reads whom by the program alone: (sender, receiver), marks of places left out."""
+        found = {(self.nodes(self.program)[-1], Address("logits"))}
+        for each in self.program.parts():
+            place = self.places.get(id(each))
+            if place is None:
+                continue
+            mlp = Address("mlp_in", place.layer)
+            slots = [Address(name, place.layer, place.head) for name in ("k_in", "q_in", "v_in")]
+            for number, read in enumerate(each.inputs):
+                receiver = mlp if place.head is None else slots[number]
+                found.add((self.nodes(read)[-1], receiver))
+            if isinstance(each, SelectorWidth):
+                found.add((self.nodes(each)[0], mlp))
+        return frozenset(found)
+
 
 def schedule(program: Expression, vocabulary: Sequence[Any], length: int) -> Schedule:
     """Lay a program out.

@@ -1,0 +1,71 @@
+"""Write the tables of docs/howto/compiled-programs.md: edges that matter, and training scores.
+
+Run it from the repository: ``python docs/make_compiled.py`` (half a minute of one core's time).
+``--check`` only compares. The trained models are scored, not trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import astuple
+from pathlib import Path
+
+from page_table import put
+
+PAGE = Path(__file__).resolve().parent / "howto" / "compiled-programs.md"
+START = "<!-- {}: begin; written by docs/make_compiled.py -->\n"
+END = "<!-- {}: end -->"
+
+
+def main() -> int:
+    """Write or compare both tables of the page."""
+    import torch
+
+    torch.set_num_threads(1)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="compare instead of writing")
+    check = parser.parse_args().check
+    tables = {"edges": edges(), "training": trained()}
+    wrong = [
+        put(PAGE, START.format(name), END.format(name), "\n".join(rows) + "\n", check)
+        for name, rows in tables.items()
+    ]
+    return max(wrong)
+
+
+def edges() -> list[str]:
+    """A row for each program of the library, at its default vocabulary and length."""
+    from residuum.organisms.compiled import PROGRAMS, compile_program
+
+    kinds = "edges | structural | zero-causal | resample-causal"
+    split = " | ".join(f"{kind}, split" for kind in kinds.split(" | "))
+    rows = [f"| program | prompts | layers, heads | {kinds} | {split} |", "|" + "---|" * 11]
+    for name, known in PROGRAMS.items():
+        made = compile_program(name)
+        prompts = f"{len(known.vocabulary)} tokens, {known.length} places"
+        shape = f"{made.model.n_layers}, {made.model.n_heads}"
+        found = [*astuple(made.counts()), *astuple(made.counts(split=True))]
+        rows.append(f"| `{name}` | {prompts} | {shape} | " + " | ".join(map(str, found)) + " |")
+    return rows
+
+
+def trained() -> list[str]:
+    """A row for each model inside the package that was trained by interchange interventions."""
+    from residuum.organisms.compiled.interchange import INTERCHANGE_RECIPES, interchange_trained
+
+    rows = [
+        "| model | program | prompts never seen | right answers | interchange accuracy "
+        "| of the answers that change | other parts exchanged, least |",
+        "|" + "---|" * 7,
+    ]
+    for name, recipe in INTERCHANGE_RECIPES.items():
+        scores = interchange_trained(name).scores
+        new = sum(scores.inside_changed.values()) / len(scores.inside_changed)
+        shares = (scores.accuracy, scores.interchange_accuracy, new, min(scores.outside.values()))
+        cells = " | ".join(f"{share:.2%}" for share in shares)
+        rows.append(f"| `{name}` | `{recipe.program}` | {scores.prompts} | {cells} |")
+    return rows
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
