@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from residuum.circuits.graph.nodes import RECEIVERS, SENDERS, feeds, parts_of
+from residuum.circuits.graph.nodes import RECEIVERS, SENDERS, parts_of, read, written
 from residuum.core import Address, AddressError, OptionError, StoreError, content_hash
 
 _FORMAT = 1
@@ -73,13 +73,9 @@ class Graph:
         """
         sending = tuple(Address.parse(each) for each in senders)
         reading = tuple(Address.parse(each) for each in receivers)
-        pairs = [
-            (i, j)
-            for j, receiver in enumerate(reading)
-            for i, sender in enumerate(sending)
-            if feeds(sender, receiver, receiver.layer in parallel)
-        ]
-        edges = np.asarray(pairs, dtype=np.int32).reshape(-1, 2)
+        late = np.array([each.layer in parallel for each in reading])
+        before = _before(sending, reading, late)
+        edges = np.argwhere(before.T)[:, ::-1].astype(np.int32)
         if positions:
             places = np.tile(np.arange(len(positions)), len(edges))
             edges = np.c_[np.repeat(edges, len(positions), axis=0), places]
@@ -250,13 +246,30 @@ def _check(graph: Graph) -> None:
             "an edge is given twice, or ends at a node that there is not",
             mend="number senders, receivers and positions from 0, and give each edge once",
         )
-    for sender, receiver in np.unique(edges[:, :2], axis=0):
-        ends = graph.senders[sender], graph.receivers[receiver]
-        if not feeds(*ends):
-            raise OptionError(
-                f"an edge that runs backwards: {ends[0]} -> {ends[1]}",
-                mend="an edge goes from a part to one that reads after it",
-            )
+    before = _before(graph.senders, graph.receivers)
+    wrong = np.flatnonzero(~before[edges[:, 0], edges[:, 1]]) if len(edges) else []
+    if len(wrong):
+        raise OptionError(
+            f"an edge that runs backwards: {graph.name(int(wrong[0]))}",
+            mend="an edge goes from a part to one that reads after it",
+        )
+
+
+def _before(
+    senders: tuple[Address, ...], receivers: tuple[Address, ...], parallel: Any = False
+) -> np.ndarray:
+    """Bool ``[sender receiver]``: whether what the sender adds is in the stream that is read.
+
+    Args:
+        parallel: bool ``[receiver]``: whether its layer's MLP reads the stream of its attention.
+    """
+    adds = np.array([written(each) for each in senders], dtype=np.float64)
+    flags = np.broadcast_to(parallel, len(receivers))
+    reads = np.array(
+        [read(each, bool(flag)) for each, flag in zip(receivers, flags, strict=True)],
+        dtype=np.float64,
+    )
+    return adds[:, None] < reads
 
 
 def _no_such_edge(graph: Graph, name: Any) -> OptionError:

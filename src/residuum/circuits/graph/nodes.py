@@ -7,6 +7,8 @@ layer 1 sends ``L1.head_out[H2]`` and receives at ``L1.q_in[H2]``, ``L1.k_in[H2]
 
 from __future__ import annotations
 
+import math
+
 from residuum.core import Address
 
 SENDERS = ("embed", "head_out", "mlp_out", "mlp_act")
@@ -29,22 +31,16 @@ def written(sender: Address) -> int:
     return 2 * sender.layer + int(sender.name.startswith("mlp_"))
 
 
-def read(receiver: Address, parallel: bool = False) -> int | None:
-    """Place in the forward pass whose stream a receiver reads; None for the logits: the last.
+def read(receiver: Address, parallel: bool = False) -> float:
+    """Place in the forward pass whose stream a receiver reads; of the logits after all.
 
     Args:
         parallel: whether the layer's MLP reads the same stream as its attention.
     """
     if not isinstance(receiver.layer, int):
-        return None
+        return math.inf
     after_attention = receiver.name.startswith("mlp_") and not parallel
     return 2 * receiver.layer + int(after_attention)
-
-
-def feeds(sender: Address, receiver: Address, parallel: bool = False) -> bool:
-    """Whether what the sender adds is in the stream that the receiver reads."""
-    place = read(receiver, parallel)
-    return place is None or written(sender) < place
 
 
 def parts_of(receiver: Address, group: int) -> tuple[Address, ...]:
