@@ -230,6 +230,11 @@ def _warnings(
         said.append("judged on the pairs that it was found on: use others")
     if "template_mean" in found and "mean" in found and draws.by == "example":
         said.append("the task has one template, so template_mean is mean")
+    if "mean" in found and len(set(task.lengths.tolist())) > 1:
+        said.append(
+            "the pairs have several lengths, so mean is one mean over all tokens, wherever they "
+            "stand: template_mean keeps places apart where a template has one length"
+        )
     for name, each in found.items():
         gap = each.draws.mean(each.distance)
         if not (gap.low > 0 or gap.high < 0):
