@@ -98,6 +98,44 @@ def test_hostile_tokens_stay_text(path: Path, opened: Opened) -> None:
     assert "onerror" not in text and text.count("</script>") == text.count("<script")
 
 
+def test_controls_in_labels_are_spelled_out_and_turn_nothing(
+    tmp_path: Path, opened: Opened
+) -> None:
+    labels = {
+        0: "a\u202eb\x00c\u2067d\u061ce\x85f",
+        1: "\u05e9\u05dc\u05d5\u05dd 12",
+        2: "x\ufeff\u2029y",
+    }
+    reading = made_reading(6, HOSTILE, labels=labels, share=0.9)
+    page = opened(reading.page(tmp_path / "labels.html"), "#0")
+    heading = page.get_by_role("heading", level=2)
+    safe = r"a\u202eb\u0000c\u2067d\u061ce\u0085f"
+    expect(heading).to_have_text(f"Latent 0 {safe}")
+    expect(page.locator("#rf-o0 bdi")).to_have_text(safe)
+    expect(page.locator("#rf-o2 bdi")).to_have_text(r"x\ufeff\u2029y")
+    shown = page.locator("#rf-detail").inner_text() + page.locator("#rf-list").inner_text()
+    assert not set(shown) & set("\x00\u202e\u2067\u061c\x85\ufeff\u2029\u2028")
+    assert all(
+        page.locator("#rf-detail [data-token]").evaluate_all(
+            "all => all.map(one => !/[\\u0000\\u202e\\u2028]/.test(one.dataset.token))"
+        )
+    )
+    box = page.locator("#rf-o1 b").bounding_box()
+    text = page.locator("#rf-o1 bdi").bounding_box()
+    assert box and text and box["x"] < text["x"]  # the number stays in front
+    with page.expect_download() as download:
+        page.get_by_role("button", name="All as JSON").click()
+    data = json.loads(Path(download.value.path()).read_text())
+    assert [each["label"] for each in data["latents"]][:3] == [labels[i] for i in range(3)]
+
+
+def test_moments_are_explained_where_they_stand(path: Path, opened: Opened) -> None:
+    page = opened(path, "#7")
+    note = page.locator(".rf-facts + .rf-note")
+    expect(note).to_contain_text("over all tokens")
+    expect(note).to_contain_text("3 for a Gaussian")
+
+
 def test_the_page_says_what_the_reading_says(
     reading: FeatureReading, path: Path, opened: Opened
 ) -> None:

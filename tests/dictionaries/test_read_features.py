@@ -182,6 +182,27 @@ def test_labels_of_no_unit_are_refused(
     assert reading.with_labels({3: "other"}).labels == {3: "other"}
 
 
+def test_two_results_do_not_share_a_folder(
+    reading: FeatureReading, dictionary: Dictionary, tmp_path: Path
+) -> None:
+    for first, second, name in (
+        (reading, dictionary, "reading.json"), (dictionary, reading, "dictionary.json"),
+    ):  # fmt: skip
+        folder = tmp_path / name
+        first.save(folder)
+        before = {each.name: each.read_bytes() for each in folder.iterdir()}
+        with pytest.raises(StoreError, match=f"another result: {name} is there") as told:
+            second.save(folder)
+        assert told.value.mend == "give a folder of its own"
+        assert {each.name: each.read_bytes() for each in folder.iterdir()} == before
+        first.save(folder)  # its own is replaced
+    (tmp_path / "h").mkdir()
+    (tmp_path / "h" / "harvest.json").write_text("{}")
+    for each in (reading, dictionary):
+        with pytest.raises(StoreError, match="another result"):
+            each.save(tmp_path / "h")
+
+
 class Stop(Exception):
     pass
 

@@ -27,9 +27,12 @@
   const short = (x) => x == null || Number.isNaN(x) ? "–" : x === 0 ? "0"
     : Math.abs(x) >= 1e5 || Math.abs(x) < 1e-3 ? x.toExponential(1) : String(Number(x.toPrecision(3)));
   const percent = (x) => x === 0 ? "never" : x < 1e-8 ? `${(100 * x).toExponential(1)} %` : `${Number((100 * x).toPrecision(2)).toFixed(12).replace(/\.?0+$/, "")} %`;
-  const seen = (token) => JSON.stringify(token);
-  const drawn = (token) => token === "" ? "∅" : token.replace(/\r?\n/g, "↵").replace(/\t/g, "→")
-    .replace(/[\u0000-\u001f\u007f\u200b-\u200f\u202a-\u202e\u2066-\u2069]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  /* Controls, and what would turn, hide or break the text beside it, are spelled out. */
+  const spelled = (text) => text.replace(/[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  const seen = (token) => spelled(JSON.stringify(token));
+  const drawn = (token) => token === "" ? "∅" : spelled(token.replace(/\r?\n/g, "↵").replace(/\t/g, "→"));
+  const label = (i) => spelled(I.labels[i] || "");
 
   let I, order = [], chosen = -1, active = 0, asked = 0;
   const cache = new Map(), noun = () => I.noun;
@@ -77,7 +80,7 @@
     const i = order[place], words = I.fires[i].map((t) => drawn(word(t)).trim() || seen(word(t))).join(" · ");
     const by = $("rf-sort").value, shown = by === "kurtosis" ? `kurtosis ${short(I.kurtosis[i])}` : by === "largest" ? `max ${short(I.largest[i])}` : percent(I.density[i]);
     const node = make("div", { class: "rf-item", role: "option", id: `rf-o${i}`, "aria-selected": String(i === chosen), "aria-setsize": order.length, "aria-posinset": place + 1 },
-      make("div", {}, make("span", { class: "rf-name" }, make("b", {}, `#${i}`), I.labels[i] || ""), make("span", { class: "rf-num" }, shown)),
+      make("div", {}, make("span", { class: "rf-name" }, make("b", {}, `#${i}`), make("bdi", {}, label(i))), make("span", { class: "rf-num" }, shown)),
       make("div", { class: "rf-words" }, make("span", { class: "rf-words" }, words || (I.largest[i] > 0 ? "" : "never active on this text"))));
     node.style.top = `${place * ROW}px`;
     node.addEventListener("click", () => choose(i, false));
@@ -111,7 +114,7 @@
 
   /* ---- one unit ---- */
   const go = (i) => {
-    const button = make("button", { type: "button", class: "rf-go" }, `#${i}${I.labels[i] ? ` ${I.labels[i]}` : ""}`);
+    const button = make("button", { type: "button", class: "rf-go" }, `#${i}`, ...(I.labels[i] ? [" ", make("bdi", {}, label(i))] : []));
     button.addEventListener("click", () => choose(i, true));
     return button;
   };
@@ -121,6 +124,7 @@
     make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map((cell, c) => make("td", { class: c && !(cell instanceof Element && cell.matches(".rf-meter")) ? "n" : null }, cell))))));
   const facts = (i, u) => make("dl", { class: "rf-facts" }, ...[["Active at", `${percent(I.density[i])} of tokens`], ["In", `${percent(u.m[0])} of rows of text`], ["Largest", short(I.largest[i])],
     ["Mean, deviation", `${short(u.m[1])}, ${short(u.m[2])}`], ["Kurtosis", short(I.kurtosis[i])]].map(([k, v]) => make("div", {}, make("dt", {}, k), make("dd", {}, v))));
+  const MOMENTS = "Mean and (standard) deviation are over all tokens, those where it is silent included. Kurtosis is the mean fourth power of what a token lies from the mean, in deviations: 3 for a Gaussian, as most directions of a model have; the rarer and stronger it is active, the larger.";
   const histogram = (i, u) => {
     const [counts, edges] = u.h;
     if (!counts.length) return make("p", { class: "rf-note" }, "Never above zero on this text.");
@@ -207,10 +211,10 @@
     save.addEventListener("click", async () => give(`${noun()}-${i}.json`, [JSON.stringify(full(i, u), null, 1)], "application/json"));
     const values = make("input", { type: "checkbox", id: "rf-numbers", checked: $("rf-numbers")?.checked || false });
     const held = make("div", {}, ...[]);
-    const title = make("h2", { tabindex: "-1", id: "rf-title" }, `${Noun()} ${i} `, make("span", {}, I.labels[i] || ""));
+    const title = make("h2", { tabindex: "-1", id: "rf-title" }, `${Noun()} ${i} `, make("span", {}, make("bdi", {}, label(i))));
     const links = (name, note, heads, rows) => card(name, rows.length ? table(name, heads, rows) : make("p", { class: "rf-note" }, "None found."), make("p", { class: "rf-note" }, note));
     $("rf-detail").replaceChildren(
-      make("section", { class: "rf-card" }, make("div", { class: "rf-head" }, title, save), make("div", { class: "rf-two" }, facts(i, u), make("div", {}, make("h3", {}, "Activations above zero (log scale)"), histogram(i, u)))),
+      make("section", { class: "rf-card" }, make("div", { class: "rf-head" }, title, save), make("div", { class: "rf-two" }, make("div", {}, facts(i, u), make("p", { class: "rf-note" }, MOMENTS)), make("div", {}, make("h3", {}, "Activations above zero (log scale)"), histogram(i, u)))),
       card("Examples", make("div", { class: "rf-legend" }, make("label", { class: "rf-check" }, values, "Values in the text"),
         ...(I.signed ? [make("span", {}, "below zero"), make("span", { class: "rf-ramp neg" })] : []), make("span", { class: "rf-ramp" }), make("span", {}, "0 to the largest shown; the underlined token is the example's own")), held),
       make("div", { class: "rf-two" }, ...(u.u.length ? [effects("Promotes, directly", u.u), effects("Suppresses, directly", u.d)] : []),

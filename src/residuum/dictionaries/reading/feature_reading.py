@@ -288,7 +288,7 @@ class FeatureReading:
         """Write ``reading.safetensors`` and ``reading.json`` into a folder.
 
         Raises:
-            StoreError: it cannot be written to.
+            StoreError: it cannot be written to, or holds a dictionary or a harvest.
         """
         write_reading(self, folder)
 

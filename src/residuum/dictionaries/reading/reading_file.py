@@ -14,6 +14,7 @@ from safetensors.numpy import load, save
 
 from residuum.core import StoreError
 from residuum.core.paths import as_path
+from residuum.dictionaries.record.dictionary_file import refuse_foreign
 from residuum.stores.atomic import write_atomically
 
 FORMAT = "residuum-feature-reading-1"
@@ -25,9 +26,10 @@ def write_reading(reading: Any, folder: str | Path) -> None:
     """Write a reading into a folder, made where it is missing; the record last.
 
     Raises:
-        StoreError: it cannot be written to.
+        StoreError: it cannot be written to, or holds a dictionary or a harvest.
     """
     target = as_path(folder)
+    refuse_foreign(target, ("dictionary.json", "harvest.json"))
     tensors = dict(reading.counted.tensors())
     for group in ("effects", "near"):
         tensors.update({f"{group}.{n}": each for n, each in getattr(reading, group).items()})
@@ -63,7 +65,7 @@ def read_record(folder: str | Path) -> tuple[dict[str, np.ndarray], dict[str, An
         what = "its tensors were changed since" if good else f"it is no {FORMAT}"
     except OSError as error:
         what = f"{Path(error.filename).name} cannot be read: {error.strerror}"
-    except (ValueError, TypeError, KeyError, SafetensorError):
+    except (ValueError, TypeError, KeyError, RecursionError, SafetensorError):
         what = "the record is damaged"
     raise StoreError(f"no reading: {what}", mend=_AGAIN, where=str(target))
 
