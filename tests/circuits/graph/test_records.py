@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from residuum.circuits import Circuit, EdgeScores, Graph, circuit_from_edges, circuit_of
+from residuum.circuits.graph.edge_runs import from_runs, to_runs
 from residuum.core import OptionError, StoreError
 
 
@@ -73,9 +76,27 @@ def test_graphs_are_equal_by_content(small):
     assert again != Graph.of(small.senders, small.receivers, ("a",))
     with pytest.raises(StoreError, match="not a circuit's graph"):
         Graph.from_json({})
-    broken = small.to_json() | {"edges": [[0, 99]]}
+    broken = small.to_json() | {"runs": [[0, 99, 1]]}
     with pytest.raises(StoreError, match="does not hold: an edge is given twice, or ends at"):
         Graph.from_json(broken)
+
+
+@given(st.sets(st.tuples(st.integers(0, 2), st.integers(0, 6), st.integers(0, 1))), st.randoms())
+def test_runs_keep_edges_and_their_order(found, shuffle):
+    edges = sorted(found)
+    shuffle.shuffle(edges)
+    for width in (2, 3):
+        table = np.array(edges, dtype=np.int32).reshape(-1, 3)[:, :width]
+        assert from_runs(to_runs(table), width).tolist() == table.tolist()
+
+
+def test_a_whole_graph_has_a_run_for_each_receiver_and_position(small):
+    assert len(to_runs(small.edges)) == len(small.receivers)
+    placed = Graph.of(small.senders, small.receivers, ("a", "b"))
+    assert len(to_runs(placed.edges)) == 2 * len(small.receivers)
+    for runs in ([[0, 0, 0]], [[0, -1, 2]], [[0, 0]]):
+        with pytest.raises(ValueError):
+            from_runs(runs, 2)
 
 
 def test_the_top_has_the_largest_with_intervals(scores):

@@ -31,11 +31,21 @@ def save_circuit(circuit: Circuit, path: str | Path) -> None:
         StoreError: a path that cannot be written to.
     """
     name = str(path)
-    if name.endswith(".mib.json"):
-        with writing(path) as target:
-            target.write_text(json.dumps(circuit.to_mib()), encoding="utf-8")
+    if name.endswith(".json"):
+        data = circuit.to_mib() if name.endswith(".mib.json") else circuit.to_json()
+        write_json(data, path)
     elif name.endswith(".graphml"):
         with writing(path) as target:
             write_graphml(circuit.to_networkx(True), target)
     else:
         save_result(circuit, path, "a circuit")
+
+
+def write_json(data: Any, path: str | Path) -> None:
+    """Write plain data in one line: with a number for each edge, one for each line is no help.
+
+    Raises:
+        StoreError: a path that cannot be written to.
+    """
+    with writing(path) as target:
+        target.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from residuum.circuits.graph.edge_runs import at_each_position, from_runs, to_runs
 from residuum.circuits.graph.nodes import RECEIVERS, SENDERS, parts_of, read, written
 from residuum.core import Address, AddressError, OptionError, StoreError, content_hash
 
 _FORMAT = 1
-_KEYS = {"format", "kind", "senders", "receivers", "positions", "group", "edges"}
+_KEYS = {"format", "kind", "senders", "receivers", "positions", "group", "runs"}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -66,7 +67,7 @@ class Graph:
         parallel: Sequence[int] = (),
         group: int = 1,
     ) -> Graph:
-        """Every possible edge between these nodes, receiver by receiver.
+        """Every possible edge between these nodes: by receiver, then by position, then by sender.
 
         Args:
             parallel: layers whose MLP reads the same stream as their attention.
@@ -77,8 +78,7 @@ class Graph:
         before = _before(sending, reading, late)
         edges = np.argwhere(before.T)[:, ::-1].astype(np.int32)
         if positions:
-            places = np.tile(np.arange(len(positions)), len(edges))
-            edges = np.c_[np.repeat(edges, len(positions), axis=0), places]
+            edges = at_each_position(edges, len(positions))
         return Graph(sending, reading, edges, tuple(positions), group)
 
     @property
@@ -184,7 +184,7 @@ class Graph:
             "receivers": [str(each) for each in self.receivers],
             "positions": list(self.positions),
             "group": self.group,
-            "edges": self.edges.tolist(),
+            "runs": to_runs(self.edges),
         }
 
     @staticmethod
@@ -201,7 +201,7 @@ class Graph:
             return Graph(
                 tuple(Address.parse(each) for each in data["senders"]),
                 tuple(Address.parse(each) for each in data["receivers"]),
-                np.asarray(data["edges"], dtype=np.int32),
+                from_runs(data["runs"], 3 if data["positions"] else 2),
                 tuple(map(str, data["positions"])),
                 int(data["group"]),
             )

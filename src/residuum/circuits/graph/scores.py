@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from residuum.circuits.graph.circuit_saving import write_json
 from residuum.circuits.graph.edge_table import edge_table
 from residuum.circuits.graph.graph import Graph
 from residuum.circuits.graph.score_figure import score_bars
@@ -214,7 +215,9 @@ class EdgeScores:
             OptionError: another suffix.
             StoreError: a path that cannot be written to.
         """
-        save_result(self, path, "scores of edges")
+        if str(path).endswith(".json"):
+            return write_json(self.to_json(), path)
+        return save_result(self, path, "scores of edges")
 
     def _order(self, by: str, n: int) -> np.ndarray:
         if by not in BY:
