@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ import torch
 import residuum as rz
 from residuum.core import OptionError
 from residuum.organisms.compiled import PROGRAMS, CompiledProgram, EdgeCounts, compile_program
+
+PAGE = Path(__file__).resolve().parents[3] / "docs/howto/compiled-programs.md"
 
 
 @cache
@@ -39,6 +43,18 @@ JOINT = {  # with the one sender ``embed`` of a model's graph
 @pytest.mark.parametrize("name", KNOWN)
 def test_counts_are_those_of_an_equal_construction(name: str) -> None:
     assert compiled(name).counts(split=True) == KNOWN[name]
+
+
+def test_the_page_shows_these_counts() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    rows = {row[0].strip("`"): [int(cell) for cell in row[3:]]
+            for line in text.splitlines() if line.startswith("| `")
+            and len(row := line.strip("| ").split(" | ")) == 11}  # fmt: skip
+    assert set(rows) == set(JOINT)
+    for name, cells in rows.items():
+        assert cells[:4] == list(astuple(JOINT[name]))
+        if name in KNOWN:
+            assert cells[4:] == list(astuple(KNOWN[name]))
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

@@ -21,7 +21,7 @@ def compiled(name: str) -> CompiledProgram:
 
 def moving_edges(made: CompiledProgram, reference: str) -> np.ndarray:
     """Edges without which the metric of some pair moves, each of them alone outside the circuit."""
-    runs = MaskedRuns(made.model, made.graph, made.task(64), reference)
+    runs = MaskedRuns(made.model, made.graph, made.task(24), reference)
     without_one = ~np.eye(made.graph.n_edges, dtype=bool)
     return (np.abs(runs.metric(without_one) - runs.whole) > 1e-3).any(axis=1)
 
@@ -32,7 +32,7 @@ def test_masked_runs_move_only_causal_edges(name: str) -> None:
     for reference, truth in (("zero", "zero"), ("counterfactual", "resample")):
         moving, causal = moving_edges(made, reference), made.edges_of(truth)
         assert not (moving & ~causal).any()
-        # The metric reads one token of 64 pairs, the truth every token of every prompt.
+        # The metric reads one token of 24 pairs, the truth every token of every prompt.
         assert moving.sum() >= causal.sum() - 1
 
 

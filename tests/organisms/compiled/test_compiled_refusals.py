@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+import residuum as rz
 from residuum.core import OptionError, TokenError
 from residuum.organisms.compiled import (
     aggregate,
@@ -120,6 +122,10 @@ def test_programs_that_cannot_be_compiled(case: str) -> None:
         ({"program": tokens, "vocabulary": "ab"}, "length=None", "whole number"),
         ({"program": "reverse", "vocabulary": "aa"}, "vocabulary of ['a', 'a']", "different"),
         ({"program": "reverse", "vocabulary": ""}, "vocabulary of []", "at least one"),
+        ({"program": "reverse", "vocabulary": 3}, "vocabulary=3", "range(5)"),
+        ({"program": "frac_prevs", "vocabulary": "ab"}, "asks for 'x'", "vocabulary="),
+        ({"program": "detect_pattern", "pattern": "ad"}, "asks for 'd'", "vocabulary="),
+        ({"program": "dyck", "vocabulary": "(a"}, "asks for ')'", "vocabulary="),
         ({"program": "reverse", "vocabulary": [None]}, "vocabulary of [None]", "None"),
         ({"program": "reverse", "dtype": torch.float16}, "dtype", "float32"),
         ({"program": "shift", "by": 1.5, "vocabulary": "ab"}, "by=1.5", "whole number"),
@@ -143,6 +149,16 @@ def test_prompts_that_do_not_fit() -> None:
             made.outputs(prompt)
     with pytest.raises(OptionError, match="0 pairs"):
         made.task(0)
+
+
+def test_a_model_that_sees_ahead_is_not_loaded_as_one_that_does_not(tmp_path: Path) -> None:
+    compile_program("reverse", length=3).model.hf.save_pretrained(tmp_path / "ahead")
+    with pytest.raises(OptionError, match="unknown option of a native model: is_causal"):
+        rz.load(tmp_path / "ahead")
+    made = compile_program("hist", length=3, causal=True)
+    made.model.hf.save_pretrained(tmp_path / "causal")
+    again = rz.load(tmp_path / "causal", check=False)
+    assert again.adapted.weight_hash == made.model.adapted.weight_hash
 
 
 def test_what_varies_is_compiled_where_what_cannot_be_listed_is_refused() -> None:

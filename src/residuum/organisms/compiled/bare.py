@@ -36,7 +36,7 @@ class Bare:
     """
 
     def __init__(self, hf: Any) -> None:
-        state = {name: tensor.detach().double() for name, tensor in hf.state_dict().items()}
+        state = {name: tensor.detach().cpu().double() for name, tensor in hf.state_dict().items()}
         self.embed, self.positions = (
             state[f"model.{name}.weight"] for name in ("embed", "pos_embed")
         )

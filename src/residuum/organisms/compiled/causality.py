@@ -78,29 +78,40 @@ def resample_causal(bare: Bare, edges: Edges, ids: Tensor, threshold: float) -> 
     """
     with torch.no_grad():
         whole, sent = bare.logits(ids), bare.sent(ids)
-        found = []
-        for sender, receiver in edges.ends:
-            value, stream = _value(sent, edges, sender), _stream(sent, receiver)
-            pairs = _pairs(value @ bare.reads(receiver).T)
-            found.append(
-                any(
-                    _moves(bare, ids[rows], whole[rows], receiver, stream[rows], change) > threshold
-                    for rows, others in pairs
-                    for change in [value[others] - value[rows]]
+        return np.array(
+            [
+                _resample_moves(
+                    bare, ids, whole, _value(sent, edges, sender), _stream(sent, receiver),
+                    receiver, threshold,
                 )
-            )
-        return np.array(found)
+                for sender, receiver in edges.ends
+            ]
+        )  # fmt: skip
 
 
-def _moves(
-    bare: Bare, ids: Tensor, whole: Tensor, receiver: Address, stream: Tensor, change: Tensor
-) -> float:
-    """The largest change of a logit; rows in which the receiver answers as before are not run."""
-    before = bare.answer(receiver, stream, torch.zeros_like(change))
-    other = (bare.answer(receiver, stream, change) - before).abs().amax((1, 2)) > _SAME
-    if not bool(other.any()):
-        return 0.0
-    return _moved(whole[other], bare.logits(ids[other], receiver, change[other]))
+def _resample_moves(
+    bare: Bare,
+    ids: Tensor,
+    whole: Tensor,
+    value: Tensor,
+    stream: Tensor,
+    receiver: Address,
+    threshold: float,
+) -> bool:
+    """Try every pair of prompts whose values the reader can tell apart, until one moves.
+
+    Pairs in which the receiver's head or MLP answers as before are not run to the end.
+    """
+    before = bare.answer(receiver, stream, torch.zeros_like(stream))
+    for rows, others in _pairs(value @ bare.reads(receiver).T):
+        change = value[others] - value[rows]
+        answer = bare.answer(receiver, stream[rows], change)
+        new = (answer - before[rows]).abs().amax((1, 2)) > _SAME
+        if bool(new.any()):
+            rows, change = rows[new], change[new]
+            if _moved(whole[rows], bare.logits(ids[rows], receiver, change)) > threshold:
+                return True
+    return False
 
 
 def _pairs(seen: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

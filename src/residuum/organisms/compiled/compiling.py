@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import Any
 
@@ -75,9 +75,14 @@ def compile_program(
         raise OptionError(
             "a program of one's own has no vocabulary", mend='give vocabulary=, such as "abc"'
         )
-    given = known.vocabulary if known and vocabulary is None else vocabulary
-    vocabulary_of(list(given or ()), None)
-    plan = schedule(expression, list(given or ()), size)
+    given = _tokens(known.vocabulary if known and vocabulary is None else vocabulary)
+    missing = [each for each in (known.named(**options) if known else ()) if each not in given]
+    if missing:
+        raise OptionError(
+            f"{name} asks for {', '.join(map(repr, missing))}, which the vocabulary lacks",
+            mend="add it to vocabulary=, or ask for tokens that are there",
+        )
+    plan = schedule(expression, given, size)
     values = None if expression.numerical else plan.values[id(expression)].values
     words = vocabulary_of(plan.vocabulary, values)
     model = loaded(assemble(plan, words, causal=bool(causal), dtype=dtype))
@@ -108,6 +113,17 @@ def _resolved(program: Any, options: dict[str, Any]) -> tuple[str, Expression, N
 
 def _refuse_options(options: dict[str, Any], name: str, known: str) -> None:
     raise OptionError(f"unknown option {', '.join(options)} of {name}", mend=f"use {known}")
+
+
+def _tokens(vocabulary: Any) -> list[Any]:
+    """The vocabulary as a list, checked."""
+    if not isinstance(vocabulary, Iterable):
+        raise OptionError(
+            f"vocabulary={vocabulary!r:.40}", mend='give the tokens, such as "abc" or range(5)'
+        )
+    given = list(vocabulary)
+    vocabulary_of(given, None)
+    return given
 
 
 def _length(length: Any) -> int:

@@ -133,11 +133,13 @@ class NamedProgram:
         build: its function; the options are the function's own.
         vocabulary: tokens by default.
         length: most tokens by default.
+        named: tokens that it asks for, by its options; a vocabulary without them is refused.
     """
 
     build: Callable[..., Expression]
     vocabulary: tuple[Any, ...]
     length: int = 5
+    named: Callable[..., Sequence[Any]] = lambda **options: ()
 
 
 PROGRAMS: dict[str, NamedProgram] = {
@@ -145,9 +147,13 @@ PROGRAMS: dict[str, NamedProgram] = {
     "hist": NamedProgram(hist, ("a", "b", "c")),
     "reverse": NamedProgram(reverse, ("a", "b", "c")),
     "sort_unique": NamedProgram(sort_unique, (1, 2, 3), 4),
-    "frac_prevs": NamedProgram(frac_prevs, ("x", "y", "z")),
+    "frac_prevs": NamedProgram(frac_prevs, ("x", "y", "z"), named=lambda token="x": [token]),
     "shift": NamedProgram(shift, ("a", "b", "c")),
-    "detect_pattern": NamedProgram(detect_pattern, ("a", "b", "c")),
-    "dyck": NamedProgram(dyck, ("(", ")"), 6),
+    "detect_pattern": NamedProgram(
+        detect_pattern, ("a", "b", "c"), named=lambda pattern="ab": list(pattern)
+    ),
+    "dyck": NamedProgram(
+        dyck, ("(", ")"), 6, named=lambda pairs=("()",): [each for pair in pairs for each in pair]
+    ),
 }
 """Name -> program."""
