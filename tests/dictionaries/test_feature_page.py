@@ -158,6 +158,8 @@ def test_the_page_says_what_the_reading_says(
         assert len(found["examples"]) == len(own.examples)
         for shown, example in zip(found["examples"], own.examples, strict=True):
             assert shown["tokens"] == list(example.tokens) and shown["at"] == example.at
+            place = (example.document, example.position)
+            assert (shown["document"], shown["position"]) == place and min(place) >= 0
             values = [np.nan if v is None else np.float32(v) for v in shown["activations"]]
             assert np.array_equal(values, np.float32(example.activations), equal_nan=True)
     with page.expect_download() as download:
@@ -248,6 +250,9 @@ def test_exact_values_are_in_the_text(reading: FeatureReading, path: Path, opene
     page = opened(path, "#1")
     tokens = page.locator(".rf-tok.at")
     assert tokens.count() == len(reading[1].examples)
+    expect(page.locator(".rf-place")).to_have_text(
+        [f"text {each.document}, token {each.position}" for each in reading[1].examples]
+    )
     own = reading[1].examples[0].activation
     assert np.float32(tokens.first.get_attribute("data-value")) == np.float32(own)
     tokens.first.hover()

@@ -106,6 +106,16 @@ def test_the_latent_of_one_token_is_read_as_counted(
         here = [0.0 if i != mary else each.activation for i in each.ids]
         known = [a for a in each.activations if a == a]
         assert known == [b for a, b in zip(each.activations, here, strict=True) if a == a]
+        text = rows[each.document][0]
+        assert text[each.position] == mary
+        assert tuple(text[max(0, each.position - SIZES.before) : each.position]) == ahead[:-1]
+    table = reading.to_dataframe("example")
+    own = table[table["latent"] == LATENT]
+    assert own["document"].tolist() == [each.document for each in found.examples]
+    assert own["position"].tolist() == [each.position for each in found.examples]
+    assert own["activation"].tolist() == [each.activation for each in found.examples]
+    with pytest.raises(OptionError, match="by='token' is not known"):
+        reading.to_dataframe("token")
     keys = [each.key for each in found.examples]
     assert len(set(keys)) == len(keys) <= len(contexts)
 

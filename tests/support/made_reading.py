@@ -17,8 +17,10 @@ from residuum.dictionaries.reading.directions_written import neighbours
 SIZES = Sizes(top=3, sample=6, before=3, after=2, company=40)
 
 
-def row_chunk(rows: list[np.ndarray], values: list[np.ndarray], kept: list[np.ndarray]) -> Chunk:
-    """Rows of ids, their values ``[token latent]`` and which tokens count."""
+def row_chunk(
+    rows: list[np.ndarray], values: list[np.ndarray], kept: list[np.ndarray], first: int = 0
+) -> Chunk:
+    """Rows of ids, their values ``[token latent]`` and which tokens count; each row is a text."""
     starts = np.concatenate([[0], np.cumsum([len(each) for each in rows])])
     places = np.flatnonzero(np.concatenate(kept))
     which = np.concatenate([np.full(len(each), i) for i, each in enumerate(rows)])
@@ -26,7 +28,8 @@ def row_chunk(rows: list[np.ndarray], values: list[np.ndarray], kept: list[np.nd
     ids = np.concatenate(rows)
     shown = np.concatenate(values)[places]
     row_keys = keys[starts[1:] - 1]
-    return Chunk(shown, places, which[places], keys[places], row_keys, ids, starts)
+    own = which[places]
+    return Chunk(shown, places, own, keys[places], own + first, row_keys, ids, starts)
 
 
 def random_rows(
@@ -63,7 +66,9 @@ def gathered(rows: list[Any], n_latents: int, cuts: list[int], sizes: Sizes = SI
     edges = [0, *cuts, len(rows)]
     for first, last in pairwise(edges):
         if first < last:
-            made.update(row_chunk(*(list(each) for each in zip(*rows[first:last], strict=True))))
+            columns = (list(each) for each in zip(*rows[first:last], strict=True))
+            made.update(row_chunk(*columns, first))
+    made.counts.documents[0] = len(rows)
     return made
 
 

@@ -155,7 +155,7 @@
     tip.style.left = `${Math.max(4, Math.min(innerWidth - own.width - 4, at.left))}px`;
     tip.style.top = `${at.bottom + 6 + own.height > innerHeight ? at.top - own.height - 6 : at.bottom + 6}px`;
   };
-  const example = ([band, at, ids, acts], place, top) => {
+  const example = ([band, at, ids, acts, document_, position], place, top) => {
     const values = new Map(acts), value = (k) => values.has(k) ? values.get(k) : 0;
     const spans = ids.map((id, k) => {
       const v = value(k), text = drawn(word(id));
@@ -191,7 +191,8 @@
     text.addEventListener("blur", () => move(-1));
     text.addEventListener("pointerover", (event) => point(event.target.closest(".rf-tok")));
     text.addEventListener("pointerleave", () => point(null));
-    return make("li", { class: "rf-example" }, make("span", { class: "rf-value" }, short(value(at))), text);
+    return make("li", { class: "rf-example" }, make("span", { class: "rf-value" }, short(value(at))), make("div", {}, text,
+      make("p", { class: "rf-note rf-place" }, `text ${document_}, token ${position}`)));
   };
   const BANDS = { top: "Strongest", q4: "Strongest quarter of its activations, drawn at random", q3: "Second quarter", q2: "Third quarter", q1: "Weakest quarter" };
   const examples = (i, u) => {
@@ -216,7 +217,7 @@
     $("rf-detail").replaceChildren(
       make("section", { class: "rf-card" }, make("div", { class: "rf-head" }, title, save), make("div", { class: "rf-two" }, make("div", {}, facts(i, u), make("p", { class: "rf-note" }, MOMENTS)), make("div", {}, make("h3", {}, "Activations above zero (log scale)"), histogram(i, u)))),
       card("Examples", make("div", { class: "rf-legend" }, make("label", { class: "rf-check" }, values, "Values in the text"),
-        ...(I.signed ? [make("span", {}, "below zero"), make("span", { class: "rf-ramp neg" })] : []), make("span", { class: "rf-ramp" }), make("span", {}, "0 to the largest shown; the underlined token is the example's own")), held),
+        ...(I.signed ? [make("span", {}, "below zero"), make("span", { class: "rf-ramp neg" })] : []), make("span", { class: "rf-ramp" }), make("span", {}, "0 to the largest shown; the underlined token is the example's own. Texts and tokens of a row are counted from 0")), held),
       make("div", { class: "rf-two" }, ...(u.u.length ? [effects("Promotes, directly", u.u), effects("Suppresses, directly", u.d)] : []),
         links("Often active together", `phi and Jaccard over ${I.company} contexts.`, [noun(), "phi", "Jaccard", "together"], u.p.map(([j, p, s, n]) => [go(j), short(p), short(s), String(n)])),
         links("Writes alike", "Cosine of what they write.", [noun(), "cosine"], u.n.map(([j, c]) => [go(j), short(c)]))));
@@ -235,7 +236,7 @@
   const named = (pairs) => pairs.map(([t, v]) => ({ token: word(t), logit: v }));
   const number = (x) => Number.isFinite(x) ? x : null;
   const full = (i, u) => ({ [noun()]: i, label: I.labels[i] || "", density: number(I.density[i]), density_rows: u.m[0], largest: number(I.largest[i]), mean: u.m[1], deviation: u.m[2], kurtosis: number(I.kurtosis[i]),
-    examples: u.e.map(([band, at, ids, acts]) => { const v = new Map(acts); return { band, at, tokens: ids.map(word), activations: ids.map((_, k) => v.has(k) ? v.get(k) : 0) }; }),
+    examples: u.e.map(([band, at, ids, acts, document_, position]) => { const v = new Map(acts); return { band, at, document: document_, position, tokens: ids.map(word), activations: ids.map((_, k) => v.has(k) ? v.get(k) : 0) }; }),
     histogram: { counts: u.h[0], edges: u.h[1] }, promotes: named(u.u), suppresses: named(u.d),
     partners: u.p.map(([j, phi, jaccard, together]) => ({ [noun()]: j, phi, jaccard, together })), neighbours: u.n.map(([j, cosine]) => ({ [noun()]: j, cosine })) });
   const allJson = async () => {

@@ -103,13 +103,14 @@ class Accumulator:
         def payload(which: np.ndarray) -> Payload:
             at = tokens[which], latents[which]
             windows = chunk.windows(*at, self.sizes.before, self.sizes.after)
-            return chunk.values[at], *windows
+            return chunk.values[at], chunk.positions[at[0]], *windows
 
         keys, ties = chunk.keys[tokens], chunk.row_keys[chunk.rows[tokens]]
-        shelf.offer(latents, order.astype(np.float64), keys, ties, payload)
+        documents = chunk.documents[tokens]
+        shelf.offer(latents, order.astype(np.float64), keys, ties, documents, payload)
 
     def merge(self, other: Accumulator) -> None:
-        """Take in what another read.
+        """Take in what another read; its texts are numbered on from this one's last.
 
         Raises:
             OptionError: it is of other units or sizes.
@@ -119,8 +120,11 @@ class Accumulator:
                 f"readings of {self.n_latents} and {other.n_latents} units, or of other sizes",
                 mend="read both with the same dictionary and options",
             )
-        for name in ("counts", "top", "sample", "company"):
-            getattr(self, name).merge(getattr(other, name))
+        texts = int(self.counts.documents[0])
+        self.top.merge(other.top, texts)
+        self.sample.merge(other.sample, texts)
+        self.counts.merge(other.counts)
+        self.company.merge(other.company)
 
     def copy(self) -> Accumulator:
         """Another with the same content."""

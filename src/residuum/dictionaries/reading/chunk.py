@@ -27,6 +27,7 @@ class Chunk:
         places: ``[token]`` where each stands in ``ids``, ascending.
         rows: ``[token]`` which row of text each is in, ascending.
         keys: ``[token]`` of the contexts.
+        documents: ``[token]`` number of its text.
         row_keys: ``[row]`` of the whole rows.
         ids: ``[place]`` all tokens of these rows, those left out too.
         row_starts: ``[row + 1]`` where each row begins in ``ids``.
@@ -36,9 +37,15 @@ class Chunk:
     places: np.ndarray
     rows: np.ndarray
     keys: np.ndarray
+    documents: np.ndarray
     row_keys: np.ndarray
     ids: np.ndarray
     row_starts: np.ndarray
+
+    @cached_property
+    def positions(self) -> np.ndarray:
+        """``[token]`` position of each in its row, as the model read it."""
+        return (self.places - self.row_starts[self.rows]).astype(np.int32)
 
     @cached_property
     def active(self) -> tuple[np.ndarray, np.ndarray]:
@@ -92,4 +99,6 @@ def _chunk(
     x = torch.from_numpy(as_float32(part.rows.values[keep]))
     with torch.no_grad():
         values = basis.encode(x).float().cpu().numpy()
-    return Chunk(values, places, of_row, keys[places], row_keys, np.concatenate(ids), starts)
+    documents = part.rows.documents[keep]
+    flat = np.concatenate(ids)
+    return Chunk(values, places, of_row, keys[places], documents, row_keys, flat, starts)

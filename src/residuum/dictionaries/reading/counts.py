@@ -23,7 +23,8 @@ class Counts:
     """Whole numbers ``[... latent]`` that grow with the text but not in size.
 
     Attributes:
-        tokens: ``[1]`` how many tokens; rows: ``[1]`` how many rows of text.
+        tokens: ``[1]`` how many tokens; rows: ``[1]`` how many rows of text; documents: ``[1]``
+            how many texts (set by who reads them).
         active: ``[latent]`` tokens at which it is above zero.
         active_rows: ``[latent]`` rows of text with such a token.
         histogram: ``[bin latent]`` of the values above zero.
@@ -32,11 +33,15 @@ class Counts:
         largest: ``[latent]`` float32, the largest value; 0 where it is never active.
     """
 
-    names = ("tokens", "rows", "active", "active_rows", "histogram", "sums", "across", "largest")
+    names = (
+        "tokens", "rows", "documents", "active", "active_rows", "histogram", "sums", "across",
+        "largest",
+    )  # fmt: skip
 
     def __init__(self, n_latents: int) -> None:
         whole = np.int64
         self.tokens, self.rows = np.zeros(1, whole), np.zeros(1, whole)
+        self.documents = np.zeros(1, whole)
         self.active, self.active_rows = np.zeros(n_latents, whole), np.zeros(n_latents, whole)
         self.histogram = np.zeros((len(EDGES) + 1, n_latents), whole)
         windows = summed(np.zeros((1, 1))).shape[0]

@@ -18,6 +18,7 @@ from residuum.dictionaries.reading.counts import EDGES
 from residuum.dictionaries.reading.feature_page import write_page
 from residuum.dictionaries.reading.latent_reading import Example, LatentReading, Weighed, quarters
 from residuum.dictionaries.reading.reading_file import write_reading
+from residuum.dictionaries.reading.reading_tables import example_table, unit_table
 from residuum.dictionaries.record.dictionary_checks import check_labels
 from residuum.figures import Bars
 from residuum.runs.arguments import shown
@@ -180,8 +181,9 @@ class FeatureReading:
         at = int(np.searchsorted(inside, self.counted.sizes.before))
         key = int(held.keys[index, place])
         return Example(
-            words, tuple(ids[inside].tolist()), tuple(values[inside].tolist()), at, band, key
-        )
+            words, tuple(ids[inside].tolist()), tuple(values[inside].tolist()), at, band, key,
+            int(held.documents[index, place]), int(held.positions[index, place]),
+        )  # fmt: skip
 
     def _weighed(self, index: int, way: str) -> Weighed:
         if not self.effects:
@@ -216,29 +218,20 @@ class FeatureReading:
             f"{dead:.1%} never active)"
         )
 
-    def to_dataframe(self) -> pd.DataFrame:
+    def to_dataframe(self, by: str = "unit") -> pd.DataFrame:
         """A row for each unit: ``latent, label, density, density_rows, largest, mean, deviation,
-        kurtosis, top_tokens, promoted, suppressed``."""
-        import pandas as pd
+        kurtosis, top_tokens, promoted, suppressed``.
 
-        counts = self.counted.counts
-        mean, deviation, kurtosis = self.moments
-        words = range(self.n_latents)
-        return pd.DataFrame(
-            {
-                "latent": np.arange(self.n_latents),
-                "label": [self.labels.get(i, "") for i in words],
-                "density": self.density,
-                "density_rows": counts.active_rows / max(self.n_rows, 1),
-                "largest": self.largest,
-                "mean": mean,
-                "deviation": deviation,
-                "kurtosis": kurtosis,
-                "top_tokens": [" ".join(map(repr, self.top_tokens(i))) for i in words],
-                "promoted": [self._words(i, "up") for i in words],
-                "suppressed": [self._words(i, "down") for i in words],
-            }
-        )
+        Args:
+            by: ``"example"``: a row for each example instead: ``latent, band, activation, token,
+                document, position, text``, as of :class:`Example`.
+
+        Raises:
+            OptionError: another ``by``.
+        """
+        if by not in ("unit", "example"):
+            raise OptionError(f"by={shown(by)} is not known", mend='use "unit" or "example"')
+        return unit_table(self) if by == "unit" else example_table(self)
 
     def top_tokens(self, index: int, k: int = 5) -> list[str]:
         """The tokens of its strongest examples, the most frequent first."""
@@ -247,9 +240,6 @@ class FeatureReading:
         ids = held.ids[index, filled, self.counted.sizes.before]
         found, first, count = np.unique(ids, return_index=True, return_counts=True)
         return [self.tokens[int(found[i])] for i in np.lexsort((first, -count))[:k]]
-
-    def _words(self, index: int, way: str) -> str:
-        return " ".join(repr(token) for token, _ in self._weighed(index, way)[:5])
 
     def figure(self, index: int | None = None) -> Bars:
         """How many units have which density; or of one unit, how many tokens which activation."""

@@ -22,6 +22,10 @@ class Example:
         band: ``"top"`` for the strongest of all; ``"q4"`` to ``"q1"``: the quarter of the unit's
             activations, strongest first, in which it lies; estimated on the sample.
         key: of the context; examples with different keys are different.
+        document: number of its text among those read, from 0; of a row that occurs in several
+            texts, the first.
+        position: of the place in the row that the model read, from 0, BOS included; a text that
+            was cut, or packed with others, has several rows.
     """
 
     tokens: tuple[str, ...]
@@ -30,6 +34,8 @@ class Example:
     at: int
     band: str
     key: int
+    document: int
+    position: int
 
     @property
     def activation(self) -> float:

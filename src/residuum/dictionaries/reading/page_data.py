@@ -112,7 +112,8 @@ class PageData:
             for place, value in enumerate(example.activations)
             if value != 0
         ]
-        return [example.band, example.at, [self.words[i] for i in example.ids], values]
+        words = [self.words[i] for i in example.ids]
+        return [example.band, example.at, words, values, example.document, example.position]
 
     def _fires(self, index: int) -> list[int]:
         top = self.reading.counted.top

@@ -30,7 +30,7 @@ from residuum.dictionaries.reading.bases import FeatureBasis, Latents, basis_of
 from residuum.dictionaries.reading.chunk import chunks_of
 from residuum.dictionaries.reading.directions_written import logit_effects, neighbours
 from residuum.dictionaries.reading.feature_reading import EFFECTS, PARTNERS, FeatureReading
-from residuum.dictionaries.reading.reading_file import read_record, read_state, write_state
+from residuum.dictionaries.reading.reading_file import FORMAT, read_record, read_state, write_state
 from residuum.runs import Model, need_model
 from residuum.runs.arguments import need_progress
 
@@ -106,6 +106,7 @@ def read_features(
     passes = SitePasses(model, table, units.reads, "float32", masks, size)
     counted = Accumulator(units.n_latents, _settled(sizes, units))
     gone = _run(passes, units, counted, keep, progress)
+    counted.counts.documents[0] = table.n_texts
     if not counted.counts.tokens[0]:
         raise TokenError("every token of the text was left out", mend="give skip=() or more text")
     with torch.no_grad():
@@ -128,7 +129,8 @@ def merge_readings(first: FeatureReading, *others: FeatureReading) -> FeatureRea
 
     Shows and does not show: as of :func:`read_features`. A text is known by the hash of all its
     documents: single documents that stand in two different texts count twice, but an example of
-    them stands once.
+    them stands once. Texts are numbered on: the first of the second reading comes after the last of
+    the first.
     """
     counted, gone, texts = first.counted.copy(), dict(first.left_out), list(first.texts)
     labels = dict(first.labels)
@@ -190,8 +192,9 @@ def _run(
     longest = int(np.diff(table.starts).max())
     per_part = max(passes.batch_size, _PART_TOKENS // longest)
     work = content_hash(
-        {**identity(passes), "basis": units.hash, "sizes": counted.sizes_json(), "part": per_part}
-    )
+        {**identity(passes), "basis": units.hash, "sizes": counted.sizes_json(), "part": per_part,
+         "format": FORMAT}
+    )  # fmt: skip
     state = None if keep is None else read_state(keep, work)
     done, gone = 0, dict.fromkeys((*passes.skip.names, *_high(passes)), 0)
     if state is not None:

@@ -17,7 +17,7 @@ from residuum.core.paths import as_path
 from residuum.dictionaries.record.dictionary_file import refuse_foreign
 from residuum.stores.atomic import write_atomically
 
-FORMAT = "residuum-feature-reading-1"
+FORMAT = "residuum-feature-reading-2"
 _TENSORS, _RECORD, _STATE = "reading.safetensors", "reading.json", "pass.safetensors"
 _AGAIN = "give a folder that reading.save(...) wrote, or read the features again"
 
