@@ -13,7 +13,7 @@ from configs import build
 
 import residuum as rz
 from residuum.circuits import EdgeScores, circuit_from_edges, circuit_of, graph_of, keep
-from residuum.core import OptionError
+from residuum.core import OptionError, StoreError
 from residuum.figures import LayeredGraph, figure_from_json
 
 WIRING = [
@@ -122,7 +122,10 @@ def test_pictures_and_tables_are_saved(scores, tmp_path):
         assert (tmp_path / name).stat().st_size > 500
     scores.save(tmp_path / "s.csv")
     scores.save(tmp_path / "s.json")
-    again = EdgeScores.from_json(__import__("json").loads((tmp_path / "s.json").read_text()))
+    again = EdgeScores.load(tmp_path / "s.json")
     assert (again.values == scores.values).all() and again.graph == scores.graph
+    assert "rz-bars" in scores._repr_html_()
+    with pytest.raises(StoreError, match="cannot be read as scores of edges"):
+        EdgeScores.load(tmp_path / "c.svg")
     bars = scores.figure(5)
     assert len(bars.values) == 5 and bars.lo is not None

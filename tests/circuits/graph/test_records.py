@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from residuum.circuits import Circuit, EdgeScores, Graph, circuit_from_edges, circuit_of
 from residuum.circuits.graph.edge_runs import from_runs, to_runs

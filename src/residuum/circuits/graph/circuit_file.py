@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +10,6 @@ import numpy as np
 from residuum.circuits.graph.graph import Graph
 from residuum.circuits.graph.scores import EdgeScores
 from residuum.core import Provenance, StoreError, content_hash
-from residuum.core.paths import as_path
 
 _FORMAT = 1
 _HASH = "sha256"
@@ -49,24 +46,6 @@ def parts_of(data: Any) -> dict[str, Any]:
         }
     except (TypeError, ValueError, IndexError) as error:
         raise StoreError(f"a circuit with values of another kind: {error}", mend=_MEND) from error
-
-
-def read(path: str | Path) -> Any:
-    """The data in a file.
-
-    Raises:
-        StoreError: no such file, or no JSON.
-    """
-    try:
-        return json.loads(as_path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise StoreError(
-            "there is no such file, so it cannot be read as a circuit", mend=_MEND, where=str(path)
-        ) from error
-    except (OSError, ValueError) as error:
-        raise StoreError(
-            f"cannot be read as a circuit: {error}", mend=_MEND, where=str(path)
-        ) from error
 
 
 def _need_whole(data: Any) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from residuum.circuits.graph.network import write_graphml
-from residuum.core.paths import writing
+from residuum.core import StoreError
+from residuum.core.paths import as_path, writing
 from residuum.core.saving import Saveable, save_result
 
 
@@ -49,3 +50,28 @@ def write_json(data: Any, path: str | Path) -> None:
     """
     with writing(path) as target:
         target.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
+
+
+def read_json(path: str | Path, noun: str) -> Any:
+    """The data in a file.
+
+    Args:
+        noun: what it is read as, in an error.
+
+    Raises:
+        StoreError: no such file, or no JSON.
+    """
+    try:
+        return json.loads(as_path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise StoreError(
+            f"there is no such file, so it cannot be read as {noun}",
+            mend="give a file that save(...) wrote",
+            where=str(path),
+        ) from error
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"cannot be read as {noun}: {error}",
+            mend="give a file that save(...) wrote",
+            where=str(path),
+        ) from error

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from residuum.circuits.graph import circuit_file, mib_layout, network
+from residuum.circuits.graph import mib_layout, network
 from residuum.circuits.graph.building import graph_of
 from residuum.circuits.graph.circuit import Circuit
+from residuum.circuits.graph.circuit_saving import read_json
 from residuum.circuits.graph.graph import Graph
 from residuum.circuits.graph.scores import EdgeScores
 from residuum.core import OptionError, Provenance, StoreError
@@ -35,7 +36,7 @@ def load_circuit(path: str | Path, model: Model | None = None) -> Circuit:
     if str(path).endswith(".graphml"):
         found = circuit_from_networkx(network.read_graphml(path))
     else:
-        data = circuit_file.read(path)
+        data = read_json(path, "a circuit")
         if mib_layout.is_mib(data):
             return circuit_from_mib(data, model)
         found = Circuit.from_json(data)

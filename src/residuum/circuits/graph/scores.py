@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from residuum.circuits.graph.circuit_saving import write_json
+from residuum.circuits.graph.circuit_saving import read_json, write_json
 from residuum.circuits.graph.edge_table import edge_table
 from residuum.circuits.graph.graph import Graph
 from residuum.circuits.graph.score_figure import score_bars
 from residuum.circuits.graph.selection import BY
 from residuum.core import OptionError, Provenance, StoreError
+from residuum.core.notebook import html_of
 from residuum.core.saving import save_result
 from residuum.runs import bootstrap_mean_intervals, whole_number
 
@@ -218,6 +219,18 @@ class EdgeScores:
         if str(path).endswith(".json"):
             return write_json(self.to_json(), path)
         return save_result(self, path, "scores of edges")
+
+    @staticmethod
+    def load(path: str | Path) -> EdgeScores:
+        """Read what :meth:`save` wrote as ``.json``; scores per example are not in it.
+
+        Raises:
+            StoreError: no such file, or no scores.
+        """
+        return EdgeScores.from_json(read_json(path, "scores of edges"))
+
+    def _repr_html_(self) -> str | None:
+        return html_of(self)
 
     def _order(self, by: str, n: int) -> np.ndarray:
         if by not in BY:
