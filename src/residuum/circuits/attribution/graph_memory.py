@@ -61,8 +61,9 @@ class Room:
 
     def _need(self, wanted: int, of: str) -> None:
         if self.limit is not None and wanted > self.limit:
+            need, have = wanted / 1e9, self.limit / 1e9
             raise OptionError(
-                f"{of} would take about {wanted / 1e9:.2g} GB, max_memory is {self.limit / 1e9:.2g} GB",
+                f"{of} would take about {need:.2g} GB, max_memory is {have:.2g} GB",
                 mend="give a shorter prompt, fewer max_nodes, or more max_memory",
                 where="max_memory",
             )
