@@ -32,6 +32,11 @@ from residuum.circuits.graph.scores import REFERENCES, EdgeScores, ScoredEdge
 from residuum.circuits.graph.selection import keep, pruned, select
 from residuum.circuits.judging.evaluating import evaluate
 from residuum.circuits.judging.scores import CircuitScores
+from residuum.circuits.trial.non_inferiority import NonInferiority, non_inferiority
+from residuum.circuits.trial.random_circuits import random_circuits
+from residuum.circuits.trial.trial_record import EdgeVerdict, Trial, TrialLevels
+from residuum.circuits.trial.trying import trial
+from residuum.circuits.trial.verdict import Verdict
 
 __all__ = [
     "ACDC",
@@ -47,6 +52,7 @@ __all__ = [
     "EdgeAgreement",
     "EdgeScores",
     "EdgeTest",
+    "EdgeVerdict",
     "ExactEdges",
     "Graph",
     "GraphEdge",
@@ -56,8 +62,12 @@ __all__ = [
     "LearnedMask",
     "MaskedRuns",
     "MaskedWork",
+    "NonInferiority",
     "PathSearch",
     "ScoredEdge",
+    "Trial",
+    "TrialLevels",
+    "Verdict",
     "Verification",
     "attribution_graph",
     "circuit_from_edges",
@@ -70,7 +80,10 @@ __all__ = [
     "keep",
     "load_attribution_graph",
     "load_circuit",
+    "non_inferiority",
     "position_masks",
     "pruned",
+    "random_circuits",
     "select",
+    "trial",
 ]

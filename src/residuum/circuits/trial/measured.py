@@ -21,7 +21,7 @@ class CircuitRuns(Protocol):
 
 
 ADDED = 4
-"""Random edges for each random circuit: each asks one run where both its ends are in the circuit."""
+"""Random edges for each random circuit; where both ends are in the circuit, each takes one run."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,7 +23,7 @@ _FORMAT = 1
 
 
 @dataclass(frozen=True)
-class Levels:
+class TrialLevels:
     """Mean metric under one reference, more being better.
 
     Attributes:
@@ -105,7 +105,7 @@ class Trial:
     required: tuple[str, ...]
     held_out: bool | None
     held_out_why: str
-    levels: tuple[Levels, ...]
+    levels: tuple[TrialLevels, ...]
     edges: tuple[EdgeVerdict, ...]
     task: str
     metric: str
@@ -234,7 +234,7 @@ class Trial:
         own = {name: data[name] for name in names}
         try:
             own["verdicts"] = tuple(Verdict.from_json(each) for each in data["verdicts"])
-            own["levels"] = tuple(Levels(**_tuples(each)) for each in data["levels"])
+            own["levels"] = tuple(TrialLevels(**_tuples(each)) for each in data["levels"])
             own["edges"] = tuple(EdgeVerdict(**each) for each in data["edges"])
             own["required"], own["warnings"] = tuple(data["required"]), tuple(data["warnings"])
             own["provenance"] = Provenance.from_json(dict(data["provenance"]))

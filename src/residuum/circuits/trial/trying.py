@@ -13,11 +13,19 @@ from residuum.circuits.trial import verdicts as tests
 from residuum.circuits.trial.held_out import check_metric, held_out
 from residuum.circuits.trial.measured import Drawn, Measured, drawn_for, measure
 from residuum.circuits.trial.significance import draws_needed, pairs_needed
-from residuum.circuits.trial.trial_record import EdgeVerdict, Levels, Trial
+from residuum.circuits.trial.trial_record import EdgeVerdict, Trial, TrialLevels
 from residuum.circuits.trial.verdict import REJECTING, TESTS, Verdict
 from residuum.core import SILENT, OptionError, Progress, TaskError
-from residuum.runs import Metric, Model, Task, metric_named, need_model, need_task, shown
-from residuum.runs import whole_number as number
+from residuum.runs import (
+    Metric,
+    Model,
+    Task,
+    metric_named,
+    need_model,
+    need_task,
+    shown,
+    whole_number as number,
+)
 
 UNITS = ("pair", "template")
 
@@ -180,11 +188,13 @@ def _judged(
     return tests.judged(verdicts, rules.alpha), tuple(edges)
 
 
-def _levels(found: Measured) -> Levels:
-    one = (found.full, found.empty, found.circuit, found.rest)
-    return Levels(
+def _levels(found: Measured) -> TrialLevels:
+    return TrialLevels(
         found.reference,
-        *(float(each.mean()) for each in one),
+        float(found.full.mean()),
+        float(found.empty.mean()),
+        float(found.circuit.mean()),
+        float(found.rest.mean()),
         tuple(found.random.mean(axis=1).tolist()),
         tuple(found.random_rest.mean(axis=1).tolist()),
     )
