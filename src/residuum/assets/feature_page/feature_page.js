@@ -124,7 +124,7 @@
     make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map((cell, c) => make("td", { class: c && !(cell instanceof Element && cell.matches(".rf-meter")) ? "n" : null }, cell))))));
   const facts = (i, u) => make("dl", { class: "rf-facts" }, ...[["Active at", `${percent(I.density[i])} of tokens`], ["In", `${percent(u.m[0])} of rows of text`], ["Largest", short(I.largest[i])],
     ["Mean, deviation", `${short(u.m[1])}, ${short(u.m[2])}`], ["Kurtosis", short(I.kurtosis[i])]].map(([k, v]) => make("div", {}, make("dt", {}, k), make("dd", {}, v))));
-  const MOMENTS = "Mean and (standard) deviation are over all tokens, those where it is silent included. Kurtosis is the mean fourth power of what a token lies from the mean, in deviations: 3 for a Gaussian, as most directions of a model have; the rarer and stronger it is active, the larger.";
+  const MOMENTS = "Mean and (standard) deviation are over all tokens, those where it is silent included. Kurtosis is the mean fourth power of the distance from the mean, in deviations: 3 for a Gaussian; the rarer and stronger a unit is active, the larger.";
   const histogram = (i, u) => {
     const [counts, edges] = u.h;
     if (!counts.length) return make("p", { class: "rf-note" }, "Never above zero on this text.");
