@@ -97,6 +97,18 @@ def test_exchanged_by_edits_of_the_loaded_model_too() -> None:
         assert [words.labels[each] for each in logits[0, 1:].argmax(-1)] == wanted
 
 
+def test_one_of_them_is_an_ordinary_causal_model() -> None:
+    made = trained("interchange_pattern")
+    assert getattr(made.model.hf.config, "is_causal", True)
+    task = made.task(12)
+    forked, naive = (
+        rz.patch(made.model, task, sites="resid_pre", by=("layer", "pos"), engine=engine).effects
+        for engine in ("forked", "naive")
+    )
+    assert np.abs(forked.values - naive.values).max() < 1e-4
+    assert np.abs(naive.values).max() > 1
+
+
 def test_answers_to_interventions_by_hand() -> None:
     answers = Answers(INTERCHANGE_RECIPES["interchange_sort"])
     at = {prompt: row for row, prompt in enumerate(answers.prompts)}

@@ -14,8 +14,8 @@ from residuum.organisms.compiled.expressions import (
     Linear,
     Selector,
     SelectorWidth,
+    tokens as TOKENS,
 )
-from residuum.organisms.compiled.expressions import tokens as TOKENS
 from residuum.organisms.compiled.naming import names_of
 from residuum.organisms.compiled.values import as_number
 

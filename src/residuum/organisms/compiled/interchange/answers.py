@@ -69,7 +69,8 @@ class Answers:
 
     @cached_property
     def _values(self) -> list[Interpreter]:
-        return [Interpreter(self.plan.program, each) for each in self.prompts]
+        causal = self.recipe.causal
+        return [Interpreter(self.plan.program, each, causal) for each in self.prompts]
 
     def _answer(self, node: Address | None, base: int, source: int) -> list[int]:
         parts = self.circuit.get(node, ()) if node is not None else ()
@@ -82,7 +83,8 @@ class Answers:
     def _outputs(self, base: int, fixed: dict[int, list[Any]]) -> list[int]:
         program = self.plan.program
         try:
-            values = Interpreter(program, self.prompts[base], fixed=fixed)[program]
+            prompt, causal = self.prompts[base], self.recipe.causal
+            values = Interpreter(program, prompt, causal, fixed)[program]
         except OptionError:  # the intervention has no meaning: different values averaged
             return [UNASKED] * self.recipe.length
         return [UNASKED if value is None else self.words.id_of(value) for value in values]

@@ -20,6 +20,7 @@ class InterchangeRecipe:
         program: a name of :data:`PROGRAMS`; layers are as many as its compiled model has.
         options: of the program.
         vocabulary, length: prompts are all of this length.
+        causal: whether positions see only themselves and earlier ones.
         distinct: whether only prompts without a repeated token count.
         heads: of each layer; those that the program does not use must not matter.
         d_model, d_head, d_mlp: widths.
@@ -34,6 +35,7 @@ class InterchangeRecipe:
     vocabulary: tuple[Any, ...]
     length: int
     options: dict[str, Any] = field(default_factory=dict)
+    causal: bool = False
     distinct: bool = False
     heads: int = 2
     d_model: int = 32
@@ -65,7 +67,7 @@ INTERCHANGE_RECIPES: dict[str, InterchangeRecipe] = {
     each.name: each
     for each in (
         InterchangeRecipe("interchange_sort", "sort_unique", (1, 2, 3, 4, 5), 4, distinct=True),
-        InterchangeRecipe("interchange_pattern", "detect_pattern", ("a", "b", "c"), 5),
+        InterchangeRecipe("interchange_pattern", "detect_pattern", ("a", "b", "c"), 5, causal=True),
     )
 }
 """Name -> recipe of the models inside the package."""

@@ -41,7 +41,9 @@ def fresh_model(recipe: InterchangeRecipe) -> Any:
         positions="learned",
         bos_token_id=answers.words.begin,
     )
-    model = both_ways(NativeForCausalLM(config))
+    model = NativeForCausalLM(config)
+    if not recipe.causal:
+        both_ways(model)
     dice = torch.Generator().manual_seed(recipe.seed)
     with torch.no_grad():
         for name, weight in model.named_parameters():

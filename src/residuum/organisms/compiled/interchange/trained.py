@@ -94,7 +94,7 @@ class InterchangeModel:
     def run(self, tokens: Sequence[Any]) -> list[Any]:
         """What the program says."""
         self.answers.words.encode(tokens)
-        return interpret(self.answers.plan.program, tokens)
+        return interpret(self.answers.plan.program, tokens, causal=self.recipe.causal)
 
     def task(self, n: int = 64, *, seed: int = 0, unseen: bool = False) -> Task:
         """Contrast pairs whose outputs at the last token differ.
