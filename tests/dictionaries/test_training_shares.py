@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,6 +43,15 @@ WAYS = {
 }
 MATRYOSHKA = {"reads": SITES[:1], "activation": rd.BatchTopK(3), "prefixes": (6,)}
 SAES = ("sae.topk", "sae.batch_topk", "sae.jump", "matryoshka")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """In every process: bits depend on it, and small steps do not gain by more."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def plans(*names: str) -> dict[str, rd.CoderPlan]:
@@ -219,14 +229,9 @@ def test_a_killed_training_leaves_no_workers_and_is_resumed_bit_for_bit(tmp_path
     found = read_checkpoint(tmp_path)
     assert found is not None
     assert 20 <= found[1]["dictionaries"]["matryoshka"]["step"] < 80
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        options = {"steps": 80, "keep_every": 10, "workers": 2}
-        wanted = plans(*SAES)
-        same(train(wanted, **options), train(wanted, keep=tmp_path, **options))
-    finally:
-        torch.set_num_threads(threads)
+    options = {"steps": 80, "keep_every": 10, "workers": 2}
+    wanted = plans(*SAES)
+    same(train(wanted, **options), train(wanted, keep=tmp_path, **options))
 
 
 def children(pid: int) -> list[int]:
