@@ -14,7 +14,7 @@ from residuum.circuits.engine.order import Order
 from residuum.circuits.engine.readers import SLOTS, readers_of
 from residuum.circuits.engine.recall import Recall
 from residuum.circuits.engine.states import Joint, States
-from residuum.circuits.engine.streams import ALWAYS, Block, Stream
+from residuum.circuits.engine.streams import Block, Stream
 from residuum.circuits.engine.work import Tally
 from residuum.models import Adapted
 from residuum.models.norms import frozen_scale
@@ -49,8 +49,7 @@ class Pass:
     recall: Recall = field(init=False)
 
     def __post_init__(self) -> None:
-        embed = self.ground.embed.expand(len(self.masks), 1, *self.ground.embed.shape)
-        self.stream = Stream(self.ground, self.masks, [Block(np.array([0]), embed)])
+        self.stream = Stream.of(self.ground, self.order, self.masks, self.states, self.joint)
         self.recall = Recall(self.order, self.ground, self.states, self.run_like)
 
     def run(self) -> Tensor:
@@ -67,15 +66,14 @@ class Pass:
     def known(self, circuit: int) -> Known:
         """One circuit's run as it was computed; every part of it must have been."""
         made = Known(inputs=[{s: v[circuit] for s, v in each.items()} for each in self.inputs])
-        blocks = [each for each in self.stream.blocks if each.senders[0] != ALWAYS]
-        beside = iter([each for each in self.stream.blocks if each.senders[0] == ALWAYS])
-        by_sender = {int(each.senders[0]): each.values[circuit] for each in blocks}
+        always = self.order.n_senders
+        blocks = {int(each.columns[0]): each.values[circuit] for each in self.stream.blocks}
+        beside = [b.values[circuit, 0] for b in self.stream.blocks if b.columns[0] == always]
         for layer in range(self.order.n_layers):
-            made.sent.append(by_sender[self.order.sending(layer).start])
-            has_rest = self.joint.beside[layer]
-            made.rest.append(next(beside).values[circuit, 0] if has_rest else None)
+            made.sent.append(blocks[self.order.sending(layer).start])
+            made.rest.append(beside.pop(0) if self.joint.beside[layer] else None)
             mlp = self.order.sending_mlp(layer) if self.order.mlp[layer] else None
-            made.mlps.append(None if mlp is None else by_sender[mlp][0])
+            made.mlps.append(None if mlp is None else blocks[mlp][0])
         return made
 
     # -- attention ---------------------------------------------------------------------------
@@ -93,11 +91,11 @@ class Pass:
             z = self.ground.at_ends(z, 1)
         if self.joint.outputs[layer]:
             return self._through_norm(layer, rows, z)
-        values = self._zeros(len(sent), ends)
-        self.recall.heads(layer, values, sent)
+        block = self.stream.block(sent + at.start, late=ends)
+        self.recall.heads(layer, block.values, sent)
         if z is not None:
-            self._written(layer, values, rows, sent, z)
-        return [Block(sent + at.start, values)]
+            self._written(layer, block.values, rows, sent, z)
+        return [block]
 
     def _written(
         self, layer: int, values: Tensor, rows: np.ndarray, sent: np.ndarray, z: Tensor
@@ -120,9 +118,11 @@ class Pass:
         """What all heads send where one norm stands behind them; and the bias, scaled by it."""
         part, ends = self.adapted.parts.layers[layer], self._is_last(layer)
         heads = np.arange(self.order.heads)
-        values, rest = self._zeros(len(heads), ends), self._zeros(1, ends)
-        self.recall.heads(layer, values, heads)
-        self.recall.rest(layer, rest)
+        beside = [self.stream.beside(late=ends)] if self.joint.beside[layer] else []
+        block = self.stream.block(heads + self.order.sending(layer).start, late=ends)
+        self.recall.heads(layer, block.values, heads)
+        for each in beside:
+            self.recall.rest(layer, each.values)
         if z is not None:
             weight = self.adapted.weights.by_layer("W_O")[layer].to(z)
             raw = part.o_proj(z.flatten(-2).flatten(0, 1))
@@ -130,11 +130,12 @@ class Pass:
             scale = frozen_scale(part.attn_writer, raw, out).unflatten(0, z.shape[:2])
             each = torch.einsum("cephd,hdm->chepm", z, weight) * scale[:, None] * part.scale
             at = torch.as_tensor(rows)
-            values[at] = each - self.recall.reference(layer, ends).movedim(2, 0)
-            rest[at] = (out.unflatten(0, z.shape[:2]) * part.scale - each.sum(1))[:, None]
+            block.values[at] = each - self.recall.reference(layer, ends).movedim(2, 0)
+            for other in beside:
+                rest = out.unflatten(0, z.shape[:2]) * part.scale - each.sum(dim=1)
+                other.values[at] = rest[:, None]
             self.tally.out(layer, len(rows) * len(heads), ends)
-        beside = [Block(np.array([ALWAYS]), rest)] if self.joint.beside[layer] else []
-        return [*beside, Block(heads + self.order.sending(layer).start, values)]
+        return [*beside, block]
 
     def _heads(self, layer: int, rows: np.ndarray) -> Tensor:
         """``z`` of all heads in some circuits, ``[circuit row pos head d_head]``."""
@@ -163,8 +164,7 @@ class Pass:
         readers = readers_of(self.order, self.states, self.marks, layer, rows)
         if readers is None:
             return heads
-        before = self.order.before_attention(layer)
-        streams = self.stream.read(rows, readers.receivers, before, "attention", layer)
+        streams = self.stream.read(rows, readers.receivers, "attention", layer)
         normed = self.adapted.seam.norm(layer, streams.flatten(0, 2))
         normed = normed.unflatten(0, streams.shape[:3])
         for slot in SLOTS:
@@ -184,16 +184,16 @@ class Pass:
         if not self.states.changed[:, sender].any():
             return []
         ends = self._is_last(layer)
-        values = self._zeros(1, ends)
-        self.recall.mlp(layer, values)
+        block = self.stream.block(np.array([sender]), late=ends)
+        self.recall.mlp(layer, block.values)
         rows = np.flatnonzero(self.states.own[:, sender])
         if len(rows):
             receivers = np.full((len(rows), 1), receiver)
-            read = self.stream.read(rows, receivers, self.order.before_mlp(layer), "mlp", layer)
+            read = self.stream.read(rows, receivers, "mlp", layer)
             made = self.adapted.seam.mlp(layer, read.flatten(0, 2)).unflatten(0, read.shape[:3])
-            values[torch.as_tensor(rows)] = made - self.recall.reference_mlp(layer, ends)
+            block.values[torch.as_tensor(rows)] = made - self.recall.reference_mlp(layer, ends)
             self.tally.mlp(layer, len(rows), ends)
-        return [Block(np.array([sender]), values)]
+        return [block]
 
     def _end(self) -> Tensor:
         width = self.ground.embed.shape[-1]
@@ -202,8 +202,7 @@ class Pass:
         rows = np.flatnonzero(self.states.own_in[:, self.order.logits])
         if len(rows):
             receivers = np.full((len(rows), 1), self.order.logits)
-            senders, last = self.order.n_senders, self.order.n_layers
-            read = self.stream.read(rows, receivers, senders, "end", last)
+            read = self.stream.read(rows, receivers, "end", self.order.n_layers)
             found[torch.as_tensor(rows)] = read[:, 0, :, 0]
         self.tally.sums(self.stream.macs)
         return found
@@ -211,10 +210,3 @@ class Pass:
     def _is_last(self, layer: int) -> bool:
         """Whether only the answer's position of what the layer sends is read."""
         return layer == self.order.n_layers - 1
-
-    def _zeros(self, senders: int, ends: bool) -> Tensor:
-        """``[circuit sender row pos d_model]``."""
-        positions = 1 if ends else self.ground.positions
-        width = self.ground.embed.shape[-1]
-        shape = (len(self.masks), senders, self.ground.prompts, positions, width)
-        return self.masks.new_zeros(shape)
