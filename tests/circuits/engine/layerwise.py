@@ -61,8 +61,10 @@ def layerwise(model: Any, graph: Any, task: Any, kept: Any, reference: Any) -> T
     ref = {sender: reference(sender) for sender in graph.senders}
     where = torch.from_numpy(position_masks(task, graph.positions)) if graph.positions else None
 
-    def stream(at: str, receiver: Any) -> Tensor:
-        run = model.run(clean, capture=[at, *sender_sites(model)], edits=edits)
+    def run_with(at: str) -> Any:
+        return model.run(clean, capture=[at, *sender_sites(model)], edits=edits)
+
+    def stream(run: Any, at: str, receiver: Any) -> Tensor:
         value = run[at].clone()
         for number in graph.into(receiver):
             if kept[number]:
@@ -75,21 +77,19 @@ def layerwise(model: Any, graph: Any, task: Any, kept: Any, reference: Any) -> T
         return value
 
     for layer in range(model.n_layers):
-        written = []
+        written, pre = [], f"L{layer}.resid_pre"
+        run = run_with(pre)
         for slot in "qkv":
             heads = model.n_heads if slot == "q" else model.dims.n_kv_heads
-            each = [
-                stream(f"L{layer}.resid_pre", f"L{layer}.{slot}_in[H{head}]")
-                for head in range(heads)
-            ]
+            each = [stream(run, pre, f"L{layer}.{slot}_in[H{head}]") for head in range(heads)]
             written.append(rz.Set(f"L{layer}.{slot}_in", torch.stack(each, dim=2)))
         edits += written
         part = model.adapted.parts.layers[layer]
         if part.has_mlp:
             at = f"L{layer}.resid_pre" if part.wiring == "parallel" else f"L{layer}.resid_mid"
-            edits.append(rz.Set(f"L{layer}.mlp_in", stream(at, f"L{layer}.mlp_in")))
+            edits.append(rz.Set(f"L{layer}.mlp_in", stream(run_with(at), at, f"L{layer}.mlp_in")))
     last = f"L{model.n_layers - 1}.resid_post"
-    edits.append(rz.Set(last, stream(last, "logits")))
+    edits.append(rz.Set(last, stream(run_with(last), last, "logits")))
     return model.run(clean, edits=edits).last
 
 
