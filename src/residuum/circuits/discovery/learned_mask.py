@@ -21,6 +21,9 @@ from residuum.core.progress import track
 from residuum.runs import shown, whole_number
 
 _TEMPERATURE, _LOW, _HIGH = 2 / 3, -0.1, 1.1
+_STIFF = 50.0
+"""Weight of the squared distance from the target."""
+
 _FLAT = 1e-12
 
 
@@ -30,12 +33,13 @@ class LearnedMask:
 
     Each gate is hard concrete: drawn anew at each step, exactly 0 or 1 with positive probability.
     The loss is the squared distance of the masked run's metric from the clean run's (as a share of
-    clean less empty), and a Lagrangian holds the expected number of open gates at the target.
+    clean less empty), and an augmented Lagrangian holds the expected number of open gates at the
+    target.
 
     Attributes:
         n_edges, share: the target; one of them.
         steps: of Adam.
-        lr: its rate; the Lagrangian's multipliers rise at the same rate.
+        lr: its rate; the Lagrangian's multiplier rises at the same rate.
         warm: share of the steps over which the target falls from all edges to its value.
 
     Raises:
@@ -126,10 +130,9 @@ class LearnedMask:
         scale = max(float(np.abs(whole - empty).mean()), _FLAT)
         n, device = problem.graph.n_edges, problem.model.device
         gates = torch.full((n,), 2.0, dtype=torch.float32, device=device, requires_grad=True)
-        holds = torch.zeros(2, device=device, requires_grad=True)
+        hold = 0.0
         generator = torch.Generator().manual_seed(problem.seed)
         descend = torch.optim.Adam([gates], lr=self.lr)
-        ascend = torch.optim.Adam([holds], lr=self.lr, maximize=True)
         goal, losses = self.target(n) / n, []
         portions = list(runs.portions.rows)
         for step in track(range(self.steps), progress, "learning a mask", self.steps):
@@ -140,11 +143,10 @@ class LearnedMask:
             loss = ((values - truth) / scale).pow(2).mean().to(device, torch.float32)
             target = 1 - (1 - goal) * min(1.0, (step + 1) / (self.warm * self.steps))
             over = opened(gates).mean() - target
-            total = loss + holds[0] * over + holds[1] * over**2
-            slopes = torch.autograd.grad(total, [gates, holds])
-            gates.grad, holds.grad = slopes
+            total = loss + hold * over + _STIFF * over**2
+            gates.grad = torch.autograd.grad(total, gates)[0]
             descend.step()
-            ascend.step()
+            hold += self.lr * float(over.detach())
             problem.passes += (FORWARD + BACKWARD) * len(rows) / len(problem.task)
             losses.append(float(loss.detach()))
         return opened(gates.detach()).double().cpu().numpy(), losses
