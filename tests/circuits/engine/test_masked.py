@@ -249,3 +249,13 @@ def test_a_model_with_a_hook_on_it_is_refused():
     handle.remove()
     assert "forward" not in vars(module)
     assert MaskedRuns(model, graph, task).whole.shape == (3,)
+
+
+def test_less_memory_makes_smaller_portions_and_the_same_numbers():
+    model, task = loaded("gpt2", F64), task_of(6)
+    graph = graph_of(model)
+    kept = some_circuits(graph, 0.2, 0.5, 0.9)
+    roomy, tight = (MaskedRuns(model, graph, task, max_memory=m) for m in ("1 GB", "2 MB"))
+    assert len(roomy.portions.rows) == 1 < len(tight.portions.rows)
+    assert tight.portions.circuits < roomy.portions.circuits
+    assert np.abs(tight.metric(kept) - roomy.metric(kept)).max() < 1e-12
