@@ -27,9 +27,11 @@ from torch import Tensor
 import residuum as rz
 import residuum.dictionaries as rd
 from residuum.core import Address
-from residuum.dictionaries.fit import checking as fit_check
-from residuum.dictionaries.fit import measure as fit_check_measure
-from residuum.dictionaries.fit import text as fit_check_text
+from residuum.dictionaries.fit import (
+    checking as fit_check,
+    measure as fit_check_measure,
+    text as fit_check_text,
+)
 from residuum.dictionaries.fit.result import Fit
 from residuum.worlds import microworld_text
 

@@ -38,7 +38,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 import residuum as rz
-from residuum.directions import activation_writer, harvest
+from residuum.directions import activation_writer, harvest_examples
 from residuum.directions.probes import probing
 
 REACH, BATCH = 1.3, 64
@@ -132,7 +132,7 @@ def one_round(model: rz.Model, data: rz.Examples) -> dict[str, dict[str, float]]
     timed_piece("passes without unembedding", lambda: body(model.hf.transformer, data))
     timed_piece("probe", lambda: in_shards(probe))
     with mock.patch.object(activation_writer, "IN_MEMORY_BYTES", 2**40):
-        timed_piece("harvest in memory", lambda: kept.append(harvest(model, data)))
+        timed_piece("harvest in memory", lambda: kept.append(harvest_examples(model, data)))
     with mock.patch.object(probing, "harvest", lambda *_, **__: kept[0]):
         timed_piece("fits", lambda: rz.probe(model, data, split_by="example"))
     timed_piece("full passes", lambda: body(model.hf, data))

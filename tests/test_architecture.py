@@ -142,15 +142,12 @@ def test_public_names_resolve() -> None:
     assert set(names) <= set(dir(residuum))
 
 
-def names_for_type_checkers() -> set[str]:
-    face = ast.parse((PACKAGE / "__init__.py").read_text())
-    blocks = [each for each in face.body if isinstance(each, ast.If)]
-    imports = [each for block in blocks for each in block.body if isinstance(each, ast.ImportFrom)]
-    return {alias.asname or alias.name for each in imports for alias in each.names}
-
-
-def test_type_checkers_see_the_public_names_and_no_others() -> None:
-    assert names_for_type_checkers() == set(residuum.__all__)
+def test_the_stub_ships_and_says_where_every_name_lives() -> None:
+    stub = ast.parse((PACKAGE / "__init__.pyi").read_text())
+    imports = [each for each in stub.body if isinstance(each, ast.ImportFrom)]
+    public = [alias.name for each in imports for alias in each.names if alias.asname]
+    assert sorted([*public, "task", "__version__"]) == sorted(residuum.__all__)
+    assert residuum.task is residuum.runs.make_task
 
 
 def test_unknown_public_name_is_an_attribute_error() -> None:

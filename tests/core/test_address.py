@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 from core_strategies import addresses, queries
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from residuum.core import SITES, Address, AddressError, Span
 

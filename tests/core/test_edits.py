@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import torch
 from core_strategies import addresses, queries
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hnp
 
 from residuum.core import (

@@ -4,8 +4,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from residuum.dictionaries.coding import entries as entries_file
 from residuum.dictionaries.coding.entries import AllEntries, Entries, entries_of_mask

@@ -37,7 +37,7 @@ from residuum.directions import (
     Split,
     TokenDirection,
     WeightSVD,
-    harvest,
+    harvest_examples,
 )
 from residuum.directions.moments import ClassMoments
 
@@ -144,7 +144,7 @@ def test_weight_token_neuron_and_given_directions() -> None:
     token = rz.direction(
         model, data, at="L1.resid_post", method=TokenDirection(1, minus=30), prove=False
     )
-    read = harvest(model, data, "L1.resid_post").cell(0).moments().mean
+    read = harvest_examples(model, data, "L1.resid_post").cell(0).moments().mean
     step = 1e-4 * token.unit
 
     def difference(stream: torch.Tensor) -> torch.Tensor:
@@ -302,7 +302,7 @@ def refusals():
         OptionError,
         lambda: rz.direction(model, few, method=DifferenceOfMeans, at="embed", prove=False),
     )
-    yield "name a head|one head", AddressError, lambda: harvest(model, few, "L0.z")
+    yield "name a head|one head", AddressError, lambda: harvest_examples(model, few, "L0.z")
     yield (
         "a proof needs a task",
         OptionError,
@@ -333,7 +333,7 @@ def test_nan_activations_are_refused() -> None:
     model = rz.load(module, check=False)
     data = Examples.from_texts(model, [[1, 2], [1, 3]], [0, 1])
     with pytest.raises(ShapeError, match="example 1 holds NaN"):
-        harvest(model, data, "embed")
+        harvest_examples(model, data, "embed")
 
 
 def test_split_keeps_groups_whole_and_every_class_on_every_side() -> None:
@@ -359,7 +359,7 @@ def test_positions_and_padding_do_not_change_what_is_read() -> None:
     model, _ = planted()
     rows = [[1, 2, 3], [4, 25], [7, 30, 31, 32]]
     data = Examples.from_texts(model, rows, [0, 1, 1])
-    found = harvest(model, data, "L1.resid_post", positions=[0, -1, -2])
+    found = harvest_examples(model, data, "L1.resid_post", positions=[0, -1, -2])
     for index, row in enumerate(rows):
         single = model.run(torch.tensor([row]), capture=["L1.resid_post"])["L1.resid_post"][0]
         for cell, position in enumerate([0, -1, -2]):

@@ -16,7 +16,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 import residuum as rz
 from residuum.core import StoreError
-from residuum.directions import Examples, activation_writer, harvest
+from residuum.directions import Examples, activation_writer, harvest_examples
 from residuum.stores import ActivationShards
 
 WORDS = 50
@@ -37,7 +37,7 @@ def labelled(n: int) -> Examples:
 def test_harvest_goes_on_where_it_was_killed(tmp_path, monkeypatch) -> None:
     model, data = tiny(), labelled(300)
     monkeypatch.setattr(activation_writer, "SHARD_BYTES", 0)
-    whole = harvest(model, data, batch_size=64).cell(1).all()
+    whole = harvest_examples(model, data, batch_size=64).cell(1).all()
     real, calls = ActivationShards.write, []
 
     def dying(self, index, values):
@@ -48,14 +48,14 @@ def test_harvest_goes_on_where_it_was_killed(tmp_path, monkeypatch) -> None:
 
     monkeypatch.setattr(ActivationShards, "write", dying)
     with pytest.raises(KeyboardInterrupt):
-        harvest(model, data, batch_size=64, keep=tmp_path)
+        harvest_examples(model, data, batch_size=64, keep=tmp_path)
     monkeypatch.setattr(ActivationShards, "write", lambda s, i, v: (calls.append(i), real(s, i, v)))
-    again = harvest(model, data, batch_size=64, keep=tmp_path)
+    again = harvest_examples(model, data, batch_size=64, keep=tmp_path)
     assert again.store is not None
     assert sorted(calls) == list(range(len(again.store)))  # no shard twice
     assert torch.equal(again.cell(1).all(), whole)
     with pytest.raises(StoreError, match="another harvest"):
-        harvest(model, data.subset(range(100)), batch_size=64, keep=tmp_path)
+        harvest_examples(model, data.subset(range(100)), batch_size=64, keep=tmp_path)
     path = again.store.path(0)
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(StoreError, match="damaged"):
@@ -65,9 +65,9 @@ def test_harvest_goes_on_where_it_was_killed(tmp_path, monkeypatch) -> None:
 @pytest.mark.parametrize("shard_bytes", [0, 3000, 2**23])
 def test_shards_of_any_size_hold_what_memory_holds(tmp_path, monkeypatch, shard_bytes) -> None:
     model, data = tiny(), labelled(100)
-    whole = harvest(model, data, batch_size=7)
+    whole = harvest_examples(model, data, batch_size=7)
     monkeypatch.setattr(activation_writer, "SHARD_BYTES", shard_bytes)
-    kept = harvest(model, data, batch_size=7, keep=tmp_path)
+    kept = harvest_examples(model, data, batch_size=7, keep=tmp_path)
     assert whole.store is None and kept.store is not None
     assert kept.store.rows_per_shard % 7 == 0
     some = torch.tensor([0, 3, 50, 51, 99])
@@ -86,7 +86,7 @@ def test_shards_are_written_behind_the_passes(tmp_path, monkeypatch) -> None:
         real(self, index, values)
 
     monkeypatch.setattr(ActivationShards, "write", noted)
-    harvest(tiny(), labelled(40), batch_size=10, keep=tmp_path)
+    harvest_examples(tiny(), labelled(40), batch_size=10, keep=tmp_path)
     assert by and threading.current_thread().name not in by
 
 
@@ -102,7 +102,7 @@ def test_an_error_of_the_last_shard_is_told(tmp_path, monkeypatch) -> None:
 
     monkeypatch.setattr(ActivationShards, "write", full)
     with pytest.raises(StoreError, match="cannot write"):
-        harvest(tiny(), data, batch_size=10, keep=tmp_path)
+        harvest_examples(tiny(), data, batch_size=10, keep=tmp_path)
 
 
 def test_finished_shards_survive_a_kill_of_the_process(tmp_path) -> None:
@@ -120,7 +120,8 @@ def test_finished_shards_survive_a_kill_of_the_process(tmp_path) -> None:
                 os._exit(9)
             return real(*args)
         harvesting._read = dying
-        here.harvest(here.tiny(), here.labelled(100), batch_size=10, keep={str(tmp_path)!r})
+        data = here.labelled(100)
+        here.harvest_examples(here.tiny(), data, batch_size=10, keep={str(tmp_path)!r})
     """
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], env=env)
@@ -129,5 +130,5 @@ def test_finished_shards_survive_a_kill_of_the_process(tmp_path) -> None:
     assert 3 <= there <= 4  # the fifth batch is the passes' sixth; one may be on its way
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(activation_writer, "SHARD_BYTES", 0)
-        again = harvest(tiny(), labelled(100), batch_size=10, keep=tmp_path)
-    assert torch.equal(again.cell(1).all(), harvest(tiny(), labelled(100)).cell(1).all())
+        again = harvest_examples(tiny(), labelled(100), batch_size=10, keep=tmp_path)
+    assert torch.equal(again.cell(1).all(), harvest_examples(tiny(), labelled(100)).cell(1).all())

@@ -78,7 +78,7 @@ def test_labels_drawn_for_each_template_are_claimed_no_more_often_than_stated() 
         claims += found.decodable
         test = data.split(seed=seed).test
         said = found.probes[0].predict(
-            rz.directions.harvest(model(), test, "L0.resid_post").cell(0).all()
+            rz.directions.harvest_examples(model(), test, "L0.resid_post").cell(0).all()
         )
         plain += chance_p(said, test.labels, seed) <= 0.05
     assert claims <= 6

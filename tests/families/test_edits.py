@@ -3,8 +3,18 @@ from __future__ import annotations
 import pytest
 import torch
 from configs import CAUSAL
-from tiny import MIXTURES, PARALLEL, POST_NORMS, bare_logits, gap, loaded, noise, pad, ragged_ids
-from tiny import random_ids as ids_of
+from tiny import (
+    MIXTURES,
+    PARALLEL,
+    POST_NORMS,
+    bare_logits,
+    gap,
+    loaded,
+    noise,
+    pad,
+    ragged_ids,
+    random_ids as ids_of,
+)
 
 import residuum as rz
 from residuum.runs.record import record_calls

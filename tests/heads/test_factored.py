@@ -2,12 +2,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from residuum.core import OptionError, ShapeError
-from residuum.heads import FactoredMatrix
-from residuum.heads import factored as module
+from residuum.heads import FactoredMatrix, factored as module
 
 
 def random_pair(rows, inner, columns, seed=0):

@@ -1660,8 +1660,8 @@ def test_what_is_right_passes(row: Row, tmp_path: Path) -> None:
 def test_unknown_attributes_list_what_there_is() -> None:
     with pytest.raises(AttributeError, match="'W_q'; weights are W_Q, W_K, W_V, W_O"):
         model().W_q  # noqa: B018
-    with pytest.raises(AttributeError, match="residuum has no 'Zap'; it has: L1, Absorption"):
-        rz.Zap  # noqa: B018
+    with pytest.raises(AttributeError, match="residuum has no 'pach'; look at patch"):
+        rz.pach  # noqa: B018
     assert model().W_Q[0].shape == (4, 32, 8)
     assert rz.Zero.kind == "zero"
 

@@ -11,14 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import residuum as rz
 from residuum.runs import Forks
 from residuum.runs.memory import memory_in_bytes, out_of_memory
-from residuum.runs.sweeping import outcome as engines
-from residuum.runs.sweeping import sizing
+from residuum.runs.sweeping import outcome as engines, sizing
 from residuum.runs.sweeping.grid import Cell, Grid
 from residuum.runs.sweeping.plan import Sizes, plan_blocks
 

@@ -19,7 +19,7 @@ from residuum.directions.facts.trace import FactTrace
 from residuum.directions.facts.tracing import trace_fact
 from residuum.directions.facts.values import ValueSearch
 from residuum.directions.finding import direction
-from residuum.directions.harvesting import Activations, harvest
+from residuum.directions.harvesting import Activations, harvest_examples
 from residuum.directions.layer_proofs import LayerProofs, prove_layers
 from residuum.directions.methods.contrast_svd import ContrastSVD
 from residuum.directions.methods.dedicated import Dedicated
@@ -97,7 +97,7 @@ __all__ = [
     "edit_facts",
     "erase",
     "fact_capacity",
-    "harvest",
+    "harvest_examples",
     "microworld_beliefs",
     "microworld_facts",
     "monitor",

@@ -17,8 +17,15 @@ from residuum.directions.methods.found_vectors import FoundVectors
 from residuum.directions.random_directions import covariance_directions, levelled
 from residuum.directions.said_pairs import said_pairs
 from residuum.directions.splitting import by_template
-from residuum.runs import Model, Task, bootstrap_mean_interval, load, need_model, need_task
-from residuum.runs import whole_number as number
+from residuum.runs import (
+    Model,
+    Task,
+    bootstrap_mean_interval,
+    load,
+    need_model,
+    need_task,
+    whole_number as number,
+)
 
 DRAWS = 20
 

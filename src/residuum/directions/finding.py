@@ -13,7 +13,7 @@ from torch import Tensor
 from residuum.core import SILENT, Address, OptionError, Progress
 from residuum.directions.direction import Direction
 from residuum.directions.examples import Examples
-from residuum.directions.harvesting import Activations, SiteValues, harvest
+from residuum.directions.harvesting import Activations, SiteValues, harvest_examples
 from residuum.directions.methods.difference_of_means import DifferenceOfMeans
 from residuum.directions.methods.found_vectors import FindingMethod, FoundVectors
 from residuum.directions.origin import Origin
@@ -99,7 +99,7 @@ def direction(
     else:
         rows = torch.arange(len(examples))
         train = validation = rows
-    found = harvest(
+    found = harvest_examples(
         model, examples, "resid_post" if at is None else at, keep=keep, progress=progress
     )
     cell = 0 if at is not None else best_cell(model, found, chosen, train, validation, seed)

@@ -19,10 +19,10 @@ from residuum.directions.site_values import SiteValues
 from residuum.runs import Capture, Model, need_model, whole_number
 from residuum.runs.arguments import need_progress
 
-__all__ = ["Activations", "SiteValues", "harvest"]
+__all__ = ["Activations", "SiteValues", "harvest_examples"]
 
 
-def harvest(
+def harvest_examples(
     model: Model,
     examples: Examples,
     sites: str | Address | Sequence[str | Address] = "resid_post",
@@ -59,10 +59,10 @@ def harvest(
         StoreError: ``keep`` holds another harvest.
 
     >>> import residuum as rz
-    >>> from residuum.directions import harvest
+    >>> from residuum.directions import harvest_examples
     >>> model = rz.load("microworld", check=False)
     >>> data = rz.Examples.from_task(rz.task("agreement", model, n=4))
-    >>> harvest(model, data, "resid_post").layer(0).all().shape == (8, model.dims.d_model)
+    >>> harvest_examples(model, data, "resid_post").layer(0).all().shape == (8, model.dims.d_model)
     True
     """
     need_model(model, "harvest")

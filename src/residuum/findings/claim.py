@@ -10,8 +10,16 @@ import torch
 from residuum.findings.bench import Bench
 from residuum.findings.evidence import BehaviourEvidence
 from residuum.findings.part_evidence import PartsEvidence
-from residuum.findings.rules import ALPHA, ENOUGH, Status, number, percent, present, share
-from residuum.findings.rules import Rule as Rule
+from residuum.findings.rules import (
+    ALPHA,
+    ENOUGH,
+    Rule as Rule,
+    Status,
+    number,
+    percent,
+    present,
+    share,
+)
 
 _METRIC_WORDS = {
     "logit_diff": "logit difference",

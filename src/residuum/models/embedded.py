@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 from residuum.core.errors import LoadError
 
 if TYPE_CHECKING:
-    from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
-    from transformers import PreTrainedModel as PreTrainedModel
-    from transformers import PreTrainedTokenizerBase as PreTrainedTokenizerBase
+    from transformers import (
+        GPT2LMHeadModel,
+        PreTrainedModel as PreTrainedModel,
+        PreTrainedTokenizerBase as PreTrainedTokenizerBase,
+        PreTrainedTokenizerFast,
+    )
 
 EMBEDDED = ("microworld", "microworld-trigger")
 ORGANISMS = ("induction_2l", "induction_2l_nopos", "skip_trigram_1l")

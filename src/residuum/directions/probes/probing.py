@@ -14,7 +14,7 @@ from torch import Tensor
 from residuum.core import SILENT, Address, OptionError, Progress
 from residuum.core.progress import track
 from residuum.directions.examples import Examples
-from residuum.directions.harvesting import Activations, harvest
+from residuum.directions.harvesting import Activations, harvest_examples
 from residuum.directions.origin import Origin
 from residuum.directions.probes.controls import ControlTask, control_task, shuffled
 from residuum.directions.probes.label_orders import chance_p
@@ -101,7 +101,7 @@ def probe(
     rows = once_each(data, given)
     repeated = sum(map(len, given)) - sum(map(len, rows))
     chosen = _method_for(data, method)
-    found = harvest(
+    found = harvest_examples(
         model, data, site, layers,
         positions=positions, keep=keep, batch_size=batch_size, progress=progress,
     )  # fmt: skip

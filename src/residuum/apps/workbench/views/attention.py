@@ -19,9 +19,7 @@ from residuum.apps.workbench.views.site_layers import (
     need_same_length,
 )
 from residuum.apps.workbench.views.thumbnails import as_bytes, block_of, pooled
-from residuum.apps.workbench.views.view import Arrays, Look
-from residuum.apps.workbench.views.view import Meta as BaseMeta
-from residuum.apps.workbench.views.view import Params as BaseParams
+from residuum.apps.workbench.views.view import Arrays, Look, Meta as BaseMeta, Params as BaseParams
 from residuum.core import OptionError
 from residuum.models.weights import output_heads
 from residuum.runs import Model, Run

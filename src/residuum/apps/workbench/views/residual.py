@@ -25,9 +25,7 @@ from residuum.apps.workbench.views.site_layers import (
     need_token,
     position,
 )
-from residuum.apps.workbench.views.view import Arrays, Look
-from residuum.apps.workbench.views.view import Meta as BaseMeta
-from residuum.apps.workbench.views.view import Params as BaseParams
+from residuum.apps.workbench.views.view import Arrays, Look, Meta as BaseMeta, Params as BaseParams
 from residuum.core import OptionError
 from residuum.runs import Model, Run
 
