@@ -55,15 +55,22 @@ def trained() -> list[str]:
 
     rows = [
         "| model | program | prompts never seen | right answers | interchange accuracy "
-        "| of the answers that change | other parts exchanged, least |",
-        "|" + "---|" * 7,
+        "| of the answers that change | other parts exchanged, least | a logit moves, circuit "
+        "| other parts |",
+        "|" + "---|" * 9,
     ]
     for name, recipe in INTERCHANGE_RECIPES.items():
         scores = interchange_trained(name).scores
         new = sum(scores.inside_changed.values()) / len(scores.inside_changed)
         shares = (scores.accuracy, scores.interchange_accuracy, new, min(scores.outside.values()))
         cells = " | ".join(f"{share:.2%}" for share in shares)
-        rows.append(f"| `{name}` | `{recipe.program}` | {scores.prompts} | {cells} |")
+        moves = " | ".join(
+            f"{min(inside):.2f} to {max(inside):.2f}"
+            for inside in (
+                [scores.moves[node] for node in side] for side in (scores.inside, scores.outside)
+            )
+        )
+        rows.append(f"| `{name}` | `{recipe.program}` | {scores.prompts} | {cells} | {moves} |")
     return rows
 
 

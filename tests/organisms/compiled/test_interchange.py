@@ -40,6 +40,8 @@ def test_the_models_inside_the_package_score_on_prompts_they_never_saw(name: str
     assert scores.accuracy == 1.0
     assert scores.interchange_accuracy > 0.999
     assert scores.worst > 0.99
+    assert max(scores.moves[node] for node in scores.outside) < 0.5
+    assert min(scores.moves[node] for node in scores.inside) > 1
     assert set(scores.inside) == set(map(str, trained(name).circuit)) == set(scores.changed)
     assert min(scores.changed.values()) > 0.1
     assert len(scores.inside) == len(scores.outside) == 3

@@ -25,7 +25,7 @@ class InterchangeRecipe:
         heads: of each layer; those that the program does not use must not matter.
         d_model, d_head, d_mlp: widths.
         steps, batch, rate: of Adam; the rate falls linearly to zero.
-        strict: weight of the loss that parts outside the circuit must not matter.
+        strict: weight of a logit's mean squared move with a part outside the circuit exchanged.
         held_out: share of prompts that training never sees.
         seed: of weights, split and batches.
     """

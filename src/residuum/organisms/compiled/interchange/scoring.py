@@ -26,6 +26,7 @@ class InterchangeScores:
         inside: part of the circuit -> answers that are as the program says with its own part from
             the source prompt.
         outside: other part -> answers that stay right when it comes from the source prompt.
+        moves: every part -> mean move of a logit when it comes from the source prompt, in logits.
         changed: part of the circuit -> share of answers that the program itself changes then.
         inside_changed: as ``inside``, of these answers alone; a part that does nothing gets 0.
         prompts: how many prompts; every ordered pair of them was tried.
@@ -34,6 +35,7 @@ class InterchangeScores:
     accuracy: float
     inside: dict[str, float] = field(default_factory=dict)
     outside: dict[str, float] = field(default_factory=dict)
+    moves: dict[str, float] = field(default_factory=dict)
     changed: dict[str, float] = field(default_factory=dict)
     inside_changed: dict[str, float] = field(default_factory=dict)
     prompts: int = 0
@@ -55,17 +57,18 @@ def score(hf: Any, answers: Answers, rows: Sequence[int]) -> InterchangeScores:
     bases = [base for base in rows for _ in rows]
     sources = [source for _ in rows for source in rows]
     found: dict[str, dict[str, float]] = {
-        name: {} for name in ("inside", "outside", "changed", "inside_changed")
+        name: {} for name in ("inside", "outside", "moves", "changed", "inside_changed")
     }
     with torch.no_grad():
         kept: dict[Address, Tensor] = {}
         run_parts(hf, answers.ids[sources], keep=kept)
-        own = answers.of(None, bases, sources)
+        own, whole = answers.of(None, bases, sources), run_parts(hf, answers.ids[bases])
         for node in nodes_of(hf):
             wanted = answers.of(node, bases, sources)
             logits = run_parts(hf, answers.ids[bases], {node: kept[node]})
             side = "inside" if node in answers.circuit else "outside"
             found[side][str(node)] = _right(logits, wanted)
+            found["moves"][str(node)] = float((logits - whole)[:, 1:].abs().mean())
             if node in answers.circuit:
                 new = (wanted != own) & (wanted != UNASKED)
                 found["changed"][str(node)] = float(new.sum() / (wanted != UNASKED).sum())

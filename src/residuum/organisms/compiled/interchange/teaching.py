@@ -2,11 +2,13 @@
 
 A base prompt and a source prompt are drawn. One head or MLP of the base run gets what it has in the
 source run; the model must then say what the program says when the parts that belong there have
-their values on the source. For a head or MLP to which nothing belongs, that is what it says anyway.
+their values on the source. With a head or MLP to which nothing belongs the logits must stay as they
+are.
 
 Source: Geiger et al. 2022, "Inducing causal structure for interpretable neural networks"; Gupta et
 al. 2024, "InterpBench" (the term for parts outside the circuit). Deviation: each step draws one
-node of either sort, and the answer at every token counts.
+node of either sort, the answer at every token counts, and outside the circuit it is the logits that
+must stay, by their squared move, not the answers alone.
 """
 
 from __future__ import annotations
@@ -85,19 +87,22 @@ def _loss(
     outside: list[Address],
     dice: torch.Generator,
 ) -> Tensor:
-    """Plain answers, answers with one part of the circuit exchanged, and with one outside of it."""
+    """Plain answers, answers with a part of the circuit exchanged, moves with one outside of it."""
     batch, seen = answers.recipe.batch, torch.tensor(answers.seen)
     bases, sources = (
         seen[torch.randint(len(seen), (batch,), generator=dice)].tolist() for _ in range(2)
     )
     kept: dict[Address, Tensor] = {}
     run_parts(model, answers.ids[sources], keep=kept)
-    total = _miss(run_parts(model, answers.ids[bases]), answers.of(None, bases, sources))
-    for nodes, weight in ((inside, 1.0), (outside, answers.recipe.strict)):
-        if nodes:
-            node = nodes[int(torch.randint(len(nodes), (1,), generator=dice))]
-            logits = run_parts(model, answers.ids[bases], {node: kept[node]})
-            total = total + weight * _miss(logits, answers.of(node, bases, sources))
+    own = run_parts(model, answers.ids[bases])
+    total = _miss(own, answers.of(None, bases, sources))
+    for nodes in filter(None, (inside, outside)):
+        node = nodes[int(torch.randint(len(nodes), (1,), generator=dice))]
+        logits = run_parts(model, answers.ids[bases], {node: kept[node]})
+        if node in answers.circuit:
+            total = total + _miss(logits, answers.of(node, bases, sources))
+        else:
+            total = total + answers.recipe.strict * (logits - own)[:, 1:].square().mean()
     return total
 
 
