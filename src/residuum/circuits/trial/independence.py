@@ -33,7 +33,7 @@ def hsic(x: Any, y: Any) -> float:
     >>> hsic([0.0, 1.0, 2.0, 3.0], [5.0, 5.0, 5.0, 5.0])
     0.0
     """
-    first, second = _centred(_kernel(x)), _kernel(y)
+    first, second = _centred(_kernel(x)), _centred(_kernel(y))
     return float(np.vdot(first, second)) / len(first) ** 2
 
 

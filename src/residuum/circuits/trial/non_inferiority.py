@@ -12,8 +12,8 @@ import numpy as np
 from residuum.runs import bootstrap_mean_interval, sign_flip_max_t
 from residuum.runs.clusters import cluster_numbers, cluster_sums
 
-RESAMPLES = 9_999
-"""Of the bootstrap-t."""
+RESAMPLES = 1_999
+"""Of the bootstrap-t, and sign patterns, at least; 100 / alpha where that is more."""
 
 _AT_ONCE = 2_000_000
 
@@ -83,44 +83,44 @@ def non_inferiority(
         float(short.mean()),
         ends,
         float(margin * gap.mean()),
-        _above_zero(margin * gap - short, numbers, seed),
-        _above_zero(margin * gap + short, numbers, seed),
+        _above_zero(margin * gap - short, numbers, alpha, seed),
+        _above_zero(margin * gap + short, numbers, alpha, seed),
     )
 
 
-def _above_zero(values: np.ndarray, numbers: np.ndarray, seed: int) -> float:
+def _above_zero(values: np.ndarray, numbers: np.ndarray, alpha: float, seed: int) -> float:
     """p of the null that the mean is zero or less."""
     sums = cluster_sums(values[None], numbers)[0]
-    return max(_flipped(sums, seed), _bootstrap_t(sums, seed))
+    resamples = max(RESAMPLES, math.ceil(100 / alpha))
+    return max(_flipped(sums, resamples, seed), _bootstrap_t(sums, resamples, seed))
 
 
-def _flipped(sums: np.ndarray, seed: int) -> float:
-    both = float(sign_flip_max_t(sums[:, None], seed=seed).p[0])
+def _flipped(sums: np.ndarray, flips: int, seed: int) -> float:
+    both = float(sign_flip_max_t(sums[:, None], flips=flips, seed=seed).p[0])
     if sums.sum() == 0:
         return 1.0
     return both / 2 if sums.sum() > 0 else 1 - both / 2
 
 
-def _bootstrap_t(sums: np.ndarray, seed: int) -> float:
+def _bootstrap_t(sums: np.ndarray, resamples: int, seed: int) -> float:
     """Share of resamples whose t about the sample's own mean reaches the sample's t about zero."""
     n, mean = len(sums), sums.mean()
-    own = _t(mean, sums.std(ddof=1), n)
-    if not own > 0:
-        return 1.0
+    tiny = 1e-12 * float(np.abs(sums).max())
+    own = _t(mean, sums.std(ddof=1), n, tiny)
     generator = np.random.default_rng(seed)
-    reached, left = 0, RESAMPLES
+    reached, left = 0, resamples
     while left:
         size = min(left, max(1, _AT_ONCE // n))
         drawn = sums[generator.integers(0, n, size=(size, n))]
-        t = _t(drawn.mean(axis=1) - mean, drawn.std(axis=1, ddof=1), n)
+        t = _t(drawn.mean(axis=1) - mean, drawn.std(axis=1, ddof=1), n, tiny)
         reached += int((t >= own).sum())
         left -= size
-    return (reached + 1) / (RESAMPLES + 1)
+    return (reached + 1) / (resamples + 1)
 
 
-def _t(mean: Any, spread: Any, n: int) -> Any:
-    """Student's t; without spread it is infinite, with the mean's sign, or 0."""
-    tiny = 1e-12 * np.abs(mean)
-    scaled = np.asarray(mean) * math.sqrt(n) / np.where(spread > tiny, spread, 1.0)
-    bare = np.where(np.abs(mean) > 0, np.copysign(np.inf, mean), 0.0)
+def _t(mean: Any, spread: Any, n: int, tiny: float) -> Any:
+    """Student's t; what is below ``tiny`` counts as 0, and t without spread is infinite or 0."""
+    mean = np.where(np.abs(mean) > tiny, mean, 0.0)
+    scaled = mean * math.sqrt(n) / np.where(spread > tiny, spread, 1.0)
+    bare = np.where(mean != 0, np.copysign(np.inf, mean), 0.0)
     return np.where(spread > tiny, scaled, bare)
