@@ -1,0 +1,262 @@
+"""Whole trials on the hand-set induction model, whose circuit is known."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from functools import cache
+
+import handmade
+import numpy as np
+import pytest
+
+import residuum as rz
+from residuum.circuits import (
+    EAP,
+    Circuit,
+    Trial,
+    circuit_from_edges,
+    discover,
+    graph_of,
+    trial,
+)
+from residuum.circuits.trial.held_out import held_out
+from residuum.circuits.trial.verdict import REJECTING, TESTS
+from residuum.core import LoadError, OptionError, StoreError, TaskError
+
+P, Q = handmade.PREVIOUS, handmade.INDUCTION
+TRUE = (
+    f"embed -> L0.v_in[H{P}]",
+    f"L0.head_out[H{P}] -> L1.k_in[H{Q}]",
+    f"L1.head_out[H{Q}] -> logits",
+)
+"""All along which the two prompts of a pair differ."""
+
+WRONG = ("embed -> L0.v_in[H1]", f"L0.head_out[H1] -> L1.k_in[H{Q}]", TRUE[2])
+"""Of the same size and shape, through a head that is read by nobody."""
+
+ONE = {"references": ["counterfactual"]}
+
+
+@cache
+def model() -> rz.Model:
+    return rz.load("handmade_induction")
+
+
+@cache
+def task(n: int = 16, seed: int = 0) -> rz.Task:
+    return handmade.induction_task(n, seed)
+
+
+def circuit(*edges: str) -> Circuit:
+    return circuit_from_edges(graph_of(model()), edges)
+
+
+@cache
+def true_trial() -> Trial:
+    return trial(circuit(*TRUE), model(), task(), outside=True, **ONE)
+
+
+@cache
+def wrong_trial() -> Trial:
+    return trial(circuit(*WRONG), model(), task(), outside=True, **ONE)
+
+
+def test_the_true_circuit_holds_in_every_test():
+    found = true_trial()
+    assert {each.test: each.holds for each in found.verdicts} == dict.fromkeys(TESTS, True)
+    assert found.verdict == "passes, held out not known", "nothing was searched for"
+    assert all(each.matters for each in found.edges) and len(found.edges) == 3
+    assert found["equivalence"].statistic == pytest.approx(0, abs=1e-6)
+    level = found.levels[0]
+    assert level.frac(level.circuit) == pytest.approx(1) and level.frac(level.rest) == 0
+    assert max(level.frac(each) for each in level.random_rest) == 1, "they lie outside the circuit"
+
+
+def test_a_wrong_one_of_the_same_size_does_not():
+    found = wrong_trial()
+    assert found.verdict == "fails"
+    for test in REJECTING:
+        if test != "necessity":
+            assert found[test].holds is False, test
+    assert found["equivalence"].statistic == pytest.approx(2, abs=1e-4)
+    assert not any(each.matters for each in found.edges)
+
+
+def test_a_bottleneck_is_said_where_random_circuits_may_share_it():
+    """Every way to the logits has one edge there: a random circuit may break it too."""
+    found = trial(circuit(*TRUE), model(), task(), **ONE)
+    assert found["sufficiency"].holds is True
+    assert found["necessity"].holds is False
+    assert "that share no edge with it 0" in found["necessity"].why
+
+
+def test_a_mean_reference_needs_the_edges_that_the_pairs_do_not_tell():
+    short = trial(circuit(*TRUE), model(), task(), references=["mean"], outside=True)
+    whole = (*TRUE, f"embed -> L1.q_in[H{Q}]", f"embed -> L1.v_in[H{Q}]")
+    long = trial(circuit(*whole), model(), task(), references=["mean"], outside=True)
+    assert short["equivalence"].holds is False and "found under" in short.warnings[0]
+    assert long["equivalence"].holds is True and long["sufficiency"].holds is True
+
+
+def test_the_same_seed_gives_the_same_trial():
+    again = trial(circuit(*TRUE), model(), task(), outside=True, **ONE)
+    assert again == true_trial()
+    other = trial(circuit(*TRUE), model(), task(), outside=True, seed=1, **ONE)
+    assert other.levels[0].random != again.levels[0].random
+
+
+def test_p_values_have_their_floor_and_are_adjusted_by_holm():
+    found = true_trial()
+    assert found.n_random == 80 and found.floor == 1 / 81 < found.alpha / found.tests
+    raw = sorted(found[test].p for test in REJECTING)
+    adjusted = sorted(found[test].p_adjusted for test in REJECTING)
+    assert adjusted[0] == pytest.approx(4 * raw[0])
+    assert "1 / (n + 1)" not in found.rule and f"{1 / 81:.2g} < 0.05/4" in found.rule
+
+
+# -- held out ----------------------------------------------------------------------------------
+
+
+@cache
+def searched() -> Circuit:
+    return discover(model(), task(8, 5), EAP(), n_edges=3)
+
+
+def test_the_prompts_of_the_discovery_are_refused_unless_asked_for():
+    with pytest.raises(TaskError, match="8 of 8 prompts are those") as caught:
+        trial(searched(), model(), task(8, 5), **ONE)
+    assert "template_halves" in caught.value.mend
+    found = trial(searched(), model(), task(8, 5), same_prompts=True, **ONE)
+    assert found.held_out is False and not found.passes
+
+
+def test_what_is_known_of_the_prompts():
+    other = task(8, 6)
+    assert held_out(searched(), other, None).holds is None
+    known = held_out(searched(), other, task(8, 5))
+    assert known.holds is True and "other prompts" in known.why
+    some = task(8, 5)[[0, 1]]
+    with pytest.raises(TaskError, match="2 of 2 prompts"):
+        held_out(searched(), some, task(8, 5))
+    with pytest.raises(TaskError, match="found_on is"):
+        held_out(searched(), other, other)
+    with pytest.raises(TaskError, match="the trial is on others"):
+        held_out(searched(), dataclasses.replace(other, name="others"), task(8, 5))
+
+
+def test_other_templates_are_other_prompts():
+    first = dataclasses.replace(task(8, 5), templates=("a",) * 8)
+    second = dataclasses.replace(task(8, 6), templates=("b",) * 8)
+    found = discover(model(), first, EAP(), n_edges=3)
+    assert held_out(found, second, None).why == "found on other templates"
+    assert held_out(found, first[:4], first, same_prompts=True).holds is False
+
+
+@pytest.mark.parametrize(
+    "holds, held, verdict",
+    [
+        ([True] * 5, True, "passes"),
+        ([True] * 5, False, "passes, not held out"),
+        ([True] * 5, None, "passes, held out not known"),
+        ([True, None, True, True, True], True, "undecided"),
+        ([True, None, True, True, False], True, "fails"),
+    ],
+)
+def test_the_verdict_follows_from_the_tests(holds, held, verdict):
+    found = true_trial()
+    verdicts = tuple(
+        dataclasses.replace(each, holds=one)
+        for each, one in zip(found.verdicts, holds, strict=True)
+    )
+    made = dataclasses.replace(found, verdicts=verdicts, held_out=held)
+    assert made.verdict == verdict
+    assert made.passes is (verdict == "passes")
+
+
+def test_only_required_tests_count():
+    failing = dataclasses.replace(wrong_trial(), required=("independence",))
+    assert failing.verdict.startswith("passes")
+
+
+# -- the record --------------------------------------------------------------------------------
+
+
+def test_a_trial_is_written_and_read_again(tmp_path):
+    found = wrong_trial()
+    found.save(tmp_path / "trial.json")
+    data = json.loads((tmp_path / "trial.json").read_text())
+    assert Trial.from_json(data) == found
+    data["verdict"] = "passes"
+    with pytest.raises(StoreError, match="does not follow"):
+        Trial.from_json(data)
+    with pytest.raises(StoreError, match="no trial"):
+        Trial.from_json({"format": 1})
+    for suffix in ("csv", "svg"):
+        found.save(tmp_path / f"trial.{suffix}")
+        assert (tmp_path / f"trial.{suffix}").stat().st_size > 100
+    assert list(found.to_dataframe().test) == list(TESTS)
+    assert len(found.edges_to_dataframe()) == 3
+
+
+def test_what_it_prints_names_every_test_and_the_rule():
+    text = repr(wrong_trial())
+    assert text.startswith("Trial(fails: 3 of 52 edges")
+    for test in TESTS:
+        assert f"{test} (counterfactual): " in text
+    assert "rule: " in text and "held_out" not in text
+    with pytest.raises(OptionError, match="no verdict truth"):
+        wrong_trial()["truth"]
+
+
+# -- what is refused ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        ({"margin": 0}, "margin=0"),
+        ({"alpha": 0.9}, "alpha=0.9"),
+        ({"alpha": True}, "alpha=True"),
+        ({"matter_frac": 2}, "matter_frac=2"),
+        ({"unit": "word"}, "unit='word'"),
+        ({"outside": 1}, "outside=1"),
+        ({"references": ["mean", "mean"]}, "references="),
+        ({"references": "patch"}, "references='patch'"),
+        ({"required": []}, "required="),
+        ({"n_random": 100}, "100 random circuits cannot give p below 0.0099"),
+        ({"seed": -1}, "seed=-1"),
+        ({"metric": "prettiness"}, "prettiness"),
+    ],
+)
+def test_options_that_are_none_are_refused(options, said):
+    with pytest.raises(OptionError, match=said):
+        trial(circuit(*TRUE), model(), task(), **options)
+
+
+def test_too_few_pairs_are_refused_with_the_number_needed():
+    with pytest.raises(TaskError, match="6 pairs cannot give p below") as caught:
+        trial(circuit(*TRUE), model(), task(6), **ONE)
+    assert "give 7 pairs or more" in caught.value.mend
+    with pytest.raises(TaskError, match="1 templates cannot"):
+        trial(circuit(*TRUE), model(), task(), unit="template", **ONE)
+
+
+def test_circuits_that_are_none_are_refused():
+    graph = graph_of(model())
+    with pytest.raises(OptionError, match="needs a circuit"):
+        trial("circuit.json", model(), task())  # pyright: ignore[reportArgumentType]
+    with pytest.raises(OptionError, match="an empty circuit"):
+        trial(Circuit(graph, np.zeros(graph.n_edges, dtype=bool)), model(), task())
+    other = rz.load("induction_2l", check=False)
+    of_other = circuit_from_edges(
+        graph_of(other), ["embed -> logits"], provenance=other.provenance()
+    )
+    with pytest.raises(LoadError, match="the circuit is of"):
+        trial(of_other, model(), task())
+
+
+def test_a_circuit_for_another_metric_is_refused():
+    with pytest.raises(OptionError, match="another behaviour") as caught:
+        trial(searched(), model(), task(), metric="prob", **ONE)
+    assert caught.value.mend == 'give metric="logit_diff"'
