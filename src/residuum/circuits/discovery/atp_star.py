@@ -77,7 +77,17 @@ class AtPStar:
         def work(chunk: Chunk, total: Contraction) -> np.ndarray:
             return _Ways(chunk, total, correct, self.grad_drop).run()
 
-        found = measured(problem, work, progress, "AtP*", held=1.5, explicit=correct)
+        layers = problem.model.n_layers
+        ways = (layers + 1) / 2 if self.grad_drop else 1.0
+        found = measured(
+            problem,
+            work,
+            progress,
+            "AtP*",
+            held=1.5,
+            patterns=ways * layers if correct else 0.0,
+            explicit=correct,
+        )
         return problem.scores(self.record, found.examples, full=found.full, empty=found.empty)
 
 

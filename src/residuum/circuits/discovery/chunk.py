@@ -142,7 +142,9 @@ class Chunk:
         return self.problem.clean.rows(self.low, self.high)
 
     def _agreeing(self, other: Batch) -> int:
-        """First position at which any row's reference prompt is another one."""
+        """First position at which any row's reference run may be another one."""
+        if not self.problem.model.adapted.parts.causal:
+            return 0
         unlike = (self.clean.ids != other.ids).any(dim=0)
         first = int(unlike.int().argmax()) if bool(unlike.any()) else len(unlike)
         return min(first, int(self.problem.ends[self.low : self.high].min()))

@@ -56,7 +56,7 @@ class InformationFlow:
         arriving = arrivals(problem.graph, dims.n_heads, dims.n_kv_heads)
         examples = np.zeros((len(problem.task), problem.graph.n_edges))
         full = np.full(len(problem.task), np.nan)
-        _, chunks = plain.divided(2.0)
+        _, chunks = plain.divided(2.0, 4.0 * problem.model.n_layers)
         with problem.model.adapted.passing(), torch.no_grad():
             for low, high in track(chunks, progress, "information flow", len(chunks)):
                 chunk = Chunk(plain, low, high, keep=True, explicit=True)

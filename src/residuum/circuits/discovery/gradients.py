@@ -184,6 +184,7 @@ def measured(
     name: str,
     *,
     held: float = 1.0,
+    patterns: float = 0.0,
     explicit: bool = False,
 ) -> Measured:
     """Run a gradient method chunk by chunk.
@@ -191,11 +192,12 @@ def measured(
     Args:
         work: adds a chunk's edges and returns its clean metric ``[row]``.
         held: tables of all senders' differences that it holds at once.
+        patterns: attention patterns of a whole layer that it holds beside its blocks.
         explicit: whether attention is written out and its patterns kept.
     """
     need_gradient(problem.metric)
     total = Contraction(problem)
-    keep, chunks = problem.divided(held)
+    keep, chunks = problem.divided(held, patterns)
     full, empty = np.full((2, len(problem.task)), np.nan)
     with problem.model.adapted.passing():
         for low, high in track(chunks, progress, name, len(chunks)):

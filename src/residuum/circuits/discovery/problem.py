@@ -25,6 +25,9 @@ FORWARD, BACKWARD = 1.0, 2.0
 OVERHEAD = 32 * 10**6
 """Bytes that libraries and the allocator take beside the tensors."""
 
+_SPARE = 0.85
+"""Share of the rest that is planned with."""
+
 _TOKENS = 4096
 """Tokens of one chunk at most: more gain nothing on a CPU."""
 
@@ -77,18 +80,23 @@ class DiscoveryProblem:
         """Bool ``[position example token]`` of the graph's positions."""
         return position_masks(self.task, self.graph.positions)
 
-    def divided(self, held: float = 1.0) -> tuple[bool, list[tuple[int, int]]]:
+    def divided(
+        self, held: float = 1.0, patterns: float = 0.0
+    ) -> tuple[bool, list[tuple[int, int]]]:
         """Whether a pass may keep its blocks, and the rows that are worked on together.
 
         Args:
             held: tables of a number for each sender, token and ``d_model`` that a method holds.
+            patterns: attention patterns of a whole layer that it holds beside its blocks.
 
         Raises:
             OptionError: not even one prompt fits into ``max_memory``.
         """
         prompts, width = self.task.clean.shape
         given = self.max_memory or free_memory(self.model.device) // 2
-        lean, kept = (width * bytes_of_a_token(self, held, keep) for keep in (False, True))
+        lean, kept = (
+            width * bytes_of_a_token(self, held, patterns, keep) / _SPARE for keep in (False, True)
+        )
         if given < lean + OVERHEAD and self.max_memory is not None:
             raise OptionError(
                 f"one prompt of {width} tokens takes about {(lean + OVERHEAD) / 1e6:.0f} MB, "
@@ -204,11 +212,12 @@ def need_slope(metric: Metric, slope: Tensor) -> None:
         )
 
 
-def bytes_of_a_token(problem: DiscoveryProblem, held: float, keep: bool) -> float:
+def bytes_of_a_token(problem: DiscoveryProblem, held: float, patterns: float, keep: bool) -> float:
     """Bytes that a gradient method holds for each token of a prompt, at most.
 
     Args:
         held: tables of a number for each sender and ``d_model``.
+        patterns: attention patterns of a whole layer beside those of the blocks.
         keep: whether all blocks of a pass are kept, or one at a time.
     """
     model, dims = problem.model, problem.model.dims
@@ -221,4 +230,5 @@ def bytes_of_a_token(problem: DiscoveryProblem, held: float, keep: bool) -> floa
     numbers = held * len(problem.graph.senders) * dims.d_model
     numbers += 4 * receivers * dims.d_model + 2 * dims.n_heads * dims.d_model
     numbers += model.n_layers * sent + block * (model.n_layers if keep else 1)
+    numbers += patterns * dims.n_heads * width
     return item * numbers
