@@ -10,12 +10,13 @@ Each run has its own prompts, circuit and draws; all are seeded. Three nulls:
   and tried on others.
 * weights: the entries of every weight matrix are permuted; a circuit is found and tried as above.
 
-Of 200 runs at most 18 may pass the whole trial at 5 % (a true rate of 5 % exceeds 18 in 200 in less
-than 1 % of such counts). Beside them, circuits found on the intact model with its own labels,
-which tells that the trial can pass something, or how far it is from it.
+Of 200 runs at most 18 may pass the whole trial at 5 % (at a true rate of 5 % more do in less than
+1 % of such counts). Beside them, what is no null: the circuit of the hand-set induction model,
+known by construction (``known``: most must pass, or the trial could pass nothing), and circuits
+found on the intact model with its own labels (``intact``: no bound).
 
     python benchmarks/run_trial_calibration.py [--runs 200] [--model NAME] [--edges 12]
-        [--pairs 16] [--nulls random labels weights intact] [--json FILE]
+        [--pairs 16] [--nulls random labels weights known intact] [--json FILE]
 
 What the file holds of other nulls is kept, so that they can be run apart.
 """
@@ -28,6 +29,7 @@ import json
 import math
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +40,29 @@ import peers
 import torch
 
 import residuum as rz
-from residuum.circuits import EAP, Circuit, discover, graph_of, random_circuits, trial
+from residuum.circuits import (
+    EAP,
+    Circuit,
+    Graph,
+    circuit_from_edges,
+    discover,
+    graph_of,
+    random_circuits,
+    trial,
+)
+from residuum.models.handset import INDUCTION, PREVIOUS
 
 ALPHA, ALLOWED_IN_200, KS_LEAST = 0.05, 18, 0.01
 PAIRS, BLOCK = 16, 7
+APART = [(i, j) for i in range(BLOCK - 1) for j in range(BLOCK - 1) if abs(i - j) > 1]
+"""Places in a block of A and C, whose neighbours are others."""
+MOST_FRAC = 0.9
+KNOWN = (
+    f"embed -> L0.v_in[H{PREVIOUS}]",
+    f"L0.head_out[H{PREVIOUS}] -> L1.k_in[H{INDUCTION}]",
+    f"L1.head_out[H{INDUCTION}] -> logits",
+)
+"""All along which the two prompts of a pair differ in the hand-set model."""
 
 
 def main() -> int:
@@ -80,18 +101,18 @@ def main() -> int:
 
 
 def prompts(model: rz.Model, n: int, seed: int) -> rz.Task:
-    """``A B … C D … A`` → B against ``C B … A D … A``; of microworld its own task."""
+    """``0 A B … C D … A`` → B against ``0 C B … A D … A``; of microworld its own task."""
     if model.tokenizer is not None:
         return rz.task("ioi", model, n=n, seed=seed)
     draw = np.random.default_rng(seed)
-    clean = np.zeros((n, BLOCK + 1), dtype=np.int64)
+    clean = np.zeros((n, BLOCK + 2), dtype=np.int64)
     corrupt, right, wrong = clean.copy(), clean[:, 0].copy(), clean[:, 0].copy()
     for row in range(n):
-        block = draw.permutation(model.d_vocab)[:BLOCK]
-        first, second = draw.choice(BLOCK - 1, size=2, replace=False)
-        clean[row] = [*block, block[first]]
+        block = 1 + draw.permutation(model.d_vocab - 1)[:BLOCK]
+        first, second = APART[draw.integers(len(APART))]
+        clean[row, 1:] = [*block, block[first]]
         corrupt[row] = clean[row]
-        corrupt[row, [first, second]] = block[second], block[first]
+        corrupt[row, [1 + first, 1 + second]] = block[second], block[first]
         right[row], wrong[row] = block[first + 1], block[second + 1]
     return from_arrays(clean, corrupt, right, wrong)
 
@@ -156,8 +177,26 @@ def intact_run(model: rz.Model, seed: int, edges: int, pairs: int) -> Any:
     return tried(discover(model, first, EAP(), n_edges=edges), model, second, seed, first)
 
 
+def known_run(model: rz.Model, seed: int, edges: int, pairs: int) -> Any:
+    """The hand-set circuit, on prompts of its own; its edges and model whatever was asked for."""
+    hand, graph = hand_set()
+    circuit = circuit_from_edges(graph, KNOWN, provenance=hand.provenance())
+    return tried(circuit, hand, prompts(hand, pairs, seed), seed, outside=True)
+
+
+@cache
+def hand_set() -> tuple[rz.Model, Graph]:
+    model = rz.load("handmade_induction")
+    return model, graph_of(model)
+
+
 def tried(
-    circuit: Circuit, model: rz.Model, task: rz.Task, seed: int, found_on: rz.Task | None = None
+    circuit: Circuit,
+    model: rz.Model,
+    task: rz.Task,
+    seed: int,
+    found_on: rz.Task | None = None,
+    outside: bool = False,
 ) -> Any:
     return trial(
         circuit,
@@ -167,6 +206,7 @@ def tried(
         references=["counterfactual"],
         found_on=found_on,
         same_prompts=True,
+        outside=outside,
         seed=seed,
     )
 
@@ -175,6 +215,7 @@ NULLS: dict[str, Callable[[rz.Model, int, int, int], Any]] = {
     "random": random_run,
     "labels": labels_run,
     "weights": weights_run,
+    "known": known_run,
     "intact": intact_run,
 }
 
@@ -198,6 +239,8 @@ def summary(runs: list[Any], name: str) -> dict[str, Any]:
     }
     if name == "intact":
         return out
+    if name == "known":
+        return out | {"met": whole >= MOST_FRAC * len(runs)}
     out["allowed"] = allowed(len(runs))
     out["met"] = whole <= out["allowed"]
     if name == "random":

@@ -39,7 +39,7 @@ def tried(kept, runs, seed, n=39, outside=False):
 def test_circuits_from_the_sampler_have_uniform_p_values():
     found = [
         tried(random_circuits(GRAPH, 8, 1, seed=10**6 + seed)[0], Additive(seed), seed)
-        for seed in range(300)
+        for seed in range(200)
     ]
     for test in ("sufficiency", "necessity"):
         assert ks_p([each[test] for each in found]) > 0.05, test
@@ -57,7 +57,7 @@ def test_a_circuit_that_was_chosen_for_its_effects_has_small_ones():
 def test_an_edge_that_is_like_those_added_has_a_uniform_p_value():
     """One edge of the circuit is a random addition itself."""
     found = []
-    for seed in range(300):
+    for seed in range(200):
         kept = random_circuits(GRAPH, 8, 1, seed=seed)[0]
         drawn = drawn_for(GRAPH, kept, 20, outside=False, seed=seed)
         inflated, edge = drawn.inflated[0], drawn.added[0]

@@ -94,21 +94,19 @@ def independence(found: Measured, rules: Rules) -> Verdict:
     same = float(np.ptp(beyond)) <= found.noise
     blind = float(np.ptp(found.full)) <= found.noise
     p = math.nan if blind else 1.0 if same else hsic_p(found.full, beyond, seed=rules.seed)
-    power = 0.0 if blind else power_of(found.full, rules.alpha, rules.seed)
+    power = 0.0 if blind or same else power_of(found.full, rules.alpha, rules.seed)
+    sees = f"{power:.0%} of leaks that explain {EXPLAINED_FRAC:.0%} of the variance would be seen"
     if blind:
         holds, why = None, "the model says the same on every prompt, so nothing can depend on it"
+    elif same:
+        holds, why = True, "the rest adds the same to the empty run on every prompt"
     elif p <= rules.alpha:
-        holds, why = False, "the rest's output depends on the model's"
+        holds, why = False, "what the rest adds to the empty run depends on the model's output"
     elif power < POWER_FRAC:
         holds = None
-        why = (
-            f"no dependence seen, but of leaks that explain {EXPLAINED_FRAC:.0%} of the variance "
-            f"only {power:.0%} would be (it takes {POWER_FRAC:.0%}): give more pairs"
-        )
+        why = f"no dependence seen, but only {sees}, it takes {POWER_FRAC:.0%}: give more pairs"
     else:
-        said = "the rest says the same on every prompt" if same else "no dependence seen"
-        holds = True
-        why = f"{said}; {power:.0%} of leaks of {EXPLAINED_FRAC:.0%} of the variance would be seen"
+        holds, why = True, f"no dependence seen; {sees}"
     return Verdict(
         "independence",
         found.reference,
