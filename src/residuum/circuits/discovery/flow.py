@@ -191,7 +191,7 @@ def importance(parts: Tensor, total: Tensor) -> Tensor:
         ``[part ...]``, 0 to 1; all zero where no part brings the sum nearer.
 
     >>> importance(torch.tensor([[3.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]), torch.tensor([2.0, 1.0]))
-    tensor([0.6667, 0.3333, 0.0000])
+    tensor([0.5000, 0.5000, 0.0000])
     """
     total = total.to(parts.dtype)
     size = total.abs().sum(dim=-1)
