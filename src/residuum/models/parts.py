@@ -102,6 +102,16 @@ class Parts:
     dims: Dims
     embed_scale: float
 
+    @property
+    def causal(self) -> bool:
+        """Whether a position is blind to later ones; forks and shared prefixes stand on it.
+
+        An encoder is not, nor a decoder that was told so, in its configuration or its attention.
+        """
+        told = (text_config(self.hf), *(layer.attn for layer in self.layers))
+        blind = all(getattr(each, "is_causal", True) is not False for each in told)
+        return blind and all(each.wiring != "post_norm_encoder" for each in self.layers)
+
 
 def find(root: nn.Module, path: str | None) -> nn.Module | None:
     """The sub-module at a dotted path (``a|b`` tries both), or None."""

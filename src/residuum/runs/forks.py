@@ -81,7 +81,7 @@ class Forks:
         self.base = record_base(adapted, batch, sites or [])
         self.work = 1.0
         self._called: set[int] = set()
-        self.causal = adapted.parts.layers[0].wiring != "post_norm_encoder"
+        self.causal = adapted.parts.causal
         self.short_last_block = self.causal and adapted.family.door == "interface"
         self.width = batch.ids.shape[1]
 

@@ -61,7 +61,8 @@ class ForkedPaths:
 
     def __post_init__(self) -> None:
         self.rows = self.unlike.any(dim=1).nonzero().flatten()
-        self.streams = PathStreams(self.forks, self.donor, self.rows, first_column(self.unlike))
+        start = first_change(self.model, self.unlike)
+        self.streams = PathStreams(self.forks, self.donor, self.rows, start)
         self.arrivals = Arrivals(self.streams, self.grid)
         self.groups = SpreadGroups(self.streams, self.arrivals, self.grid)
         self.values = np.full((*self.grid.shape, len(self.unlike)), np.nan)
@@ -196,7 +197,8 @@ class ForkedPathWorker:
         forks = Forks(self.model.adapted, target, base_sites(self.model))
         unlike = source.ids != target.ids
         bound, layers = outer_bound(self.model.dtype), tuple(range(self.model.n_layers))
-        why = forks.proven(bound, first_column(unlike)) or parts_proven(forks, layers, bound)
+        start = first_change(self.model, unlike)
+        why = forks.proven(bound, start) or parts_proven(forks, layers, bound)
         if why:
             raise CannotFork(why)
         forks.work += 1
@@ -211,9 +213,9 @@ def why_not(model: Model, grid: PathGrid, target: Batch) -> str:
     return _cannot(model) or _heads_mix(model, grid, target)
 
 
-def first_column(unlike: Tensor) -> int:
-    """The first column in which any pair differs; 0 if none does."""
-    return int(unlike.any(dim=0).int().argmax())
+def first_change(model: Model, unlike: Tensor) -> int:
+    """First position at which a run may differ: where a pair does, if the model is causal."""
+    return int(unlike.any(dim=0).int().argmax()) if model.adapted.parts.causal else 0
 
 
 def _cannot(model: Model) -> str:

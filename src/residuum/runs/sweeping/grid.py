@@ -125,8 +125,7 @@ def make_grid(
         sizes[axis] = part_count(model.adapted, address)
     coords = tuple(_chosen(axis, sizes[axis], wanted) for axis in by)
     _refuse_absent(model, address.name, coords[by.index("layer")])
-    causal = model.adapted.parts.layers[0].wiring != "post_norm_encoder"
-    return Grid(address.name, by, coords, causal)
+    return Grid(address.name, by, coords, model.adapted.parts.causal)
 
 
 def _axes_of(dims: Sequence[str]) -> list[str]:
