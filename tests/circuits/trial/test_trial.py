@@ -115,6 +115,20 @@ def test_p_values_have_their_floor_and_are_adjusted_by_holm():
     assert "1 / (n + 1)" not in found.rule and f"{1 / 81:.2g} < 0.05/4" in found.rule
 
 
+def test_of_a_loss_less_is_better():
+    found = trial(circuit(*TRUE), model(), task(), metric="loss_nats", outside=True, **ONE)
+    assert found.levels[0].full > found.levels[0].empty, "the sign is turned"
+    assert found["equivalence"].holds is True and found["necessity"].statistic > 0
+    assert any("other sign" in each for each in found.warnings)
+
+
+def test_templates_can_be_the_units():
+    named = dataclasses.replace(task(), templates=tuple("abcdefgh" * 2))
+    found = trial(circuit(*TRUE), model(), named, outside=True, unit="template", **ONE)
+    assert (found.n_pairs, found.n_units) == (16, 8)
+    assert found["equivalence"].p == pytest.approx(2.0**-8) and found["equivalence"].holds is True
+
+
 # -- held out ----------------------------------------------------------------------------------
 
 
