@@ -20,6 +20,8 @@ from residuum.circuits import (
     LearnedMask as LearnedMask,
     MaskedRuns as MaskedRuns,
     PathSearch as PathSearch,
+    Roles as Roles,
+    Trial as Trial,
     attribution_graph as attribution_graph,
     circuit_from_edges as circuit_from_edges,
     circuit_from_mib as circuit_from_mib,
@@ -30,6 +32,8 @@ from residuum.circuits import (
     graph_of as graph_of,
     load_attribution_graph as load_attribution_graph,
     load_circuit as load_circuit,
+    name_roles as name_roles,
+    trial as trial,
 )
 from residuum.core import (
     Add as Add,

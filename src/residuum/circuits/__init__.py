@@ -6,6 +6,9 @@ from residuum.circuits.attribution.edge_test import EdgeAgreement, EdgeTest
 from residuum.circuits.attribution.influence import GraphScores
 from residuum.circuits.attribution.loading import load_attribution_graph
 from residuum.circuits.attribution.nodes import GraphEdge, GraphNode
+from residuum.circuits.controls.joint_mask import JointMask
+from residuum.circuits.controls.stability import circuit_stability
+from residuum.circuits.controls.stability_result import CircuitStability
 from residuum.circuits.discovery.acdc import ACDC
 from residuum.circuits.discovery.atp_star import AtPStar
 from residuum.circuits.discovery.discovering import Discovery, discover
@@ -32,6 +35,9 @@ from residuum.circuits.graph.scores import REFERENCES, EdgeScores, ScoredEdge
 from residuum.circuits.graph.selection import keep, pruned, select
 from residuum.circuits.judging.evaluating import evaluate
 from residuum.circuits.judging.scores import CircuitScores
+from residuum.circuits.roles.naming import name_roles
+from residuum.circuits.roles.part_role import HeadAttention, PartEffect, PartRole
+from residuum.circuits.roles.roles import Roles
 from residuum.circuits.trial.non_inferiority import NonInferiority, non_inferiority
 from residuum.circuits.trial.random_circuits import random_circuits
 from residuum.circuits.trial.trial_record import EdgeVerdict, Trial, TrialLevels
@@ -47,6 +53,7 @@ __all__ = [
     "AttributionGraph",
     "Circuit",
     "CircuitScores",
+    "CircuitStability",
     "Discovery",
     "DiscoveryProblem",
     "EdgeAgreement",
@@ -58,12 +65,17 @@ __all__ = [
     "GraphEdge",
     "GraphNode",
     "GraphScores",
+    "HeadAttention",
     "InformationFlow",
+    "JointMask",
     "LearnedMask",
     "MaskedRuns",
     "MaskedWork",
     "NonInferiority",
+    "PartEffect",
+    "PartRole",
     "PathSearch",
+    "Roles",
     "ScoredEdge",
     "Trial",
     "TrialLevels",
@@ -74,12 +86,14 @@ __all__ = [
     "circuit_from_mib",
     "circuit_from_networkx",
     "circuit_of",
+    "circuit_stability",
     "discover",
     "evaluate",
     "graph_of",
     "keep",
     "load_attribution_graph",
     "load_circuit",
+    "name_roles",
     "non_inferiority",
     "position_masks",
     "pruned",

@@ -1,0 +1,138 @@
+"""The result of naming a circuit's parts: each part's role with its evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from residuum.circuits.roles import role_text
+from residuum.circuits.roles.part_role import ROLES, PartEffect, PartRole, plain
+from residuum.circuits.roles.role_figure import role_figure
+from residuum.core import OptionError, Provenance
+from residuum.core.notebook import html_of
+from residuum.core.saving import save_result
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from residuum.figures import LayeredGraph
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Roles:
+    """What each part of a circuit is called, and on what evidence.
+
+    Shows: where each head of the circuit looks from the positions at which its strongest edge has
+    its effect, what each measured edge changes, and the names that follow from both by stated
+    rules. Does not show: that a head that attends is a head that matters (a head without an edge
+    that counts has no name); that a part does nothing else, on these prompts or others; what
+    several parts do together; nor, of an unknown part, that it does nothing.
+
+    Attributes:
+        parts: heads and MLPs of the circuit in forward order.
+        effects: every edge that was measured, in the graph's order.
+        reference: what an edge carried instead.
+        task: name of the task.
+        metric, unit: what was measured.
+        n_pairs: how many pairs.
+        positions: that were told apart; ``"rest"`` are all other tokens.
+        n_edges, measured: edges of the circuit, and how many of them were measured.
+        least_attention, least_effect: bounds that a name needed.
+        passes: forward-pass equivalents spent on edges.
+        circuit_hash: of the circuit.
+        warnings: what a reader must know before quoting a name.
+    """
+
+    parts: tuple[PartRole, ...]
+    effects: tuple[PartEffect, ...]
+    reference: str
+    task: str
+    metric: str
+    unit: str
+    n_pairs: int
+    positions: tuple[str, ...]
+    n_edges: int
+    measured: int
+    least_attention: float
+    least_effect: float
+    passes: float
+    circuit_hash: str
+    warnings: tuple[str, ...]
+    provenance: Provenance
+
+    def __iter__(self) -> Iterator[PartRole]:
+        return iter(self.parts)
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def __getitem__(self, part: str) -> PartRole:
+        """One part, by ``"L1H0"``, ``"L1.head_out[H0]"``, ``"L1.z[H0]"`` or ``"L1.mlp_out"``.
+
+        Raises:
+            OptionError: it is not in the circuit.
+        """
+        wanted = str(part).replace(".z[", ".head_out[")
+        for each in self.parts:
+            if wanted in (each.at, role_text.short(each.at)):
+                return each
+        known = ", ".join(role_text.short(each.at) for each in self.parts)
+        raise OptionError(f"{part} is no part of this circuit", mend=f"its parts are: {known}")
+
+    def of(self, role: str) -> tuple[PartRole, ...]:
+        """The parts that have this name, among others or alone.
+
+        Raises:
+            OptionError: no such role.
+        """
+        if role not in ROLES:
+            raise OptionError(f"there is no role {role!r}", mend=f"use one of: {', '.join(ROLES)}")
+        return tuple(each for each in self.parts if role in each.names)
+
+    def summary(self) -> str:
+        """Every role with its parts, and what was measured."""
+        return role_text.summary(self)
+
+    def __repr__(self) -> str:
+        return self.summary()
+
+    def _repr_html_(self) -> str | None:
+        return html_of(self)
+
+    def figure(self, title: str = "") -> LayeredGraph:
+        """The parts with their roles, layers from bottom to top, and the edges that count."""
+        return role_figure(self, title)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row for each part.
+
+        Columns: ``part, role, roles, works_at, logits, logits_low, logits_high, feeds, fed_by,
+        attention, evidence, against``, and of heads every detector's score and null.
+        """
+        import pandas as pd
+
+        return pd.DataFrame([role_text.row(each) for each in self.parts])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; NaN as None."""
+        data = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return data | {
+            "format": 1,
+            "kind": "circuit_roles",
+            "parts": [each.to_json() for each in self.parts],
+            "effects": [plain(asdict(each)) for each in self.effects],
+            "positions": list(self.positions),
+            "warnings": list(self.warnings),
+            "provenance": self.provenance.to_json(),
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Write all as JSON, the table as CSV, or the figure as HTML, SVG or PNG.
+
+        Raises:
+            OptionError: another suffix.
+            StoreError: a path that cannot be written to.
+        """
+        save_result(self, path, "a circuit's roles")
