@@ -1,0 +1,1 @@
+"""Controls: would the circuit be found again, is it the only one, and is it specific?"""
