@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,10 +11,17 @@ from residuum.circuits.graph.scores import REFERENCES
 from residuum.circuits.trial import verdicts as tests
 from residuum.circuits.trial.held_out import check_metric, held_out
 from residuum.circuits.trial.measured import Drawn, Measured, drawn_for, measure
-from residuum.circuits.trial.significance import draws_needed, pairs_needed
+from residuum.circuits.trial.trial_options import (
+    check_circuit,
+    draws_of,
+    names_of,
+    need_pairs,
+    required_tests,
+    rules_of,
+)
 from residuum.circuits.trial.trial_record import EdgeVerdict, Trial, TrialLevels
 from residuum.circuits.trial.verdict import REJECTING, TESTS, Verdict
-from residuum.core import SILENT, OptionError, Progress, TaskError
+from residuum.core import SILENT, Progress
 from residuum.runs import (
     Metric,
     Model,
@@ -23,11 +29,7 @@ from residuum.runs import (
     metric_named,
     need_model,
     need_task,
-    shown,
-    whole_number as number,
 )
-
-UNITS = ("pair", "template")
 
 
 def trial(
@@ -113,15 +115,15 @@ def trial(
     """
     need_model(model, "trial")
     need_task(task, "trial")
-    _check_circuit(circuit, model)
-    references, required = _names(references, "references", REFERENCES), _required(required)
-    rules = _rules(task, metric, margin, alpha, matter_frac, outside, unit, seed)
+    check_circuit(circuit, model)
+    references, required = names_of(references, "references", REFERENCES), required_tests(required)
+    rules = rules_of(task, metric, margin, alpha, matter_frac, outside, unit, seed)
     measure_by = metric_named(metric or task.metric)
     check_metric(circuit, measure_by.name)
     known = held_out(circuit, task, found_on, same_prompts=same_prompts)
     n_tests = len(REJECTING) * len(references)
-    n = _n_random(n_random, n_tests, alpha)
-    n_units = _need_pairs(task, rules, n_tests)
+    n = draws_of(n_random, n_tests, alpha)
+    n_units = need_pairs(task, rules, n_tests)
     drawn = drawn_for(circuit.graph, circuit.kept, n, outside=outside, seed=seed)
     found = []
     for each in references:
@@ -211,93 +213,3 @@ def _warnings(circuit: Circuit, found: Sequence[Measured], measure_by: Metric) -
             + " and ".join(references)
         )
     return tuple(said)
-
-
-# -- what is refused ---------------------------------------------------------------------------
-
-
-def _check_circuit(circuit: Any, model: Model) -> None:
-    if not isinstance(circuit, Circuit):
-        raise OptionError(
-            f"trial needs a circuit, got {shown(circuit)}",
-            mend="find one with rz.discover(model, task), or load it with rz.load_circuit(file)",
-        )
-    circuit.need_edges()
-    circuit.check_fits(model)
-
-
-def _names(given: Any, name: str, known: Sequence[str]) -> tuple[str, ...]:
-    """Some of the known names, each once."""
-    texts = (given,) if isinstance(given, str) else given
-    found = tuple(texts) if isinstance(texts, Sequence) else ()
-    if not found or any(each not in known for each in found) or len(set(found)) < len(found):
-        raise OptionError(
-            f"{name}={shown(given)}", mend=f"give some of {', '.join(known)}, each once"
-        )
-    return found
-
-
-def _required(given: Any) -> tuple[str, ...]:
-    found = _names(given, "required", TESTS)
-    return tuple(each for each in TESTS if each in found)
-
-
-def _rules(
-    task: Task,
-    metric: str,
-    margin: Any,
-    alpha: Any,
-    matter_frac: Any,
-    outside: Any,
-    unit: Any,
-    seed: Any,
-) -> tests.Rules:
-    for name, value, most in (
-        ("margin", margin, 1.0),
-        ("alpha", alpha, 0.5),
-        ("matter_frac", matter_frac, 1.0),
-    ):
-        real = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not real or not 0 < value <= most:
-            raise OptionError(f"{name}={shown(value)}", mend=f"give a number above 0, to {most:g}")
-    if unit not in UNITS:
-        raise OptionError(f"unit={shown(unit)} is unknown", mend=f"use {' or '.join(UNITS)}")
-    if type(outside) is not bool:
-        raise OptionError(f"outside={shown(outside)} is no switch", mend="give True or False")
-    return tests.Rules(
-        float(margin),
-        float(alpha),
-        float(matter_frac),
-        metric_named(metric or task.metric).unit,
-        tuple(task.templates) if unit == "template" else None,
-        outside,
-        number(seed, "seed", 0),
-    )
-
-
-def _n_random(given: Any, n_tests: int, alpha: float) -> int:
-    needed = draws_needed(n_tests, alpha)
-    if given is None:
-        return needed
-    if number(given, "n_random", 1) < needed:
-        raise OptionError(
-            f"{given} random circuits cannot give p below {1 / (given + 1):.2g}, and {n_tests} "
-            f"tests at alpha = {alpha:g} need {alpha / n_tests:.2g}",
-            mend=f"give n_random={needed} or more, fewer references, or a larger alpha",
-        )
-    return given
-
-
-def _need_pairs(task: Task, rules: tests.Rules, n_tests: int) -> int:
-    """Number of independent units, if they are enough."""
-    needed = pairs_needed(n_tests, rules.alpha)
-    units = len(task) if rules.units is None else len(set(rules.units))
-    noun = "pairs" if rules.units is None else "templates"
-    if units < needed:
-        raise TaskError(
-            f"{units} {noun} cannot give p below {math.ldexp(1, -units):.2g}, and {n_tests} tests "
-            f"at alpha = {rules.alpha:g} need {rules.alpha / n_tests:.2g}",
-            mend=f"give {needed} {noun} or more, fewer references, or a larger alpha",
-            where=task.name,
-        )
-    return units
