@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import pytest
 import torch
 
 import residuum as rz
-from residuum.core import Address, LoadError, OptionError, StoreError
-from residuum.dictionaries import Dictionary, ReLU
+from residuum.core import Address, AddressError, LoadError, OptionError, StoreError
+from residuum.dictionaries import Dictionary, ReLU, evaluate_dictionary
 from residuum.dictionaries.reading import (
     FeatureReading,
     Neurons,
@@ -306,8 +307,17 @@ def test_what_cannot_be_read_is_refused(
         read_features("L1.resid_post", model, texts)
     assert told.value.mend.startswith("give a dictionary, Neurons(model, site)")
     twin = rz.load("microworld-trigger", check=False)
-    with pytest.raises(LoadError, match="was trained on a model"):
+    with pytest.raises(LoadError, match="was trained on a model") as other:
         read_features(dictionary, twin, texts)
+    assert "in the dtype that it was trained in" in other.value.mend
+    for basis in (Neurons, RandomDirections):
+        with pytest.raises(AddressError, match=r"L1\.pattern holds no one vector"):
+            basis(model, "L1.pattern")
+    heads = replace(dictionary, reads=("L1.z",), writes=("L1.z",))
+    with pytest.raises(AddressError, match="of all heads joined"):
+        read_features(heads, model, texts)
+    with pytest.raises(AddressError, match="of all heads joined"):
+        evaluate_dictionary(heads, model, texts)
     with pytest.raises(LoadError, match="the text is run on"):
         read_features(Neurons(model, "L1.mlp_act"), twin, texts)
     with pytest.raises(OptionError, match="means 4 sites"):

@@ -161,6 +161,7 @@ def test_a_loss_that_is_no_number_stops_the_training() -> None:
         ({"steps": 1, "samples": 1}, "one of steps and samples"),
         ({}, "one of steps and samples"),
         ({"steps": 1, "stpes": 1}, "unknown option stpes"),
+        ({"steps": 1, "aux_k": 8}, r"(?s)unknown option aux_k.*goes into plan=CoderPlan"),
         ({"steps": 1, "target_l0": 4.0}, "TopK without a penalty"),
         ({"steps": 1, "target_l0": {"other": 4.0}}, "which no plan is named"),
         ({"steps": 0}, "steps=0"),

@@ -97,7 +97,7 @@ def _need_same_weights(model: Model, dictionary: Any) -> None:
         raise LoadError(
             f"the dictionary was trained on {getattr(dictionary, 'model_name', '') or 'a model'} "
             f"({known[:8]}), this is {model.name} ({model.adapted.weight_hash[:8]})",
-            mend="take that model, or train one for this: rz.train_dictionary(...)",
+            mend="take that model, in the dtype that it was trained in; or train one for this",
             where=", ".join(map(str, dictionary.reads)),
         )
 

@@ -121,7 +121,7 @@ def sites_of(model: Model, given: Any) -> tuple[Address, ...]:
     if not found:
         raise OptionError("no site to harvest", mend='name one or more, such as "L1.resid_post"')
     for at in found:
-        _need_vector(at)
+        need_vector(at)
     return tuple(found)
 
 
@@ -160,7 +160,12 @@ def need_in_range(rows: TokenRows, dtype: str, sites: Sequence[Address]) -> None
     )
 
 
-def _need_vector(at: Address) -> None:
+def need_vector(at: Address) -> None:
+    """Refuse what holds no one vector for each token.
+
+    Raises:
+        AddressError: it holds none, or means some positions.
+    """
     if at.dictionary is not None or at.pos is not None:
         what = "a dictionary's latents" if at.dictionary is not None else "some positions"
         raise AddressError(f"{at} means {what}", mend="name the whole site, such as L1.resid_post")
@@ -170,6 +175,22 @@ def _need_vector(at: Address) -> None:
             f"{at} holds no one vector for each token",
             mend="take the stream (resid_post), mlp_out, mlp_act, or one head (z[H0])",
         )
+
+
+def need_vectors(sites: Sequence[Address]) -> None:
+    """Refuse sites of a dictionary that can be hung on and converted, but not run over text.
+
+    Raises:
+        AddressError: one holds no one vector for each token, such as all heads of ``z``.
+    """
+    for at in sites:
+        if len(at.site.dims) > 3 and at.part is None:
+            raise AddressError(
+                f"{at} holds a vector for each head, the dictionary is of all heads joined",
+                mend="its fit can be checked and it can be converted; judging, reading and editing "
+                "take sites with one vector a token, such as attn_out",
+                where=str(at),
+            )
 
 
 def _batch(table: TokenTable, which: np.ndarray, pad: int) -> Batch:

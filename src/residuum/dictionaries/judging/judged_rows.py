@@ -15,6 +15,7 @@ from torch import Tensor
 
 from residuum.core import Address, LoadError, OptionError, TokenError
 from residuum.dictionaries.fit.sites import need_sites
+from residuum.dictionaries.harvests.site_passes import need_vectors
 from residuum.dictionaries.harvests.token_masks import SKIPPED_BY_DEFAULT, HighNorm, Skip
 from residuum.dictionaries.harvests.token_table import Layout, TokenTable, token_table
 from residuum.models import Batch
@@ -148,7 +149,7 @@ def need_judgeable(model: Model, dictionary: Any) -> None:
 
     Raises:
         LoadError: other weights, another width.
-        AddressError, SiteRefused: no such site.
+        AddressError, SiteRefused: no such site, or one of heads joined.
         OptionError: of several models; no dictionary.
     """
     needed = ("reads", "writes", "encode", "reconstruct", "n_latents")
@@ -167,10 +168,11 @@ def need_judgeable(model: Model, dictionary: Any) -> None:
         raise LoadError(
             f"the dictionary was trained on other weights ({known[:8]}) than those of "
             f"{model.name} ({model.adapted.weight_hash[:8]})",
-            mend="take the model that it was trained on, or train one for this",
+            mend="take that model, in the dtype that it was trained in; or train one for this",
             where=", ".join(map(str, dictionary.reads)),
         )
     need_sites(model, dictionary)
+    need_vectors((*dictionary.reads, *dictionary.writes))
 
 
 def through(dictionary: Any, x: Tensor, verb: str) -> Tensor:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from residuum.core import Address, LoadError, OptionError, content_hash
+from residuum.dictionaries.harvests.site_passes import need_vector, need_vectors
 from residuum.runs import Model, resolve
 from residuum.runs.arguments import shown, whole_number
 
@@ -234,6 +235,7 @@ def basis_of(given: Any, model: Model) -> FeatureBasis:
     Raises:
         OptionError: neither.
         LoadError: of another model's weights.
+        AddressError: a dictionary of all heads joined.
     """
     if not hasattr(given, "W_enc") and isinstance(given, FeatureBasis):
         own = getattr(given, "model", model)
@@ -257,8 +259,9 @@ def _latents(given: Any, model: Model) -> Latents:
         raise LoadError(
             f"the dictionary was trained on {given.model_name or 'a model'} ({known[:8]}), this "
             f"is {model.name} ({model.adapted.weight_hash[:8]})",
-            mend="take that model, or train one for this: rz.train_dictionary(...)",
+            mend="take that model, in the dtype that it was trained in; or train one for this",
         )
+    need_vectors(given.reads)
     return Latents(given)
 
 
@@ -268,6 +271,7 @@ def _one_site(model: Model, given: Any) -> Address:
         raise OptionError(
             f"{given} means {len(found)} sites", mend='name one, such as "L1.mlp_act"'
         )
+    need_vector(found[0])
     return found[0]
 
 
