@@ -6,9 +6,22 @@ from residuum.circuits.attribution.edge_test import EdgeAgreement, EdgeTest
 from residuum.circuits.attribution.influence import GraphScores
 from residuum.circuits.attribution.loading import load_attribution_graph
 from residuum.circuits.attribution.nodes import GraphEdge, GraphNode
+from residuum.circuits.controls.damage import damage_matrix
+from residuum.circuits.controls.damage_result import (
+    Damage,
+    DamageMatrix,
+    Dissociation,
+    RandomDamage,
+)
 from residuum.circuits.controls.joint_mask import JointMask
+from residuum.circuits.controls.permuted_control import permuted_control
+from residuum.circuits.controls.permuted_result import ChainScores, PermutedControl
+from residuum.circuits.controls.permuting import permuted_weights
+from residuum.circuits.controls.rival_result import Candidate, RivalCircuits
+from residuum.circuits.controls.rivals import rival_circuits
 from residuum.circuits.controls.stability import circuit_stability
-from residuum.circuits.controls.stability_result import CircuitStability
+from residuum.circuits.controls.stability_result import CircuitStability, Overlap, Refound
+from residuum.circuits.controls.text_task import text_task
 from residuum.circuits.discovery.acdc import ACDC
 from residuum.circuits.discovery.atp_star import AtPStar
 from residuum.circuits.discovery.discovering import Discovery, discover
@@ -51,11 +64,16 @@ __all__ = [
     "REFERENCES",
     "AtPStar",
     "AttributionGraph",
+    "Candidate",
+    "ChainScores",
     "Circuit",
     "CircuitScores",
     "CircuitStability",
+    "Damage",
+    "DamageMatrix",
     "Discovery",
     "DiscoveryProblem",
+    "Dissociation",
     "EdgeAgreement",
     "EdgeScores",
     "EdgeTest",
@@ -72,9 +90,14 @@ __all__ = [
     "MaskedRuns",
     "MaskedWork",
     "NonInferiority",
+    "Overlap",
     "PartEffect",
     "PartRole",
     "PathSearch",
+    "PermutedControl",
+    "RandomDamage",
+    "Refound",
+    "RivalCircuits",
     "Roles",
     "ScoredEdge",
     "Trial",
@@ -87,6 +110,7 @@ __all__ = [
     "circuit_from_networkx",
     "circuit_of",
     "circuit_stability",
+    "damage_matrix",
     "discover",
     "evaluate",
     "graph_of",
@@ -95,9 +119,13 @@ __all__ = [
     "load_circuit",
     "name_roles",
     "non_inferiority",
+    "permuted_control",
+    "permuted_weights",
     "position_masks",
     "pruned",
     "random_circuits",
+    "rival_circuits",
     "select",
+    "text_task",
     "trial",
 ]
