@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from residuum.apps.cli import (
+    circuit,
     doctor,
     features,
     heads,
@@ -33,6 +34,7 @@ COMMANDS = (
     lens,
     heads,
     patch,
+    circuit,
     probe,
     steer,
     sae,

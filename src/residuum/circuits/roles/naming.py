@@ -176,7 +176,7 @@ def _named(seen: Mapping[str, Seen]) -> tuple[PartRole, ...]:
 
 
 def _worth(seen: Seen) -> tuple[Any, ...]:
-    """HeadAttention from where the head works; from everywhere, what holds, where that is not known."""
+    """Attention from where the head works; all that holds where that is not known."""
     if seen.works_at:
         return tuple(each for each in seen.attention if each.from_ in seen.works_at)
     return tuple(each for each in seen.attention if each.holds)
