@@ -43,8 +43,8 @@ from residuum.runs.arguments import need_progress, refuse_unknown, whole_number
 _OPTIONS = (
     "steps, samples, batch_size, optimiser, warmup, decay, penalty_warmup, coefficient, "
     "target_l0, resample, clip, keep, keep_every, log_every, seed, dtype, device, workers, "
-    "progress; what belongs to the dictionary (aux_k, dead_after, prefixes, skip, writes) goes into "
-    "plan=CoderPlan(...)"
+    "progress; what belongs to the dictionary (aux_k, dead_after, prefixes, skip, writes) goes "
+    "into plan=CoderPlan(...)"
 )
 
 
