@@ -13,6 +13,9 @@ from residuum.circuits.graph.scores import EdgeScores
 from residuum.core import SILENT, Progress
 
 _RESAMPLES = 2000
+_MATERIAL = 0.05
+"""Of the summed |effect|: what a method may leave out beyond its own account before it is said."""
+_SURE = 0.95
 
 
 @dataclass(frozen=True)
@@ -26,9 +29,14 @@ class Verification:
         sampled_approximate, sampled_exact: the same of these.
         open_share: estimated share (0 to 1) of Σ |exact effect| over all edges that lies in those
             not measured for their score: their number times the sample's mean.
-        interval: 95 % bootstrap interval of it, over the sampled edges; the effects are taken as
-            measured. Heavy tails can hide from a small sample.
+        interval: 95 % bootstrap interval of it, over the sampled edges, but never below what is in
+            these alone; of no width where all others were measured. The effects are taken as
+            measured. Heavy tails can hide from a small sample, so that its upper end is then too
+            low: see ``unseen``.
+        own_share: the share of the summed |score| that the method itself put in those others.
         missed: sampled edges that are larger than the smallest half of the verified ones.
+        unseen: of the edges not measured at all, how many may be larger than any that was drawn
+            (95 %): what a small sample cannot exclude.
         seed: of the draw.
     """
 
@@ -40,19 +48,52 @@ class Verification:
     sampled_exact: tuple[float, ...]
     open_share: float
     interval: tuple[float, float]
+    own_share: float
     missed: int
+    unseen: int
     seed: int
+
+    @property
+    def short(self) -> bool:
+        """Whether the method overlooks what matters: more is open than its own scores say.
+
+        True where the interval's lower end is at least 5 points above ``own_share``.
+        """
+        return self.interval[0] >= self.own_share + _MATERIAL
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     def __str__(self) -> str:
+        if self.unseen and not self.sampled:
+            return (
+                f"{len(self.edges)} edges measured exactly, and none of the {self.unseen} others: "
+                "what they hold is not known (sample= draws some)"
+            )
         low, high = (f"{100 * end:.0f}" for end in self.interval)
-        return (
+        told = (
             f"{len(self.edges)} edges measured exactly; {100 * self.open_share:.0f} % "
             f"[{low}, {high}] of the summed |effect| is estimated to lie in the others "
             f"(from {len(self.sampled)} of them drawn at random)"
+        )
+        if self.unseen:
+            told += f"; {self.unseen} that were not measured may be larger than any of those drawn"
+        return told
+
+    def shortfall(self) -> str:
+        """What the method overlooks, and what to do; empty where it does not fall short."""
+        if not self.short:
+            return ""
+        low, high = (f"{100 * end:.0f}" for end in self.interval)
+        larger = (
+            f", and {self.missed} of the {len(self.sampled)} drawn are larger than half of its best"
+        )
+        return (
+            f"the method falls short here: its scores leave {100 * self.own_share:.0f} % of the "
+            f"summed |effect| to the edges that it ranks lower, measured are "
+            f"{100 * self.open_share:.0f} % [{low}, {high}]{larger if self.missed else ''}: "
+            "measure more (verify=), or every edge (ExactEdges())"
         )
 
 
@@ -90,7 +131,9 @@ def verified(
         tuple(exact[len(best) :].tolist()),
         share,
         interval,
+        _own_share(scores.values, best),
         _missed(exact[: len(best)], exact[len(best) :]),
+        _unseen(len(drawn), len(rest)),
         problem.seed,
     )
     values = scores.values.copy()
@@ -105,7 +148,7 @@ def verified(
         examples=examples,
         method={**scores.method, "verification": record.to_json()},
         passes=problem.passes,
-        warnings=(*scores.warnings, str(record)),
+        warnings=tuple(filter(None, (*scores.warnings, str(record), record.shortfall()))),
     )
 
 
@@ -121,6 +164,9 @@ def open_share(
     >>> draw = np.random.default_rng(0)
     >>> open_share(np.array([3.0]), np.array([-0.5, 0.5]), 6, draw)
     (0.5, (0.5, 0.5))
+    >>> share, interval = open_share(np.array([3.0]), np.array([0.0, 1.0]), 2, draw)
+    >>> share == interval[0] == interval[1] == 0.25  # all were measured
+    True
     """
     if not others:
         return 0.0, (0.0, 0.0)
@@ -130,13 +176,34 @@ def open_share(
     means = np.r_[
         sizes.mean(), sizes[draw.integers(len(sizes), size=(_RESAMPLES, len(sizes)))].mean(axis=1)
     ]
+    if len(sizes) == others:
+        means[:] = sizes.mean()
     total = known + others * means
     shares = np.divide(others * means, total, out=np.zeros_like(total), where=total > 0)
     low, high = np.quantile(shares[1:], [0.025, 0.975])
-    return float(shares[0]), (float(low), float(high))
+    there = float(sizes.sum())  # is among the others for certain
+    low = max(low, there / (known + there)) if there else low
+    return float(shares[0]), (float(low), float(max(low, high)))
 
 
 def _missed(best: np.ndarray, sample: np.ndarray) -> int:
     if not len(best):
         return 0
     return int((np.abs(sample) > np.median(np.abs(best))).sum())
+
+
+def _own_share(values: np.ndarray, best: np.ndarray) -> float:
+    """Share of the summed |score| that the method left to the edges that are not its best."""
+    sizes = np.abs(values)
+    total = float(sizes.sum())
+    return max(0.0, 1 - float(sizes[best].sum()) / total) if total > 0 else 0.0
+
+
+def _unseen(drawn: int, others: int) -> int:
+    """How many of the edges not drawn may, with 95 % confidence, be larger than all drawn ones.
+
+    Were a share p of the others larger, a sample of n would miss them all with (1 - p)^n at most.
+    """
+    if not drawn:
+        return others
+    return min(others - drawn, int(others * (1 - (1 - _SURE) ** (1 / drawn))))
