@@ -85,12 +85,29 @@ def test_a_record_that_contradicts_the_tensors(tmp_path: Path) -> None:
     record = json.loads(config.read_text())
     for key, value, match in (
         ("d_sae", 2**40, "the tensors have 40"), ("d_in", -3, "no count"),
-        ("architecture", "__import__('os')", "not known"),
+        ("architecture", "__import__('os')", "not known"), ("architecture", ["topk"], "no text"),
+        ("normalize_activations", ["layer_norm"], "normalize_activations is"),
         ("apply_b_dec_to_input", "yes", "neither true nor false"),
         ("finetuning_scaling_factor", True, "scaled after training"),
     ):  # fmt: skip
         config.write_text(json.dumps({**record, key: value}))
         refused(tmp_path, match)
+
+
+@pytest.mark.parametrize("factor", ["2", 0, -1, True])
+def test_a_scale_that_is_none_is_not_passed_over(tmp_path: Path, factor: object) -> None:
+    files("saelens", tmp_path)
+    (tmp_path / "activation_scaler.json").write_text(json.dumps({"scaling_factor": factor}))
+    refused(tmp_path, "scaling_factor is")
+
+
+@pytest.mark.parametrize(("name", "key"), [("sparsify", "activation"), ("saelens", "architecture")])
+def test_a_kind_that_is_no_text_is_not_taken_for_the_usual_one(
+    tmp_path: Path, name: str, key: str
+) -> None:
+    _, config = files(name, tmp_path)
+    config.write_text(json.dumps({**json.loads(config.read_text()), key: 7}))
+    refused(tmp_path, "no text")
 
 
 def test_a_note_that_contradicts_the_files(tmp_path: Path) -> None:

@@ -25,6 +25,20 @@ def text(record: Mapping[str, Any], *names: str) -> str:
     return ""
 
 
+def word(record: Mapping[str, Any], name: str, path: Path, default: str) -> str:
+    """A field that decides what the tensors mean; ``default`` where it is absent.
+
+    Raises:
+        LoadError: it holds something else than a text.
+    """
+    value = record.get(name)
+    if value is None:
+        return default
+    if not isinstance(value, str) or not value:
+        raise damaged(path, f"{name} is no text: {value!r:.40}")
+    return value[:_TEXT]
+
+
 def count(record: Mapping[str, Any], name: str, path: Path) -> int | None:
     """A field that holds a whole number above 0; None where it is absent.
 

@@ -120,7 +120,7 @@ class GemmaScope2:
             )
         fields.need(tensors, _SMALL, path)
         config = json_record(place.folder / _CONFIG) if place.has(_CONFIG) else {}
-        kind = fields.text(config, "architecture") or "jump_relu"
+        kind = fields.word(config, "architecture", path.with_name(_CONFIG), "jump_relu")
         if kind != "jump_relu":
             raise damaged(path.with_name(_CONFIG), f"its architecture is {kind!r:.40}")
         own: dict[str, Any] = {

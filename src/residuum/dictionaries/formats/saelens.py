@@ -59,7 +59,7 @@ class SAELens:
         path = place.folder / _CONFIG
         config = json_record(path)
         tensors = safetensors(place.folder / _WEIGHTS, _TENSORS)
-        kind = fields.text(config, "architecture") or "standard"
+        kind = fields.word(config, "architecture", path, "standard")
         if fields.text(config, "activation_fn", "activation_fn_str") == "topk":
             kind = "topk"
         if kind not in _ACTIVATION:
@@ -165,6 +165,8 @@ def _scale(place: Place, config: dict[str, Any]) -> float:
     """What inputs are multiplied by."""
     path = place.folder / _CONFIG
     how = config.get("normalize_activations")
+    if not isinstance(how, str | bool | None):
+        raise damaged(path, f"normalize_activations is {how!r:.40}")
     if how in _PER_VECTOR:
         raise LoadError(
             f"inputs are normalised by {how}, vector by vector: no constant can stand for that",
@@ -175,6 +177,8 @@ def _scale(place: Place, config: dict[str, Any]) -> float:
     factor = fields.number(scaler, "scaling_factor")
     if factor is not None and factor > 0:
         return factor
+    if scaler.get("scaling_factor") is not None:
+        raise damaged(place.folder / _SCALER, f"scaling_factor is {scaler['scaling_factor']!r:.40}")
     if how in ("expected_average_only_in", True):
         raise LoadError(
             "its inputs were scaled in training, and the factor is not in the files",

@@ -44,7 +44,7 @@ class Sparsify:
         config = json_record(path)
         tensors = safetensors(place.folder / _WEIGHTS, (*_NEEDED, "W_skip"))
         fields.need(tensors, _NEEDED, path.with_name(_WEIGHTS))
-        how = fields.text(config, "activation") or "topk"
+        how = fields.word(config, "activation", path, "topk")
         if how != "topk" or fields.switch(config, "signed", path, False):
             raise damaged(path, f"its activation is {how!r:.40}, not TopK", "take a TopK one")
         transcodes = fields.switch(config, "transcode", path, False)
