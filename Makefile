@@ -41,7 +41,7 @@ demo: setup ## investigate a behaviour of the embedded model; leaves a report in
 	@echo "the report:"; ls -1 "$(CURDIR)"/demo-report/*.html "$(CURDIR)"/demo-report/finding*.json
 
 test: setup lint types arch ## lint, types, import contract, then every test but the slow ones
-	$(BIN)/python -m pytest -m "not slow" -n $(JOBS)
+	$(BIN)/python -m pytest -m "not slow" -n $(JOBS) -rR
 
 test-slow: setup ## the slow tests
 	$(BIN)/python -m pytest -m slow --timeout 3600

@@ -19,6 +19,7 @@ import pytest
 import shape_checks
 from data_folder import data_folder, data_required
 from hypothesis import HealthCheck, settings
+from outside import stands_outside
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -43,6 +44,13 @@ def pytest_configure() -> None:
         import torch
 
         torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What stands on browsers, servers, processes or clocks is tried once more, and told."""
+    for item in items:
+        if isinstance(item, pytest.Function) and stands_outside(item.module, item.fixturenames):
+            item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=2))
 
 
 @pytest.fixture(scope="session")
