@@ -79,6 +79,7 @@ def record_of(name: str, asked: Any) -> dict[str, Any]:
         "held": lambda: held_out(circuit, model, held),
         "random": lambda: random_ones(circuit, model, held),
         "eapig": lambda: drawn_again(circuit, model, found),
+        "rivals": lambda: rivals_of(circuit, model, held),
         "trial": lambda: trial_of(circuit, model, held, found),
     }
     for stage, measure in stages.items():
@@ -199,6 +200,20 @@ def drawn_again(circuit: Any, model: Any, task: Any) -> dict[str, Any]:
     return {"edges": again.prompts.edges.mean, "nodes": again.prompts.nodes.mean}
 
 
+def rivals_of(circuit: Any, model: Any, task: Any) -> dict[str, Any]:
+    """Circuits of the size from penalised gates, judged on the prompts held out."""
+    from residuum.circuits import rival_circuits
+
+    found = rival_circuits(circuit, model, task, references=UNDER, seed=SEED)
+    faithful = [each for each in found.candidates if found.as_faithful(each)]
+    least = min(faithful, key=lambda each: each.edges, default=None)
+    return {
+        "candidates": len(found.candidates),
+        "rivals": len(found.rivals),
+        "least_shared": None if least is None else least.edges,
+    }
+
+
 def trial_of(circuit: Any, model: Any, held: Any, found: Any) -> dict[str, Any]:
     """The verdict of a trial on the prompts held out."""
     from residuum.circuits import trial
@@ -289,8 +304,8 @@ def again(records: dict[str, Any]) -> list[str]:
         "| task | largest damage by a random circuit outside, counterfactual, mean "
         "| by edges strewn outside | by a connected circuit of the whole graph "
         "| circuit ÷ largest outside | Jaccard of edges, found again | of nodes "
-        "| EAP-IG at this size, edges | nodes |",
-        "|" + "---|" * 9,
+        "| EAP-IG at this size, edges | nodes | rivals of candidates |",
+        "|" + "---|" * 10,
     ]
     for name, each in records.items():
         random = each["random"]
@@ -308,6 +323,7 @@ def again(records: dict[str, Any]) -> list[str]:
             f"{nodes:.2f}",
             f"{each['eapig']['edges']:.2f} ({RESAMPLES})",
             f"{each['eapig']['nodes']:.2f}",
+            f"{each['rivals']['rivals']} of {each['rivals']['candidates']}",
         ]
         rows.append("| " + " | ".join(cells) + " |")
     return rows

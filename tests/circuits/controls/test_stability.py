@@ -10,7 +10,7 @@ from handmade import induction_task
 from hypothesis import given, settings, strategies as st
 
 import residuum as rz
-from residuum.circuits import EAP, Circuit, JointMask, discover
+from residuum.circuits import EAP, Circuit, EdgeScores, Graph, JointMask, circuit_of, discover
 from residuum.circuits.controls.overlap import jaccard, pairwise, to_one
 from residuum.circuits.controls.resamples import resampled_rows
 from residuum.circuits.controls.stability import circuit_stability
@@ -32,7 +32,7 @@ def test_the_hand_set_circuit_is_found_again_on_every_sample() -> None:
     assert (again.prompts.edges.mean, again.prompts.nodes.mean) == (1, 1)
     assert again.prompts.edges_to_circuit.mean == 1 and again.passes == 0
     assert set(again.prompts.edge_frac) == {0, 1}
-    assert again.chance.edges.mean < 0.3
+    assert again.chance is not None and again.chance.edges.mean < 0.3
     table = again.to_dataframe()
     assert sorted(table["edge"]) == sorted(found().edge_names)
     assert "above the bar" in again.summary() and "Does not show" in again.summary()
@@ -64,6 +64,19 @@ def test_templates_are_drawn_whole() -> None:
     assert len({tuple(each.tolist()) for each in rows}) > 1
 
 
+def test_where_no_path_is_so_long_there_are_no_random_circuits() -> None:
+    graph = Graph.of(["embed", "L0.head_out[H2]"], ["L1.k_in[H1]", "logits"])
+    examples = np.tile(np.arange(graph.n_edges, dtype=float), (16, 1))
+    task = induction_task()
+    scores = EdgeScores(graph, examples[0], examples, provenance=hand().provenance())
+    circuit = circuit_of(scores, n_edges=2, how="top")
+    again = circuit_stability(circuit, hand(), task)
+    assert again.prompts.edges.mean == 1 and again.chance is None
+    assert set(again.groups) == {"prompts"} and "chance" not in again.summary()
+    with pytest.raises(rz.OptionError, match="each of the 8 examples"):
+        circuit_stability(circuit, hand(), induction_task(8))
+
+
 def test_files_and_figure(tmp_path) -> None:
     again = circuit_stability(found(), hand(), induction_task())
     again.save(tmp_path / "s.json")
@@ -78,7 +91,7 @@ def test_what_cannot_be_asked() -> None:
     circuit, task = found(), induction_task()
     unscored = replace(circuit, scores=replace(circuit.scores, examples=None))
     for given_, options, match in (
-        (unscored, {}, "no scores of each example"),
+        (unscored, {}, "no scores of each of the 16 examples"),
         (circuit, {"seeds": (1, 2)}, "seeds without a method"),
         (circuit, {"seeds": (1,), "method": EAP()}, "one seed"),
         (circuit, {"n_boot": 1}, "n_boot"),

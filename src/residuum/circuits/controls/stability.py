@@ -87,7 +87,7 @@ def circuit_stability(
     rows = resampled_rows(len(task), n_boot, unit, task.templates, seed)
     passes = 0.0
     if method is None:
-        masks = _chosen_again(circuit, rows)
+        masks = _chosen_again(circuit, rows, len(task))
     else:
         found = [
             found_again(circuit, model, task.subset(each.tolist()), method, seed, max_memory)
@@ -100,13 +100,12 @@ def circuit_stability(
         others = [found_again(circuit, model, task, method, each, max_memory) for each in seeds]
         passes += sum(each.scores.passes for each in others if each.scores)
         by_seed = compared(circuit, np.stack([each.kept for each in others]))
-    chance = random_circuits(circuit.graph, circuit.n_edges, _RANDOM, seed=seed)
     how = "scores drawn again" if method is None else "discovery on each sample"
     return CircuitStability(
         circuit=circuit,
         prompts=compared(circuit, masks),
         seeds=by_seed,
-        chance=compared(circuit, chance),
+        chance=_by_chance(circuit, seed),
         how=how,
         unit=unit,
         task=task.name,
@@ -176,12 +175,21 @@ def _options(circuit: Circuit) -> dict[str, Any]:
     }
 
 
-def _chosen_again(circuit: Circuit, rows: list[np.ndarray]) -> np.ndarray:
+def _by_chance(circuit: Circuit, seed: int) -> Refound | None:
+    """Random connected circuits of the size, where there are any."""
+    try:
+        drawn = random_circuits(circuit.graph, circuit.n_edges, _RANDOM, seed=seed)
+    except OptionError:  # fewer edges than one path needs, or more than lie on paths
+        return None
+    return compared(circuit, drawn)
+
+
+def _chosen_again(circuit: Circuit, rows: list[np.ndarray], pairs: int) -> np.ndarray:
     """Edges chosen from the mean scores of each sample, bool ``[sample edge]``."""
     examples = None if circuit.scores is None else circuit.scores.examples
-    if examples is None:
+    if examples is None or len(examples) != pairs:
         raise OptionError(
-            "the circuit has no scores of each example to draw again",
+            f"the circuit has no scores of each of the {pairs} examples to draw again",
             mend="give method=, the one that found it: each sample is then a discovery of its own",
         )
     options = _options(circuit)

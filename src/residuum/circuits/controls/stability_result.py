@@ -113,7 +113,7 @@ class CircuitStability:
         circuit: that was found.
         prompts: found again on samples of the prompts.
         seeds: found again with other seeds; None where that was not asked.
-        chance: random connected circuits of the size.
+        chance: random connected circuits of the size; None where there are none.
         how: ``"scores drawn again"`` or ``"discovery on each sample"``.
         unit: what was drawn, ``"pair"`` or ``"template"``.
         task: name of the task.
@@ -124,7 +124,7 @@ class CircuitStability:
     circuit: Circuit
     prompts: Refound
     seeds: Refound | None
-    chance: Refound
+    chance: Refound | None
     how: str
     unit: str
     task: str
@@ -139,8 +139,8 @@ class CircuitStability:
     @property
     def groups(self) -> dict[str, Refound]:
         """What was compared, by name."""
-        seeds = {} if self.seeds is None else {"seeds": self.seeds}
-        return {"prompts": self.prompts, **seeds, "chance": self.chance}
+        found = {"prompts": self.prompts, "seeds": self.seeds, "chance": self.chance}
+        return {name: each for name, each in found.items() if each is not None}
 
     def summary(self) -> str:
         """The figures in words, with the bar."""
