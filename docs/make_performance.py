@@ -27,6 +27,10 @@ def tables() -> str:
         parts.append(_patching(json.loads(patching.read_text())))
     if (RESULTS / "run_patching_memory.json").is_file():
         parts.append(_memory(_read("run_patching_memory.json")))
+    if (RESULTS / "circuits_vs_peers.json").is_file():
+        parts.append(_edge_attribution(_read("circuits_vs_peers.json")))
+    if (RESULTS / "run_circuits.json").is_file():
+        parts.append(_circuits(_read("run_circuits.json")))
     if (RESULTS / "probe.json").is_file():
         parts.append(_probe(_read("probe.json")))
     if (RESULTS / "dictionaries_vs_peers.json").is_file():
@@ -137,6 +141,81 @@ def _memory(found: dict[str, Any]) -> str:
         peak = f"{row['peak'] / 1e6:.0f} MB"
         lines.append(f"| {budget} | {peak} | {row['cells']} | {row['seconds']:.1f} |")
     return "\n".join(lines)
+
+
+def _edge_attribution(found: dict[str, Any]) -> str:
+    cases = {name: row for name, row in found.items() if name.startswith("all edges")}
+    ig = next(key for row in cases.values() for key in row if key.startswith("EAP-IG"))
+    steps = int(ig.split()[2])
+    ours, theirs = (
+        found["memory"][side]["MB beyond the loaded model"] for side in ("ours", "theirs")
+    )
+    lines = [
+        f"`benchmarks/circuits_vs_peers.py` on {_where(found['machine'])}, threads: "
+        f"{found['machine']['threads']}, load {found['load']:.0f}:",
+        f"edge attribution (EAP) of the same shape, {found['pairs']} pairs of 15 tokens, against",
+        "TransformerLens's own, the same scores. The processor's time is the measure. The bound is",
+        "counted: multiplications that must be made, in passes without unembedding.",
+        "",
+        f"| edges; first difference at | times faster | to reach | bare runs in that time | bound "
+        f"| EAP-IG, {steps} steps, times that | to reach | scores differ by |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in cases.items():
+        lines.append(
+            f"| {row['edges']:,}; {name.split()[-1]} | {row['ratio']:.1f} | ≥ {row['reach']:.0f} "
+            f"| {row['forward passes of a bare run in that time']:.1f} "
+            f"| {row['bound']['must be made']:.1f} | {row[ig]:.1f} | ≤ {steps + 1} "
+            f"| {row['largest difference']:.0e} |"
+        )
+    lines += [
+        "",
+        f"Differences are relative to the largest score. Memory beyond the loaded model: "
+        f"{ours:.0f} MB, there {theirs:.0f} MB.",
+    ]
+    return "\n".join(lines)
+
+
+def _circuits(found: dict[str, Any]) -> str:
+    edges, runs, each = found["exact edges"], found["circuits"], found["pass"]
+    pairs, length, differ_at = found["prompts"]
+    counted = edges["counted passes"] * each["without unembedding"] / edges["seconds"]
+    elsewhere = "" if found["machine"]["cuda"] else "; on a GPU (to reach: ≤ 10) not measured"
+    part = "all of them measured"
+    if edges["measured"] < found["edges"]:
+        part = f"{edges['measured']:,} drawn at random measured and scaled"
+    return "\n".join(
+        [
+            f"`benchmarks/run_circuits.py` on {_where(found['machine'])}, threads: "
+            f"{found['machine']['threads']}, load {found['load']:.0f}:",
+            f"the same shape, {pairs} pairs of {length} tokens that differ at position "
+            f"{differ_at}; processor's time.",
+            "The bound is counted from multiplications that cannot be left out, in passes without",
+            "unembedding; its share is what as many bare ones take of the time taken. One whole pass",
+            "of so few tokens takes longer than its multiplications, so more than the bound can be won.",
+            "",
+            "| exact effects of single edges | |",
+            "|---|---|",
+            f"| edges | {found['edges']:,}, {part} |",
+            f"| processor seconds of all | {edges['seconds of all, scaled']:.0f} |",
+            f"| times faster than one whole pass an edge | {edges['ratio']:.1f} |",
+            f"| counted bound of that | {edges['bound']:.1f} |",
+            f"| passes made, and counted as the least | {edges['passes']:.0f}, "
+            f"{edges['counted passes']:.0f} |",
+            f"| share of the bound | {counted:.0%} |",
+            f"| largest difference from whole passes, logits "
+            f"| {edges['largest difference']:.0e} ({edges['measured by whole passes']} edges) |",
+            "",
+            f"| {runs['circuits']} random circuits of {runs['edges of each']:,} edges in one call "
+            "| |",
+            "|---|---|",
+            f"| times the price of one alone | {runs['times one alone']:.1f}{elsewhere} |",
+            f"| bare runs for each | {runs['bare runs for each']:.2f} |",
+            f"| passes for each, and counted as the least | {runs['passes for each']:.2f}, "
+            f"{runs['counted passes for each']:.2f} |",
+            f"| share of the bound | {runs['share of the bound']:.0%} |",
+        ]
+    )
 
 
 def _probe(found: dict[str, Any]) -> str:

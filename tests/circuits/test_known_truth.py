@@ -15,6 +15,7 @@ from residuum.circuits import (
     EAPIG,
     REFERENCES,
     AtPStar,
+    DiscoveryProblem,
     ExactEdges,
     InformationFlow,
     MaskedRuns,
@@ -24,6 +25,7 @@ from residuum.core import TaskError
 from residuum.organisms.compiled import PROGRAMS, CompiledProgram, compile_program
 from residuum.organisms.compiled.expressions import Elementwise, SelectorWidth
 from residuum.organisms.compiled.interchange import interchange_trained
+from residuum.runs import metric_named
 
 SCORED = tuple(name for name in PROGRAMS if name != "length")
 """Prompts of one length all have the same length, so ``length`` has no contrast pairs."""
@@ -131,7 +133,7 @@ def test_verification_by_a_sample_says_it_too(name: str, verify: int) -> None:
         told = circuit.scores.method["verification"]
         open_share = 1 - exact[told["edges"]].sum() / exact.sum()
         assert told["interval"][0] <= told["open_share"] <= told["interval"][1]
-        assert told["open_share"] == pytest.approx(open_share, abs=0.25)
+        assert told["interval"][0] <= open_share + 1e-6  # what is certain is true
         assert "falls short" in circuit.scores.warnings[-1]
 
 
@@ -267,8 +269,9 @@ def test_scores_do_not_depend_on_memory_and_order(method: Any) -> None:
     whole = discover(trained.model, task, method, n_edges=1).scores.examples
     order = np.random.default_rng(0).permutation(len(task)).tolist()
     turned = discover(trained.model, task[order], method, n_edges=1).scores.examples
-    tight = discover(trained.model, task, method, n_edges=1, max_memory="33 MB").scores.examples
-    largest = np.abs(whole).max()
-    assert largest > 1e-3
+    tight = discover(trained.model, task, method, n_edges=1, max_memory="32.5 MB").scores.examples
+    metric, largest = metric_named(task.metric), np.abs(whole).max()
+    portions = DiscoveryProblem(trained.model, task, trained.graph, metric, max_memory=32_500_000)
+    assert len(portions.divided(2.0)[1]) > 3 and largest > 1e-3
     assert np.abs(turned - whole[order]).max() < 1e-4 * largest
     assert np.abs(tight - whole).max() < 1e-4 * largest
