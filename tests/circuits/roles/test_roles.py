@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,9 @@ from residuum.circuits.roles.part_role import ROLES, HeadAttention, PartEffect
 from residuum.circuits.roles.places import places_of
 from residuum.circuits.roles.rules import Seen, name_head, settle
 from residuum.core import LoadError, OptionError
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "families"))
+from configs import build
 
 P, Q = f"L0H{handmade.PREVIOUS}", f"L1H{handmade.INDUCTION}"
 
@@ -157,6 +161,25 @@ def test_a_graph_by_position_is_named_at_its_own_positions() -> None:
     assert any("found on" in each for each in roles.warnings)
 
 
+@pytest.mark.parametrize("family", ["llama", "gpt_neox", "gemma2"])
+def test_families(family: str) -> None:
+    """Shared keys and values, parallel blocks, post-norms; at random weights nothing has a name."""
+    draw = torch.Generator().manual_seed(0)
+    clean = torch.randint(3, 20, (16, 9), generator=draw)
+    corrupt = clean.clone()
+    corrupt[:, 4] = 3 + (clean[:, 4] - 2) % 17
+    answers, wrong = torch.full((16, 1), 21), torch.full((16, 1), 22)
+    task = rz.Task.from_pairs(clean=clean, corrupt=corrupt, answers=answers, wrong=wrong)
+    tiny = rz.load(build(family))
+    graph = graph_of(tiny)
+    roles = name_roles(circuit_from_edges(graph, graph.names[::9]), tiny, task)
+    assert len(roles.effects) == len(graph.names[::9])
+    shared = {len(each.readers) for each in roles.effects if each.slot in "kv"}
+    assert shared == {graph.group} and len(roles.of("unknown")) == len(roles)
+    keys = next(each for each in roles.effects if each.slot in "kv")
+    assert all(keys in roles[part].fed_by for part in keys.readers)
+
+
 def test_only_the_largest_are_measured_where_asked() -> None:
     world = rz.load("microworld")
     task = rz.task("ioi", world, n=32)
@@ -190,11 +213,14 @@ def attention(to: str, share: float = 0.9, *, at: str = "end", holds: bool = Tru
     return HeadAttention(at, to, share, share, share, 0.1, 20, holds)
 
 
+EVERY = ("previous_token", "duplicate_token", "induction", "first_token")
+
+
 def named(
-    feeds: list[PartEffect], looks: list[HeadAttention], at: str = "end", **detectors: float
+    feeds: list[PartEffect], looks: list[HeadAttention], repeats: Any = EVERY, **detectors: float
 ) -> tuple[str, ...]:
-    placed = (effect("logits", 1.0, position=at),)
-    seen = Seen("L0.head_out[H0]", tuple(feeds), (), placed, tuple(looks), detectors, "end")
+    placed, sure = (effect("logits", 1.0, position="end"),), frozenset(repeats)
+    seen = Seen("L0.head_out[H0]", tuple(feeds), (), placed, tuple(looks), detectors, sure, "end")
     name_head(seen, ["L0.mlp_in"])
     return settle(seen)
 
@@ -224,6 +250,25 @@ COPIES = {"copying": 2.0, "copying null": 0.5, "ov_copying": 0.9}
 def test_rules(feeds: Any, looks: Any, detectors: Any, expected: Any) -> None:
     assert named(feeds, looks, **detectors) == expected
     assert set(expected) <= set(ROLES)
+
+
+def test_a_name_by_tokens_needs_random_repeats() -> None:
+    for kind in ("previous", "duplicate", "induction", "first"):
+        assert named([effect("logits", 1)], [attention(kind)]) != ("unknown",)
+        assert named([effect("logits", 1)], [attention(kind)], ()) == ("unknown",)
+    assert named([effect("logits", 1)], [attention("answer")], ()) == ("name mover",)
+
+
+def test_a_head_that_looks_at_the_subject_is_no_previous_token_head() -> None:
+    """In ``facts`` the token before the last is the country: what stands there, not where."""
+    world = rz.load("microworld")
+    task = rz.task("facts", world, n=48)
+    roles = name_roles(discover(world, task, EAP(), n_edges=60), world, task)
+    by_place = {each.at for each in roles.of("previous-token")}
+    assert by_place and by_place <= {"L0.head_out[H2]", "L0.head_out[H4]"}
+    reader = roles["L2H0"]
+    assert reader.names == ("unknown",) and reader.works_at == ("end",)
+    assert "the token before" in reader.against[0] and "but 0." in reader.against[0]
 
 
 def test_places_that_two_kinds_would_look_at_count_for_neither() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from residuum.circuits.graph.circuit import Circuit
@@ -20,6 +20,7 @@ from residuum.circuits.roles.roles import Roles
 from residuum.circuits.roles.rules import Seen, name_head, name_inhibiting, name_mlp, settle, short
 from residuum.core import SILENT, Address, OptionError, Progress
 from residuum.heads import HeadTable, detect_heads
+from residuum.heads.head_types import above
 from residuum.runs import (
     Model,
     Task,
@@ -63,7 +64,8 @@ def name_roles(
         model: a loaded model.
         task: contrast pairs; better others than the circuit was found on.
         heads: from ``rz.detect_heads(model)``; by default it is run on 24 random repeats.
-        least_attention: share of attention beyond uniform that a name needs, 0 to 1.
+        least_attention: share of attention beyond uniform (on random repeats: beyond their null)
+            that a name needs, 0 to 1.
         least_effect: share of the circuit's largest edge that an edge needs to count, 0 to 1.
         most: so many edges are measured at most, the largest by score.
         seed: of intervals, sign flips and random repeats.
@@ -72,7 +74,8 @@ def name_roles(
 
     Returns:
         A :class:`Roles` with every part's names, the evidence for them, and what was not enough:
-        previous-token, duplicate-token, induction, first-token (looks there); name mover (from the
+        previous-token, duplicate-token, induction, first-token (looks there, on random repeats
+        too, so that it goes by the tokens alone); name mover (from the
         last token looks at the answer, and its edge into the logits is positive); moves through MLP
         (the same by way of an MLP that writes to the logits); S-inhibition-like (looks at a wrong
         answer's later occurrence, and reaches the query of a head that moves names, directly or
@@ -120,12 +123,14 @@ def name_roles(
     placed, more = by_position(measuring, circuit, strongest, positions)
     looking = [each for each in circuit.nodes if each.name == "head_out"]
     attention = attention_of(model, task, looking, positions, float(least_attention), seed)
-    scores = _detectors(model, heads, looking, seed, progress)
+    table = heads
+    if table is None and looking:
+        table = detect_heads(model, n=24, removal=None, seed=seed, progress=progress)
     end = positions[end_of(task, positions)]
     seen = {
         part: Seen(
             part, *ends[part], placed.get(part, ()), attention.get(Address.parse(part), ()),
-            scores.get(part, {}), end,
+            *_detectors(table, part, float(least_attention)), end,
         )
         for part in parts
     }  # fmt: skip
@@ -218,21 +223,18 @@ def _queries(seen: Mapping[str, Seen], start: Seen) -> dict[str, str]:
 
 
 def _detectors(
-    model: Model, table: HeadTable | None, heads: Sequence[Address], seed: int, progress: Progress
-) -> dict[str, dict[str, float]]:
-    """Scores of the heads on random repeats, with their nulls, and copying by the weights."""
-    if not heads:
-        return {}
-    if table is None:
-        table = detect_heads(model, n=24, removal=None, seed=seed, progress=progress)
-    found = {}
-    for head in heads:
-        assert isinstance(head.layer, int) and isinstance(head.part, int)
-        at = head.layer, head.part
-        scores = {name: float(table.scores[name].values[at]) for name in _DETECTORS}
-        nulls = {f"{name} null": float(table.scores[name].null_high[at]) for name in _DETECTORS}
-        found[str(head)] = {**scores, **nulls, "ov_copying": float(table.ov_copying[at])}
-    return found
+    table: HeadTable | None, part: str, least: float
+) -> tuple[dict[str, float], frozenset[str]]:
+    """A head's scores on random repeats with their nulls, and which lie above these."""
+    address = Address.parse(part)
+    if table is None or address.name != "head_out":
+        return {}, frozenset()
+    assert isinstance(address.layer, int) and isinstance(address.part, int)
+    at = address.layer, address.part
+    scores = {name: float(table.scores[name].values[at]) for name in _DETECTORS}
+    nulls = {f"{name} null": float(table.scores[name].null_high[at]) for name in _DETECTORS}
+    sure = frozenset(name for name in _DETECTORS if bool(above(table.scores[name], least)[at]))
+    return {**scores, **nulls, "ov_copying": float(table.ov_copying[at])}, sure
 
 
 def _same(circuit: Circuit, task: Task) -> str:

@@ -2,11 +2,14 @@
 
 A name of a head needs two things: from a position where its strongest edge has its effect, the head
 looks at a kind of place far more than uniform attention would; and an edge out of it, in the
-circuit, has an effect that goes with the name.
+circuit, has an effect that goes with the name. Names by tokens alone (previous, duplicate,
+induction, first) need a third: the same on random repeats, where a place holds nothing but its
+token. On a task the token before may just be the subject of the sentence.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -32,6 +35,14 @@ _MATCH_NAMES = {
     "duplicate": "duplicate-token",
     "previous": "previous-token",
 }
+_DETECTORS = {
+    "induction": "induction",
+    "duplicate": "duplicate_token",
+    "previous": "previous_token",
+    "first": "first_token",
+}
+"""Kind of place -> the detector that looks at it on random repeats."""
+
 MOVING = ("name mover", "moves through MLP", "negative")
 """Names of heads that write for or against the answer."""
 
@@ -43,8 +54,8 @@ class Seen:
     Attributes:
         at: its name.
         feeds, fed_by, by_position, attention, detectors: as of :class:`PartRole`.
+        repeats: detectors that lie above their nulls on random repeats.
         end: name of the last token's position.
-        to_logits: names of MLPs in the circuit from which counted edges lead to the logits.
         names: given so far.
         evidence, against: in words.
     """
@@ -55,6 +66,7 @@ class Seen:
     by_position: tuple[PartEffect, ...]
     attention: tuple[HeadAttention, ...]
     detectors: Mapping[str, float]
+    repeats: frozenset[str]
     end: str
     names: list[str] = field(default_factory=list)
     evidence: list[str] = field(default_factory=list)
@@ -125,13 +137,24 @@ def name_head(seen: Seen, mlps: Sequence[str]) -> None:
         return
     _moving(seen, mlps)
     for kind, name in _MATCH_NAMES.items():
-        found = seen.looks(kind, *seen.works_at)
-        if found is not None:
-            seen.name(name, look(found), f"counts through {_edges(seen.counted)}")
+        _matching(seen, kind, name)
     _copying(seen)
-    first = seen.looks("first", *seen.works_at)
-    if first is not None and first.share >= FIRST and not seen.names:
-        seen.name("first-token", look(first), f"counts through {_edges(seen.counted)}")
+    if not seen.names:
+        _matching(seen, "first", "first-token", FIRST)
+
+
+def _matching(seen: Seen, kind: str, name: str, least: float = 0.0) -> None:
+    """A name by tokens alone: borne out by an edge, and by random repeats."""
+    found = seen.looks(kind, *seen.works_at)
+    if found is None or found.share < least:
+        return
+    score = f"{seen.detectors.get(_DETECTORS[kind], math.nan):.2f}"
+    null = f"{seen.detectors.get(_DETECTORS[kind] + ' null', math.nan):.2f}"
+    if _DETECTORS[kind] in seen.repeats:
+        there = f"and {score} on random repeats (null at most {null})"
+        seen.name(name, look(found), there, f"counts through {_edges(seen.counted)}")
+    else:
+        seen.against.append(f"{look(found)}, but {score} on random repeats (null at most {null})")
 
 
 def _moving(seen: Seen, mlps: Sequence[str]) -> None:
@@ -226,7 +249,8 @@ def settle(seen: Seen) -> tuple[str, ...]:
     if seen.counted:
         seen.against.append(f"it matters ({_effect(seen.feeds[0])}), and nothing says what it does")
         holds = [e for e in seen.attention if e.holds and e.from_ in seen.works_at]
-        seen.against += [look(each) for each in sorted(holds, key=lambda e: -e.share)[:2]]
+        told = [e for e in holds if e.to not in _DETECTORS or e.to == "first"]
+        seen.against += [look(each) for each in sorted(told, key=lambda e: -e.share)[:2]]
         if seen.is_head and not seen.works_at:
             seen.against.append("its effect is told from zero at no single position")
     return (UNKNOWN,)
