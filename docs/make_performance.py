@@ -191,8 +191,8 @@ def _circuits(found: dict[str, Any]) -> str:
             f"the same shape, {pairs} pairs of {length} tokens that differ at position "
             f"{differ_at}; processor's time.",
             "The bound is counted from multiplications that cannot be left out, in passes without",
-            "unembedding; its share is what as many bare ones take of the time taken. One whole pass",
-            "of so few tokens takes longer than its multiplications, so more than the bound can be won.",
+            "unembedding; its share is what as many bare ones take of the time taken. A whole pass",
+            "of so few tokens takes longer than that: more than the bound can be won.",
             "",
             "| exact effects of single edges | |",
             "|---|---|",
