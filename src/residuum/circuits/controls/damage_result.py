@@ -237,7 +237,10 @@ class DamageMatrix:
 
     def figure(self) -> HeatMap:
         """Circuits by tasks."""
-        texts = [[str(self[name, task].damage) for task in self.tasks] for name in self.circuits]
+        texts = [
+            [f"{self[name, task].damage.value:.2f}" for task in self.tasks]
+            for name in self.circuits
+        ]
         held = [each for each in self.dissociations if each.holds]
         return HeatMap(
             self.values,
@@ -248,7 +251,7 @@ class DamageMatrix:
             unit="share of full - empty lost",
             cell_text=texts,
             title=f"Damage, removed edges at {self.reference}",
-            caption=f"95 % bootstrap intervals. {len(held)} of {len(self.dissociations)} pairs of "
+            caption=f"Intervals are in the table. {len(held)} of {len(self.dissociations)} pairs of "
             "circuits dissociate doubly.",
             does_not_show="Tasks that are not here; that a circuit is enough for its task.",
         )

@@ -19,6 +19,9 @@ from residuum.figures import Bars
 if TYPE_CHECKING:
     import pandas as pd
 
+HALF = 0.5
+"""Faithfulness below which a circuit has nothing for a rival to match."""
+
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
@@ -80,6 +83,15 @@ class RivalCircuits:
             each for each in self.candidates if self.as_faithful(each) and each.edges <= self.shared
         )
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader must know before quoting a number of rivals."""
+        return tuple(
+            f"under {kind} the circuit itself has faithfulness {own}: to do as well is no feat"
+            for kind, own in self.faithfulness.items()
+            if own.value < HALF
+        )
+
     def circuit_of(self, candidate: Candidate | int) -> Circuit:
         """A candidate as a circuit, to be judged and saved; by itself or its number.
 
@@ -108,6 +120,7 @@ class RivalCircuits:
             + ", ".join(f"{kind} {value}" for kind, value in each.faithfulness.items())
             for each in self.candidates
         ]
+        lines += [f"  warning: {each}" for each in self.warnings]
         return "\n".join([*lines, "  Does not show: that no other circuit does as well."])
 
     def __repr__(self) -> str:
@@ -184,6 +197,7 @@ class RivalCircuits:
                 }
                 for each in self.candidates
             ],
+            "warnings": list(self.warnings),
             "provenance": self.provenance.to_json(),
         }
 
