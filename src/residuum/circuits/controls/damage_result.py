@@ -251,7 +251,7 @@ class DamageMatrix:
             unit="share of full - empty lost",
             cell_text=texts,
             title=f"Damage, removed edges at {self.reference}",
-            caption=f"Intervals are in the table. {len(held)} of {len(self.dissociations)} pairs of "
+            caption=f"Intervals: in the table. {len(held)} of {len(self.dissociations)} pairs of "
             "circuits dissociate doubly.",
             does_not_show="Tasks that are not here; that a circuit is enough for its task.",
         )
