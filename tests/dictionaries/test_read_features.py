@@ -316,6 +316,13 @@ def test_what_cannot_be_read_is_refused(
     heads = replace(dictionary, reads=("L1.z",), writes=("L1.z",))
     with pytest.raises(AddressError, match="of all heads joined"):
         read_features(heads, model, texts)
+    two = replace(
+        dictionary, reads=dictionary.reads * 2, writes=dictionary.writes * 2, models=("a", "b"),
+        W_enc=dictionary.W_enc.repeat(2, 1, 1), W_dec=dictionary.W_dec.repeat(1, 2, 1),
+        b_dec=dictionary.b_dec.repeat(2, 1),
+    )  # fmt: skip
+    with pytest.raises(OptionError, match="reads 2 models, this runs the text on one"):
+        read_features(two, model, texts)
     with pytest.raises(AddressError, match="of all heads joined"):
         evaluate_dictionary(heads, model, texts)
     with pytest.raises(LoadError, match="the text is run on"):

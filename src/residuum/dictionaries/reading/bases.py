@@ -233,7 +233,7 @@ def basis_of(given: Any, model: Model) -> FeatureBasis:
     """A dictionary's latents, or the basis that was given.
 
     Raises:
-        OptionError: neither.
+        OptionError: neither; a dictionary of several models.
         LoadError: of another model's weights.
         AddressError: a dictionary of all heads joined.
     """
@@ -260,6 +260,11 @@ def _latents(given: Any, model: Model) -> Latents:
             f"the dictionary was trained on {given.model_name or 'a model'} ({known[:8]}), this "
             f"is {model.name} ({model.adapted.weight_hash[:8]})",
             mend="take that model, in the dtype that it was trained in; or train one for this",
+        )
+    if len(getattr(given, "models", ())) > 1:
+        raise OptionError(
+            f"the dictionary reads {len(given.models)} models, this runs the text on one",
+            mend="read a dictionary of one model",
         )
     need_vectors(given.reads)
     return Latents(given)
