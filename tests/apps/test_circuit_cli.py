@@ -96,6 +96,18 @@ def test_methods_that_choose_their_own_size(cli: Cli, by_hand: tuple[str, str]) 
         assert len(done.json["kept"]) == 3, method
 
 
+@pytest.mark.parametrize("method", ["mask", "joint-mask"])
+def test_masks_are_trained_towards_the_size_asked_for(
+    cli: Cli, by_hand: tuple[str, str], method: str
+) -> None:
+    find = ("circuit", "find", "handmade_induction", "--task", by_hand[1], "--method", method)
+    done = cli(*find, "--edges", "5", "--steps", "4", "--json")
+    assert len(done.json["kept"]) == 5 and done.json["scores"]["method"]["steps"] == 4
+    cli(*find, "--how", "top").refused(
+        "--how, --by and --prune would do nothing", "--edges or --share"
+    )
+
+
 def test_by_position(narrow: Cli) -> None:
     done = narrow(*FIND, "--edges", "20", "--by-position")
     assert "positions  IO, S1, place, S2, gift, S1+1, end, rest" in done.out
@@ -186,8 +198,8 @@ def test_a_file_is_shown_and_converted(narrow: Cli, found: Path, tmp_path: Path)
 
 
 def test_bad_input(cli: Cli, found: Path, tmp_path: Path) -> None:
-    cli(*FIND, "--steps", "3").refused("--steps does nothing", "eap-ig")
-    cli(*FIND, "--sample", "3").refused("--sample does nothing", "--verify")
+    cli(*FIND, "--steps", "3").refused("--steps would do nothing", "eap-ig")
+    cli(*FIND, "--sample", "3").refused("--sample would do nothing", "--verify")
     cli(*FIND, "--edges", "3", "--share", "0.1").refused("both given", "one of them")
     cli(*FIND, "--share", "2").refused("no share", "0 to 1")
     cli(*FIND, "--out", "circuit.doc").refused("cannot write", ".graphml")

@@ -33,9 +33,11 @@ METHODS = {
     "acdc": "edges tried one after the other (--threshold)",
     "paths": "measured from the logits backward (--threshold)",
     "mask": "gates trained towards a size (--edges or --share)",
+    "joint-mask": "the same under counterfactual and mean in turn",
     "flow": "share of the stream, clean prompts alone; no sign",
 }
-_STEPS = ("eap-ig", "eap-ig-activations", "mask")
+_MASKS = ("mask", "joint-mask")
+_STEPS = ("eap-ig", "eap-ig-activations", *_MASKS)
 _THRESHOLD = ("acdc", "paths")
 _DETAILS = (
     "Scores every edge by what is lost when it carries its reference value (positive: it supports\n"
@@ -54,7 +56,7 @@ def add(verbs: Commands) -> None:
     add_pairs(parser, "first")
     search = parser.add_argument_group("how edges are scored")
     search.add_argument("--method", choices=tuple(METHODS), default="eap-ig", help="see above")
-    search.add_argument("--steps", type=counted, help="of eap-ig (5), of training a mask (200)")
+    search.add_argument("--steps", type=counted, help="of eap-ig (5), of masks (200; joint 300)")
     search.add_argument("--threshold", type=float, help="of acdc (0.1) and paths (0.02)")
     search.add_argument(
         "--reference", choices=REFERENCES, default="counterfactual",
@@ -117,6 +119,7 @@ def method_named(arguments: argparse.Namespace) -> Discovery:
     from residuum import circuits as room
 
     steps, threshold = arguments.steps, arguments.threshold
+    size = (arguments.edges, _share(arguments))
     made: dict[str, Any] = {
         "eap": room.EAP,
         "eap-ig": lambda: room.EAPIG(steps or 5),
@@ -126,12 +129,16 @@ def method_named(arguments: argparse.Namespace) -> Discovery:
         "acdc": lambda: room.ACDC(0.1 if threshold is None else threshold),
         "paths": lambda: room.PathSearch(0.02 if threshold is None else threshold),
         "mask": lambda: room.LearnedMask(arguments.edges, _share(arguments), steps or 200),
+        "joint-mask": lambda: room.JointMask(
+            arguments.edges, _share(arguments), steps=steps or 300
+        ),
         "flow": room.InformationFlow,
     }
     return made[arguments.method]()
 
 
 def _share(arguments: argparse.Namespace) -> float | None:
+    """Share that masks are trained towards; a tenth where no size was given."""
     return arguments.share if arguments.share or arguments.edges else 0.1
 
 
@@ -144,7 +151,7 @@ def _selection(arguments: argparse.Namespace) -> dict[str, str]:
 def _refuse_idle(arguments: argparse.Namespace) -> None:
     """Refuse options that would do nothing beside the others."""
     method = arguments.method
-    own_size = method in ("acdc", "paths", "mask") and not (arguments.edges or arguments.share)
+    own_size = method in (*_THRESHOLD, *_MASKS) and not (arguments.edges or arguments.share)
     selected = _selection(arguments)
     for given, name, serves, fits in (
         (arguments.steps, "--steps", _STEPS, method in _STEPS),
@@ -154,6 +161,6 @@ def _refuse_idle(arguments: argparse.Namespace) -> None:
     ):
         if given and not fits:
             raise OptionError(
-                f"{name} does nothing with --method {method} as asked",
+                f"{name} would do nothing with --method {method} as asked",
                 mend=f"leave it out, or use it with {', '.join(serves)}",
             )
