@@ -128,10 +128,8 @@ def method_named(arguments: argparse.Namespace) -> Discovery:
         "exact": room.ExactEdges,
         "acdc": lambda: room.ACDC(0.1 if threshold is None else threshold),
         "paths": lambda: room.PathSearch(0.02 if threshold is None else threshold),
-        "mask": lambda: room.LearnedMask(arguments.edges, _share(arguments), steps or 200),
-        "joint-mask": lambda: room.JointMask(
-            arguments.edges, _share(arguments), steps=steps or 300
-        ),
+        "mask": lambda: room.LearnedMask(*size, steps=steps or 200),
+        "joint-mask": lambda: room.JointMask(*size, steps=steps or 300),
         "flow": room.InformationFlow,
     }
     return made[arguments.method]()
