@@ -199,6 +199,7 @@ def test_a_file_is_shown_and_converted(narrow: Cli, found: Path, tmp_path: Path)
 
 def test_bad_input(cli: Cli, found: Path, tmp_path: Path) -> None:
     cli(*FIND, "--steps", "3").refused("--steps would do nothing", "eap-ig")
+    cli(*FIND, "--threshold", "0").refused("--threshold would do nothing", "paths")
     cli(*FIND, "--sample", "3").refused("--sample would do nothing", "--verify")
     cli(*FIND, "--edges", "3", "--share", "0.1").refused("both given", "one of them")
     cli(*FIND, "--share", "2").refused("no share", "0 to 1")

@@ -157,7 +157,7 @@ def _refuse_idle(arguments: argparse.Namespace) -> None:
         (arguments.sample, "--sample", ("--verify",), bool(arguments.verify)),
         (selected, "--how, --by and --prune", ("--edges or --share",), not own_size),
     ):
-        if given and not fits:
+        if given not in (None, {}) and not fits:
             raise OptionError(
                 f"{name} would do nothing with --method {method} as asked",
                 mend=f"leave it out, or use it with {', '.join(serves)}",
