@@ -34,6 +34,13 @@ def test_a_training_is_written_with_its_figures(trained: Path) -> None:
     assert dictionary.declared["l0"] == pytest.approx(8, abs=0.2)
 
 
+def test_a_dictionary_is_not_written_over(cli: Cli, trained: Path) -> None:
+    before = (trained / "dictionary.json").read_bytes()
+    refused = cli(*TRAIN, *SMALL, "--out", str(trained))
+    assert refused.code == 2 and "holds a dictionary already" in refused.err
+    assert (trained / "dictionary.json").read_bytes() == before
+
+
 def test_lines_with_figures_and_time_left(cli: Cli, tmp_path: Path) -> None:
     done = cli(*TRAIN, *SMALL, "--out", str(tmp_path / "made"))
     assert done.code == 0 and "explained variance" in done.out

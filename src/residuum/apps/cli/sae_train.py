@@ -121,7 +121,7 @@ def _make(name: str) -> Path:
     """The folder to write to, made before minutes of training.
 
     Raises:
-        OptionError: it cannot be made, or not be written to.
+        OptionError: it cannot be made, not be written to, or holds a dictionary.
     """
     out = Path(name)
     try:
@@ -133,6 +133,8 @@ def _make(name: str) -> Path:
         reason = error.strerror or str(error)
     if reason:
         raise OptionError(f"cannot make the folder {out}: {reason}", mend="--out another one")
+    if (out / "dictionary.json").exists():
+        raise OptionError(f"{out} holds a dictionary already", mend="--out another one")
     return out
 
 
