@@ -269,7 +269,25 @@ def _dictionaries(found: dict[str, Any]) -> str:
             f"| {row['peak_mb']['ours']:.0f} MB ({row['peak_mb']['theirs']:.0f} MB) "
             f"| {row['largest_relative_difference']:.0e} |"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, *_shortfalls(found)])
+
+
+def _shortfalls(found: dict[str, Any]) -> list[str]:
+    """What the table shows that was not reached, or is slower here, in words."""
+    rows, reaches = found["rows"], found["reaches"]
+    steps = {name: row["step"]["cpu"]["ratio"] for name, row in rows.items()}
+    told = [
+        f"The step falls short of its goal against {name}: {steps[name]:.2f} of {reaches[name]}."
+        for name in rows
+        if name in reaches and steps[name] < reaches[name]
+    ]
+    encodes = [row["encode"]["cpu"]["ratio"] for row in rows.values()]
+    if min(encodes) < 1:
+        told.append(
+            f"Encoding alone is slower here than in the peers ({min(encodes):.2f} to "
+            f"{max(encodes):.2f}); no goal was set for it."
+        )
+    return ["", *told] if told else []
 
 
 def main() -> int:
