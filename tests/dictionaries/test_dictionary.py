@@ -78,6 +78,28 @@ def test_sparse_and_dense_agree(kind, way):
     torch.testing.assert_close(found.decode_sparse(sparse), found.decode(found.encode(x)))
 
 
+def test_entries_of_any_order_are_the_dense_rows_own() -> None:
+    dense = torch.tensor([[0.0, 3.0, 0.0, -3.0, 1.0], [0.0, 0.0, 2.0, 0.0, 0.0]])
+    order = torch.tensor([[4, 3, 0, 1], [2, 4, 1, 0]])
+    found = Sparse.of_entries(dense.gather(-1, order), order, 5)
+    assert found.values.tolist() == [[3.0, -3.0, 1.0], [2.0, 0.0, 0.0]]
+    assert found.indices.tolist() == [[1, 3, 4], [2, 0, 0]]
+    assert torch.equal(found.to_dense(), dense)
+
+
+def test_sparse_entries_of_broken_inputs_are_those_of_the_dense_way() -> None:
+    found, _, x, _ = trained("sae", "topk")
+    x = squeezed(x).clone()
+    x[1, 0] = torch.nan
+    sparse, dense = found.encode_sparse(x), Sparse.from_dense(found.encode(x))
+    assert torch.equal(sparse.indices, dense.indices)
+    assert (
+        torch.equal(sparse.values.isnan(), dense.values.isnan()) and sparse.values[1].isnan().any()
+    )
+    with pytest.raises(ShapeError, match="a dictionary reads activations"):
+        found.encode_sparse([1.0])
+
+
 @pytest.mark.parametrize(("kind", "way"), ALL)
 def test_a_folder_gives_back_what_was_saved(kind, way, tmp_path):
     found, _, x, _ = trained(kind, way)

@@ -81,8 +81,13 @@ class TopK:
 
     def apply(self, raw: Tensor, given: Mapping[str, Tensor]) -> Tensor:
         """See :class:`Activation`."""
+        values, indices = self.entries(raw, given)
+        return torch.zeros_like(raw).scatter_(-1, indices, values)
+
+    def entries(self, raw: Tensor, given: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """The ``k`` latents of each input that can be above zero, and which: ``[..., k]`` each."""
         values, indices = top_entries(raw + given["b_enc"], self.k)
-        return torch.zeros_like(raw).scatter_(-1, indices, values.relu())
+        return values.relu(), indices
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,12 @@ import torch
 from torch import Tensor
 
 from residuum.core import Address, Provenance, ResiduumError, ShapeError, StoreError
-from residuum.dictionaries.record.activations import Activation, activation_json, read_activation
+from residuum.dictionaries.record.activations import (
+    Activation,
+    TopK,
+    activation_json,
+    read_activation,
+)
 from residuum.dictionaries.record.dictionary_checks import check_dictionary, check_labels
 from residuum.dictionaries.record.dictionary_file import write_folder
 from residuum.dictionaries.record.kinds import Kind, kind_of, read_sites
@@ -166,7 +171,13 @@ class Dictionary:
 
         ``k`` is the largest number active in one input; shorter rows end in zeros at latent 0.
         """
-        return Sparse.from_dense(self.encode(x))
+        if not isinstance(self.activation, TopK):
+            return Sparse.from_dense(self.encode(x))
+        raw = self._raw(x)
+        if not x.isfinite().all():
+            return Sparse.from_dense(self.encode(x))
+        values, indices = self.activation.entries(raw, {"b_enc": self.b_enc})
+        return Sparse.of_entries(values.to(x.dtype), indices, self.n_latents)
 
     def decode_sparse(self, sparse: Sparse) -> Tensor:
         """Outputs of active latents, without a dense row of latents.

@@ -30,11 +30,21 @@ class Sparse:
         active = latents != 0
         k = int(active.sum(-1).max()) if latents.numel() else 0
         order = active.to(torch.int8).topk(k, dim=-1, sorted=False).indices
-        values = latents.gather(-1, order)
-        values, back = values.abs().sort(dim=-1, descending=True, stable=True)
-        indices = order.gather(-1, back)
-        values = latents.gather(-1, indices)
-        return Sparse(values, indices.where(values != 0, 0), latents.shape[-1])
+        return Sparse.of_entries(latents.gather(-1, order), order, latents.shape[-1])
+
+    @staticmethod
+    def of_entries(values: Tensor, indices: Tensor, n_latents: int) -> Sparse:
+        """Entries ``[..., k]`` in any order, zeros among them: largest first, no wider than needed.
+
+        Entries of one size stand in the order of their latents.
+        """
+        indices, back = indices.sort(dim=-1)
+        values = values.gather(-1, back)
+        back = values.abs().sort(dim=-1, descending=True, stable=True).indices
+        values, indices = values.gather(-1, back), indices.gather(-1, back)
+        k = int((values != 0).sum(-1).max()) if values.numel() else 0
+        values, indices = values[..., :k], indices[..., :k]
+        return Sparse(values, indices.where(values != 0, 0), n_latents)
 
     def to_dense(self) -> Tensor:
         """``[..., latent]``."""
