@@ -176,7 +176,8 @@ class Dictionary:
         raw = self._raw(x)
         if not x.isfinite().all():
             return Sparse.from_dense(self.encode(x))
-        values, indices = self.activation.entries(raw, {"b_enc": self.b_enc})
+        given = {name: getattr(self, name) for name in self.activation.needs}
+        values, indices = self.activation.entries(raw, given)
         return Sparse.of_entries(values.to(x.dtype), indices, self.n_latents)
 
     def decode_sparse(self, sparse: Sparse) -> Tensor:
