@@ -78,7 +78,7 @@ def record_of(name: str, asked: Any) -> dict[str, Any]:
     stages = {
         "held": lambda: held_out(circuit, model, held),
         "random": lambda: random_ones(circuit, model, held),
-        "eapig": lambda: drawn_again(circuit, model, found),
+        "eapig": lambda: drawn_again(circuit, model, found, held),
         "rivals": lambda: rivals_of(circuit, model, held),
         "trial": lambda: trial_of(circuit, model, held, found),
     }
@@ -191,13 +191,18 @@ def random_ones(circuit: Any, model: Any, task: Any) -> dict[str, Any]:
     return found
 
 
-def drawn_again(circuit: Any, model: Any, task: Any) -> dict[str, Any]:
-    """How much circuits of the size share that are chosen from EAP-IG's scores, drawn again."""
-    from residuum.circuits import EAPIG, circuit_stability, discover
+def drawn_again(circuit: Any, model: Any, task: Any, held: Any) -> dict[str, Any]:
+    """EAP-IG's circuit of the size: found again from scores drawn again, judged held out."""
+    from residuum.circuits import EAPIG, MaskedRuns, circuit_stability, discover
 
     found = discover(model, task, EAPIG(steps=5), n_edges=circuit.n_edges, seed=SEED)
     again = circuit_stability(found, model, task, n_boot=RESAMPLES)
-    return {"edges": again.prompts.edges.mean, "nodes": again.prompts.nodes.mean}
+    record = {"edges": again.prompts.edges.mean, "nodes": again.prompts.nodes.mean}
+    masks = np.stack([found.kept | True, found.kept & False, found.kept])
+    for reference in UNDER:
+        full, empty, alone = MaskedRuns(model, found.graph, held, reference).metric(masks)
+        record[reference] = float((alone - empty).mean() / (full - empty).mean())
+    return record
 
 
 def rivals_of(circuit: Any, model: Any, task: Any) -> dict[str, Any]:
@@ -304,8 +309,9 @@ def again(records: dict[str, Any]) -> list[str]:
         "| task | largest damage by a random circuit outside, counterfactual, mean "
         "| by edges strewn outside | by a connected circuit of the whole graph "
         "| circuit ÷ largest outside | Jaccard of edges, found again | of nodes "
-        "| EAP-IG at this size, edges | nodes | rivals of candidates |",
-        "|" + "---|" * 10,
+        "| EAP-IG at this size, edges | nodes | its faithfulness, counterfactual, mean "
+        "| rivals of candidates |",
+        "|" + "---|" * 11,
     ]
     for name, each in records.items():
         random = each["random"]
@@ -323,6 +329,7 @@ def again(records: dict[str, Any]) -> list[str]:
             f"{nodes:.2f}",
             f"{each['eapig']['edges']:.2f} ({RESAMPLES})",
             f"{each['eapig']['nodes']:.2f}",
+            ", ".join(f"{each['eapig'][reference]:.2f}" for reference in UNDER),
             f"{each['rivals']['rivals']} of {each['rivals']['candidates']}",
         ]
         rows.append("| " + " | ".join(cells) + " |")
