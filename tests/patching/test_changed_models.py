@@ -85,7 +85,15 @@ def test_an_adapter_on_a_projection(name: str, where: str, task: rz.Task) -> Non
             rz.patch(model, task, site, ("layer",), engine="forked")
 
 
-@pytest.mark.parametrize("where", ["transformer.h.1", "transformer.h.1.attn.c_proj"])
+@pytest.mark.parametrize(
+    "where",
+    [
+        "transformer.h.1",
+        "transformer.h.1.attn",
+        "transformer.h.1.attn.c_proj",
+        "transformer.h.1.mlp",
+    ],
+)
 @pytest.mark.parametrize("before", [True, False])
 def test_a_hook_before_and_after_load(where: str, before: bool, task: rz.Task) -> None:
     def larger(_: Any, __: Any, output: Any) -> Any:

@@ -145,10 +145,17 @@ class Seam:
         part = self.parts.layers[layer]
         if not part.has_mlp:
             return stream + attn_out
+        read = self.read_by_mlp(layer, stream, attn_out)
         if part.wiring == "parallel":
-            return stream + attn_out + self.mlp(layer, stream)
-        middle = self._after(part.post_attn_norm, part, stream + attn_out)
-        return self._after(part.post_mlp_norm, part, middle + self.mlp(layer, middle))
+            return stream + attn_out + self.mlp(layer, read)
+        return self._after(part.post_mlp_norm, part, read + self.mlp(layer, read))
+
+    def read_by_mlp(self, layer: int, stream: Tensor, attn_out: Tensor) -> Tensor:
+        """The stream that the MLP reads, from what the block reads and what its attention adds."""
+        part = self.parts.layers[layer]
+        if part.wiring == "parallel":
+            return stream
+        return self._after(part.post_attn_norm, part, stream + attn_out)
 
     @staticmethod
     def _after(norm: Any, part: Layer, stream: Tensor) -> Tensor:

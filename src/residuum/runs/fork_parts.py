@@ -24,7 +24,8 @@ def parts_proven(forks: Forks, layers: tuple[int, ...], bound: float) -> str:
     """
     with forks.adapted.passing(), torch.no_grad():
         for layer in layers:
-            gap = max(_output_gap(forks, layer), _heads_gap(forks, layer), _mlp_gap(forks, layer))
+            gaps = (_output_gap, _heads_gap, _mlp_gap, _added_gap)
+            gap = max(each(forks, layer) for each in gaps)
             if not gap <= bound:
                 return (
                     f"block {layer} is not what its weights say, by {gap:.1e}: there is an adapter "
@@ -64,6 +65,16 @@ def _mlp_gap(forks: Forks, layer: int) -> float:
         return 0.0
     weight = forks.adapted.weights.by_layer("W_out")[layer].to(acts)
     return _gap(_less_bias(module, acts), acts @ weight)
+
+
+def _added_gap(forks: Forks, layer: int) -> float:
+    """What the MLP adds, as it was seen; a hook on the whole MLP comes after what is seen."""
+    attention, added = _site(forks, "attn_out", layer), _site(forks, "mlp_out", layer)
+    if attention is None or added is None:
+        return 0.0
+    seam = forks.adapted.seam
+    read = seam.read_by_mlp(layer, forks.base.calls[layer].stream[:1], attention)
+    return _gap(seam.mlp(layer, read), added)
 
 
 def _less_bias(module: nn.Module, x: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from functools import cache
 import handmade
 import numpy as np
 import pytest
+import torch
 
 import residuum as rz
 from residuum.circuits import EdgeScores, circuit_from_edges, circuit_of, graph_of
@@ -283,3 +284,11 @@ def test_refusals() -> None:
         _ = scores["zero"]
     with pytest.raises(rz.OptionError, match="use 'signed' or 'absolute'"):
         scores.figure("both")
+
+
+def test_half_precision_is_judged() -> None:
+    model = rz.load("microworld", dtype=torch.bfloat16)
+    task = rz.task("ioi", model, n=8, seed=0)
+    circuit = rz.discover(model, task, rz.EAP(), share=0.1)
+    scores = rz.evaluate(circuit, model, task, references="counterfactual", subsets=0, sizes=())
+    assert all(0.8 < each.value < 1.2 for each in scores.faithfulness.values())

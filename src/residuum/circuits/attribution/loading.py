@@ -18,7 +18,7 @@ def load_attribution_graph(path: str | Path) -> AttributionGraph:
     try:
         text = Path(path).read_text(encoding="utf-8")
         data = json.loads(text)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StoreError(
             f"cannot read an attribution graph: {str(error).splitlines()[0]}",
             mend="give the .json file that graph.save(...) wrote",

@@ -69,7 +69,7 @@ def read_json(path: str | Path, noun: str) -> Any:
             mend="give a file that save(...) wrote",
             where=str(path),
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StoreError(
             f"cannot be read as {noun}: {error}",
             mend="give a file that save(...) wrote",

@@ -31,7 +31,9 @@ from residuum.runs import (
 
 _SELECTIONS = ("signed", "absolute")
 _FEW = 20
-_ROUNDING = 1000
+_ROUNDING, _MOST, _STEPS = 1000, 1e-3, 8
+"""What counts as rounding: so many steps of the dtype, as a share of the metric's size but no more
+than ``_MOST`` of it; in half precision, where a single step is more, ``_STEPS`` of them."""
 _OPTIONS = "references, sizes, minimality, subsets, metric, seed, max_memory, progress"
 
 
@@ -209,7 +211,8 @@ def _refuse_nothing(full: np.ndarray, empty: np.ndarray, runs: MaskedRuns) -> No
     """Refuse a denominator that is nothing but rounding."""
     distance = abs(float(full.mean() - empty.mean()))
     size = float(np.abs(np.r_[full, empty]).max())
-    if distance <= _ROUNDING * torch.finfo(runs.model.dtype).eps * size:
+    eps = torch.finfo(runs.model.dtype).eps
+    if distance <= max(_STEPS * eps, min(_ROUNDING * eps, _MOST)) * size:
         raise TaskError(
             f"under {runs.reference} the model says the same without any edge: {runs.measure.name} "
             f"{full.mean():.4g} with all, {empty.mean():.4g} with none",

@@ -96,9 +96,9 @@ class Trial:
     Shows: whether the circuit alone does as well as the model within a margin, what is left knows
     nothing of what the model says, its edges matter, and keeping or removing it does more than
     keeping or removing random connected circuits of its size; on these prompts, under each
-    reference. Does not show: that it is the only such circuit (see ``rz.rival_circuits``) or would be
-    found again (``rz.circuit_stability``); what it does on other tasks; other templates than the task's,
-    unless units are templates; nor that its edges do what they are named for.
+    reference. Does not show: that it is the only such circuit (see ``rz.rival_circuits``) or would
+    be found again (``rz.circuit_stability``); what it does on other tasks; other templates than the
+    task's, unless units are templates; nor that its edges do what they are named for.
     """
 
     verdicts: tuple[Verdict, ...]

@@ -223,7 +223,9 @@ def _cannot(model: Model) -> str:
         return "the layer seam was not proven on this model"
     if model.adapted.parts.layers[0].wiring == "post_norm_encoder":
         return "in an encoder a norm stands between sender and receiver"
-    needed = (Address(slot, layer) for slot in "qkv" for layer in range(model.n_layers))
+    layers = model.adapted.parts.layers
+    needed = [Address(slot, layer.index) for slot in "qkv" for layer in layers]
+    needed += [Address("mlp_out", layer.index) for layer in layers if layer.has_mlp]
     refused = [str(each) for each in needed if each not in model.adapted.taps]
     if refused:
         return f"{', '.join(refused)} could not be proven on this model"
