@@ -263,7 +263,7 @@ TABLE: dict[str, dict[str, Case]] = {
             "0 named positions",
         ),
     },
-    "harvest": {
+    "harvest_examples": {
         "one class": ANY_DATA,
         "constant": ANY_DATA,
         "duplicates": ANY_DATA,

@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from residuum.apps.cli.console import put_table, put_text, width
 
 if TYPE_CHECKING:
@@ -62,6 +60,8 @@ def put_sure(found: Sweep | PathTable) -> None:
 
 def _predicted(found: Sweep | PathTable) -> str:
     """What to know of a table of predictions."""
+    import numpy as np
+
     told = "note: intervals, p and verdicts are those of predicted effects, not of measured ones"
     exact = int(np.isfinite(found.effects.values).sum()) + _OWN_PASSES
     if 2 * found.passes >= exact:
@@ -209,6 +209,8 @@ def caption_of(found: Sweep | PathTable, kind: str) -> Callable[[bool], str]:
 
 def fitted(figure: HeatMap | Panel) -> HeatMap:
     """What a terminal can show of a figure: of many maps the one with the largest effect."""
+    import numpy as np
+
     from residuum.figures import HeatMap
 
     if isinstance(figure, HeatMap):
@@ -243,6 +245,8 @@ def _first(figure: HeatMap, most: int) -> HeatMap:
 
 def _keep(figure: HeatMap, axis: int, most: int) -> HeatMap:
     """At most so many rows (0) or columns (1), those with the largest effects, in their order."""
+    import numpy as np
+
     count, what = figure.matrix.shape[axis], ("rows", "columns")[axis]
     if count <= most:
         return figure
