@@ -6,22 +6,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 
 from residuum.circuits.discovery.acdc import masked_runs
-from residuum.circuits.discovery.learned_mask import LearnedMask, _drawn, opened
+from residuum.circuits.discovery.gates import Descent, Goal, goal_of
+from residuum.circuits.discovery.learned_mask import LearnedMask
 from residuum.circuits.discovery.path_search import own_circuit
-from residuum.circuits.discovery.problem import BACKWARD, FORWARD, DiscoveryProblem, need_gradient
+from residuum.circuits.discovery.problem import DiscoveryProblem, need_gradient
 from residuum.circuits.engine.masked import MaskedRuns
 from residuum.circuits.engine.references import check_reference
 from residuum.circuits.graph.circuit import Circuit
 from residuum.circuits.graph.scores import EdgeScores
 from residuum.core import SILENT, OptionError, Progress
-from residuum.core.progress import track
 from residuum.runs import whole_number
-
-_STIFF = 50.0
-_FLAT = 1e-12
 
 
 @dataclass(frozen=True)
@@ -110,31 +106,15 @@ class JointMask:
         self, problem: DiscoveryProblem, runs: dict[str, MaskedRuns], progress: Progress
     ) -> tuple[np.ndarray, list[float]]:
         """Probability that each gate is open, and the loss of each step."""
-        mask, n, device = self._mask, problem.graph.n_edges, problem.model.device
-        truths = {name: _ends(problem, each) for name, each in runs.items()}
-        portions = _portions(problem, runs, self.rows)
-        gates = torch.full((n,), 2.0, dtype=torch.float32, device=device, requires_grad=True)
-        hold, losses = 0.0, []
-        generator = torch.Generator().manual_seed(problem.seed)
-        descend = torch.optim.Adam([gates], lr=mask.lr)
-        goal = mask.target(n) / n
-        for step in track(range(mask.steps), progress, "learning a mask", mask.steps):
-            turn, which = divmod(step, len(self.references))
-            name, rows = self.references[which], portions[turn % len(portions)]
-            kept = _drawn(gates, generator)[None].to(problem.model.dtype)
-            values = problem.sign * runs[name].differentiable(kept, rows)[0]
-            truth, scale = truths[name]
-            wanted = torch.as_tensor(truth[rows.start : rows.stop])
-            loss = ((values - wanted) / scale).pow(2).mean().to(device, torch.float32)
-            target = 1 - (1 - goal) * min(1.0, (step + 1) / (mask.warm * mask.steps))
-            over = opened(gates).mean() - target
-            total = loss + hold * over + _STIFF * over**2
-            gates.grad = torch.autograd.grad(total, gates)[0]
-            descend.step()
-            hold += mask.lr * float(over.detach())
-            problem.passes += (FORWARD + BACKWARD) * len(rows) / len(problem.task)
-            losses.append(float(loss.detach()))
-        return opened(gates.detach()).double().cpu().numpy(), losses
+        mask, portions = self._mask, _portions(problem, runs, self.rows)
+        goals = [goal_of(problem, runs[name]) for name in self.references]
+
+        def turn(step: int) -> tuple[Goal, range]:
+            round_, which = divmod(step, len(goals))
+            return goals[which], portions[round_ % len(portions)]
+
+        open_ = mask.target(problem.graph.n_edges)
+        return Descent(open_, mask.steps, mask.lr, mask.warm).train(problem, turn, progress)
 
 
 def _mixed(problem: DiscoveryProblem) -> DiscoveryProblem:
@@ -145,12 +125,6 @@ def _mixed(problem: DiscoveryProblem) -> DiscoveryProblem:
 
 def _under(problem: DiscoveryProblem, reference: str) -> MaskedRuns:
     return masked_runs(replace(problem, reference=reference))
-
-
-def _ends(problem: DiscoveryProblem, runs: MaskedRuns) -> tuple[np.ndarray, float]:
-    """The clean run's metric by example, and its mean distance from the empty circuit's."""
-    whole, empty = (problem.sign * each for each in (runs.whole, runs.empty))
-    return whole, max(float(np.abs(whole - empty).mean()), _FLAT)
 
 
 def _portions(problem: DiscoveryProblem, runs: dict[str, MaskedRuns], rows: int) -> list[range]:

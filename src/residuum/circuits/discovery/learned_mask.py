@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from residuum.circuits.discovery.acdc import masked_runs
+from residuum.circuits.discovery.gates import Descent, goal_of
 from residuum.circuits.discovery.path_search import own_circuit
-from residuum.circuits.discovery.problem import BACKWARD, FORWARD, DiscoveryProblem, need_gradient
-from residuum.circuits.engine.masked import MaskedRuns
+from residuum.circuits.discovery.problem import DiscoveryProblem, need_gradient
 from residuum.circuits.graph.circuit import Circuit
 from residuum.circuits.graph.scores import EdgeScores
 from residuum.core import SILENT, OptionError, Progress
-from residuum.core.progress import track
 from residuum.runs import shown, whole_number
-
-_TEMPERATURE, _LOW, _HIGH = 2 / 3, -0.1, 1.1
-_STIFF = 50.0
-"""Weight of the squared distance from the target."""
-
-_FLAT = 1e-12
 
 
 @dataclass(frozen=True)
@@ -101,10 +91,12 @@ class LearnedMask:
         """For every edge the probability that its gate is open."""
         need_gradient(problem.metric)
         runs = masked_runs(problem)
-        whole, empty = (problem.sign * each for each in (runs.whole, runs.empty))
-        open_, losses = self._trained(problem, runs, whole, empty, progress)
-        problem.passes += runs.work.passes
+        goal, portions = goal_of(problem, runs), list(runs.portions.rows)
         n = self.target(problem.graph.n_edges)
+        open_, losses = Descent(n, self.steps, self.lr, self.warm).train(
+            problem, lambda step: (goal, portions[step % len(portions)]), progress
+        )
+        problem.passes += runs.work.passes
         kept = np.argsort(-open_, kind="stable")[:n]
         method = {
             **self.record,
@@ -113,53 +105,15 @@ class LearnedMask:
             "expected": float(open_.sum()),
         }
         note = "a score is the probability that the edge's gate is open, not an effect"
-        return problem.scores(method, None, values=open_, full=whole, empty=empty, warnings=(note,))
+        return problem.scores(
+            method,
+            None,
+            values=open_,
+            full=goal.whole,
+            empty=problem.sign * runs.empty,
+            warnings=(note,),
+        )
 
     def chosen(self, scores: EdgeScores) -> Circuit:
         """The circuit of the gates most probably open, as many as the target."""
         return own_circuit(scores, scores.method["kept"], {"n_edges": len(scores.method["kept"])})
-
-    def _trained(
-        self,
-        problem: DiscoveryProblem,
-        runs: MaskedRuns,
-        whole: np.ndarray,
-        empty: np.ndarray,
-        progress: Progress,
-    ) -> tuple[np.ndarray, list[float]]:
-        scale = max(float(np.abs(whole - empty).mean()), _FLAT)
-        n, device = problem.graph.n_edges, problem.model.device
-        gates = torch.full((n,), 2.0, dtype=torch.float32, device=device, requires_grad=True)
-        hold = 0.0
-        generator = torch.Generator().manual_seed(problem.seed)
-        descend = torch.optim.Adam([gates], lr=self.lr)
-        goal, losses = self.target(n) / n, []
-        portions = list(runs.portions.rows)
-        for step in track(range(self.steps), progress, "learning a mask", self.steps):
-            rows = portions[step % len(portions)]
-            kept = _drawn(gates, generator)[None].to(problem.model.dtype)
-            values = problem.sign * runs.differentiable(kept, rows)[0]
-            truth = torch.as_tensor(whole[rows.start : rows.stop])
-            loss = ((values - truth) / scale).pow(2).mean().to(device, torch.float32)
-            target = 1 - (1 - goal) * min(1.0, (step + 1) / (self.warm * self.steps))
-            over = opened(gates).mean() - target
-            total = loss + hold * over + _STIFF * over**2
-            gates.grad = torch.autograd.grad(total, gates)[0]
-            descend.step()
-            hold += self.lr * float(over.detach())
-            problem.passes += (FORWARD + BACKWARD) * len(rows) / len(problem.task)
-            losses.append(float(loss.detach()))
-        return opened(gates.detach()).double().cpu().numpy(), losses
-
-
-def opened(gates: Tensor) -> Tensor:
-    """Probability that each gate is not 0."""
-    return torch.sigmoid(gates - _TEMPERATURE * math.log(-_LOW / _HIGH))
-
-
-def _drawn(gates: Tensor, generator: torch.Generator) -> Tensor:
-    """A draw of every gate, 0 to 1."""
-    uniform = torch.rand(gates.shape, generator=generator).clamp(1e-6, 1 - 1e-6).to(gates.device)
-    noise = uniform.log() - (1 - uniform).log()
-    soft = torch.sigmoid((gates + noise) / _TEMPERATURE)
-    return (soft * (_HIGH - _LOW) + _LOW).clamp(0, 1)
