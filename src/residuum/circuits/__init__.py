@@ -7,12 +7,8 @@ from residuum.circuits.attribution.influence import GraphScores
 from residuum.circuits.attribution.loading import load_attribution_graph
 from residuum.circuits.attribution.nodes import GraphEdge, GraphNode
 from residuum.circuits.controls.damage import damage_matrix
-from residuum.circuits.controls.damage_result import (
-    Damage,
-    DamageMatrix,
-    Dissociation,
-    RandomDamage,
-)
+from residuum.circuits.controls.damage_dissociation import Dissociation
+from residuum.circuits.controls.damage_result import Damage, DamageMatrix, RandomDamage
 from residuum.circuits.controls.joint_mask import JointMask
 from residuum.circuits.controls.permuted_control import permuted_control
 from residuum.circuits.controls.permuted_result import ChainScores, PermutedControl

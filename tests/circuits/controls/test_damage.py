@@ -9,9 +9,17 @@ import torch
 from handmade import INDUCTION, LETTERS, PREVIOUS, WIDTH, induction_task
 
 import residuum as rz
-from residuum.circuits import EAP, Circuit, circuit_from_edges, discover, graph_of
+from residuum.circuits import (
+    EAP,
+    Circuit,
+    Dissociation,
+    circuit_from_edges,
+    discover,
+    graph_of,
+)
 from residuum.circuits.controls.damage import damage_matrix
 from residuum.circuits.controls.text_task import text_task
+from residuum.circuits.judging.ratios import Estimate
 
 DEEDS = (
     f"embed -> L0.v_in[H{PREVIOUS}]",
@@ -163,3 +171,20 @@ def test_what_cannot_be_asked() -> None:
     )  # fmt: skip
     with pytest.raises(rz.TaskError, match="says the same"):
         damage_matrix(one, hand(), {"a": same}, reference="counterfactual")
+
+
+def test_a_circuit_that_harms_nothing_dissociates_from_nothing() -> None:
+    """One that leaves its own task as it is and makes the other's better harms it more, too."""
+    near = Estimate(0.01, -0.01, 0.03, 8)
+    above = Estimate(0.5, 0.4, 0.6, 8)
+    held = Dissociation("a", "b", above, above, above, above, above, above)
+    idle = Dissociation("a", "b", above, near, above, above, above, above)
+    assert held.holds and not held.harmless
+    assert not idle.holds and idle.harmless == ("b",)
+    assert "b may do its own task no harm" in str(idle) and "no harm" not in str(held)
+
+
+def test_harms_are_the_cells_on_the_diagonal() -> None:
+    (pair,) = both().dissociations
+    assert pair.harm_first == both()["induction", "induction"].damage
+    assert pair.harm_second == both()["places", "places"].damage

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from residuum.circuits.controls.damage_dissociation import Dissociation
 from residuum.circuits.graph.circuit import Circuit
 from residuum.circuits.judging.ratios import Estimate, estimate
 from residuum.core import OptionError, Provenance
@@ -67,45 +68,13 @@ class RandomDamage:
         return float(np.median(self.shares))
 
 
-@dataclass(frozen=True)
-class Dissociation:
-    """Whether two circuits are specific, each for its own task.
-
-    Attributes:
-        first, second: names of the circuits, and of their tasks.
-        own_first, own_second: damage of the circuit on its own task less that on the other's.
-        on_first, on_second: damage on the task by its own circuit less that by the other.
-        holds: all four have intervals above 0.
-    """
-
-    first: str
-    second: str
-    own_first: Estimate
-    own_second: Estimate
-    on_first: Estimate
-    on_second: Estimate
-
-    @property
-    def holds(self) -> bool:
-        """Whether it is a double dissociation."""
-        four = (self.own_first, self.own_second, self.on_first, self.on_second)
-        return all(each.low > 0 for each in four)
-
-    def __str__(self) -> str:
-        said = "double dissociation" if self.holds else "no double dissociation"
-        return (
-            f"{self.first} and {self.second}: {said} ({self.first} on its own task less the other "
-            f"{self.own_first}, {self.second} {self.own_second}; on {self.first} its own circuit "
-            f"less the other {self.on_first}, on {self.second} {self.on_second})"
-        )
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class DamageMatrix:
     """What each task loses when each circuit is removed and the rest is kept.
 
-    A pair of circuits dissociates doubly if each harms its own task more than the other's, and more
-    than the other circuit does, with all four differences' 95 % intervals above 0.
+    A pair of circuits dissociates doubly if each harms its own task, more than the other's, and
+    more than the other circuit does: both harms and all four differences with their 95 % intervals
+    above 0.
 
     Shows: whether the circuits are specific, among these tasks and under this reference. Does not
     show: that a circuit is enough for its task (``rz.evaluate``), or what it does on tasks that
@@ -169,6 +138,8 @@ class DamageMatrix:
         return Dissociation(
             first,
             second,
+            self[first, first].damage,
+            self[second, second].damage,
             self._less((first, first), (first, second)),
             self._less((second, second), (second, first)),
             self._less((first, first), (second, first)),
