@@ -15,6 +15,7 @@ from residuum.circuits.engine.references import References
 from residuum.circuits.graph.graph import Graph
 from residuum.circuits.graph.positions import position_masks
 from residuum.circuits.graph.scores import EdgeScores
+from residuum.circuits.graph.seen_prompts import SeenPrompts
 from residuum.core import OptionError, TaskError
 from residuum.models import Batch, final_logits
 from residuum.runs import METRICS, Metric, Model, Task, free_memory, metric_named
@@ -163,6 +164,7 @@ class DiscoveryProblem:
                 seed=self.seed,
             ),
             tuple(self.task.templates),
+            seen=SeenPrompts.of(self.task),
         )
 
 

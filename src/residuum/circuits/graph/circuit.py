@@ -17,6 +17,7 @@ from residuum.circuits.graph.circuit_saving import save_circuit
 from residuum.circuits.graph.edge_table import edge_table
 from residuum.circuits.graph.graph import Graph
 from residuum.circuits.graph.scores import REFERENCES, EdgeScores
+from residuum.circuits.graph.seen_prompts import SeenPrompts
 from residuum.circuits.graph.selection import dangling, keep, size_of
 from residuum.core import Address, LoadError, OptionError, Provenance
 from residuum.core.notebook import html_of
@@ -117,6 +118,11 @@ class Circuit:
     def task_hash(self) -> str:
         """Of the task it was found on."""
         return self.provenance.task_hash
+
+    @property
+    def seen(self) -> SeenPrompts | None:
+        """The prompts that it was found on; None where that is not known."""
+        return None if self.scores is None else self.scores.seen
 
     def __contains__(self, edge: str) -> bool:
         return bool(self.kept[self.graph.index(edge)])
@@ -244,6 +250,7 @@ class Circuit:
             "provenance": self.provenance.to_json(),
             "method": {} if self.scores is None else dict(self.scores.method),
             "metric": "" if self.scores is None else self.scores.metric,
+            "seen": None if self.seen is None else self.seen.to_json(),
         }
         return network.network(self.graph, self.kept, self._values, record, whole)
 

@@ -14,6 +14,7 @@ from residuum.circuits.graph.circuit import Circuit
 from residuum.circuits.graph.circuit_saving import read_json
 from residuum.circuits.graph.graph import Graph
 from residuum.circuits.graph.scores import EdgeScores
+from residuum.circuits.graph.seen_prompts import SeenPrompts
 from residuum.core import OptionError, Provenance, StoreError
 from residuum.runs import Model, need_model
 
@@ -82,6 +83,7 @@ def circuit_from_networkx(made: Any) -> Circuit:
             str(record["reference"]),
             dict(record["selection"]),
             Provenance.from_json(dict(record["provenance"])),
+            SeenPrompts.from_json(record["seen"]) if record.get("seen") else None,
         )
     except (KeyError, TypeError, ValueError, OptionError) as error:
         raise StoreError(
@@ -99,6 +101,7 @@ def _made(
     reference: str,
     selection: dict[str, Any],
     provenance: Provenance,
+    seen: SeenPrompts | None = None,
 ) -> Circuit:
     scores = None
     if values is not None:
@@ -109,5 +112,6 @@ def _made(
             metric=metric,
             reference=reference,
             provenance=provenance,
+            seen=seen,
         )
     return Circuit(graph, kept, scores, selection, reference, provenance)

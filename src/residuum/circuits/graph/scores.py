@@ -14,6 +14,7 @@ from residuum.circuits.graph.circuit_saving import read_json, write_json
 from residuum.circuits.graph.edge_table import edge_table
 from residuum.circuits.graph.graph import Graph
 from residuum.circuits.graph.score_figure import score_bars
+from residuum.circuits.graph.seen_prompts import SeenPrompts
 from residuum.circuits.graph.selection import BY
 from residuum.core import OptionError, Provenance, StoreError
 from residuum.core.notebook import html_of
@@ -74,6 +75,7 @@ class EdgeScores:
         clusters: template of each example, whole ones being drawn for intervals; may be empty.
         se: standard error of the mean over examples, float64 ``[edge]``; found from ``examples``,
             and kept in the file where they are not.
+        seen: the prompts that they were found on; None where that is not known.
     """
 
     graph: Graph
@@ -89,6 +91,7 @@ class EdgeScores:
     provenance: Provenance = field(default_factory=lambda: Provenance(""))
     clusters: tuple[str, ...] = ()
     se: np.ndarray | None = None
+    seen: SeenPrompts | None = None
 
     def __post_init__(self) -> None:
         if self.reference not in REFERENCES:
@@ -157,7 +160,7 @@ class EdgeScores:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data; of scores per example, which are large, only their standard errors."""
-        return {
+        data = {
             "format": _FORMAT,
             "kind": "edge_scores",
             "graph": self.graph.to_json(),
@@ -173,6 +176,7 @@ class EdgeScores:
             "provenance": self.provenance.to_json(),
             "clusters": list(self.clusters),
         }
+        return data if self.seen is None else data | {"seen": self.seen.to_json()}
 
     @staticmethod
     def from_json(data: Mapping[str, Any], graph: Graph | None = None) -> EdgeScores:
@@ -185,9 +189,10 @@ class EdgeScores:
             StoreError: keys missing or unknown, another format, or values of another kind.
         """
         mend = "give what the scores' save() wrote as .json"
-        names = {each.name for each in fields(EdgeScores)} - {"examples"}
+        names = {each.name for each in fields(EdgeScores)} - {"examples", "seen"}
         keys = names | {"format", "kind"}
-        if not isinstance(data, Mapping) or set(data) != keys or data["format"] != _FORMAT:
+        whole = isinstance(data, Mapping) and set(data) - {"seen"} == keys
+        if not whole or data["format"] != _FORMAT:
             raise StoreError(f"no scores of edges of format {_FORMAT}", mend=mend)
         try:
             return EdgeScores(
@@ -204,6 +209,7 @@ class EdgeScores:
                 Provenance.from_json(dict(data["provenance"])),
                 tuple(data["clusters"]),
                 None if data["se"] is None else np.asarray(data["se"], dtype=np.float64),
+                SeenPrompts.from_json(data["seen"]) if "seen" in data else None,
             )
         except (TypeError, ValueError, OptionError) as error:
             what = error.what if isinstance(error, OptionError) else str(error)
