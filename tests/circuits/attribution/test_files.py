@@ -153,21 +153,6 @@ def test_names_are_addresses_and_all_different(graph):
         graph.index("L9.x")
 
 
-def test_the_picture_has_layers_and_tokens(graph, tmp_path):
-    figure = graph.figure()
-    assert figure.row_labels == ("logits", "L2", "L1", "L0", "tokens")
-    assert np.asarray(figure.values).shape == (5, 6)
-    assert np.nansum(np.asarray(figure.values)[0]) == pytest.approx(1)
-    kept = graph.of_kind("feature") & graph.kept
-    strongest = max(np.flatnonzero(kept), key=lambda i: graph.influence[i])
-    node = graph.all_nodes[strongest]
-    row = figure.row_labels.index(f"L{node.layer}")
-    assert figure.cell_text[row][node.pos].startswith(f"F{node.index}")
-    for name in ("graph.html", "graph.svg", "graph.csv"):
-        graph.save(tmp_path / name)
-        assert (tmp_path / name).stat().st_size > 200
-
-
 def test_the_summary_says_what_errors_hold(graph):
     text = str(graph)
     assert f"errors start {graph.scores.error_share:.0%} of the paths" in text

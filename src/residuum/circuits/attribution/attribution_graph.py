@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from residuum.circuits.attribution.edge_test import EdgeTest
-    from residuum.figures import HeatMap
+    from residuum.figures import LayeredGraph
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -64,7 +64,7 @@ class AttributionGraph:
             the sum of its absolute inputs (or to the mean node's, if that is more).
         unexplained: of each layer with a transcoder, the part of its MLP's variance over this
             prompt's tokens (those skipped apart) that the nodes leave to errors; above 1 they are
-            worse than its mean.
+            worse than its mean. Empty where one token is left, which does not vary.
         sites: what each transcoder reads and writes.
         kind: of the transcoders.
         fingerprint: of their weights.
@@ -190,11 +190,21 @@ class AttributionGraph:
     def _repr_html_(self) -> str | None:
         return html_of(self)
 
-    def figure(self) -> HeatMap:
-        """What pruning kept, by layer and token: influence, and the strongest features' numbers."""
+    def figure(self, *, title: str = "", shown: int | None = None) -> LayeredGraph:
+        """What pruning kept: tokens below, features by layer above them, targets on top.
+
+        A slider leaves the edges that the most paths take, with the replacement score beside.
+
+        Args:
+            title: empty for one that names the targets.
+            shown: edges drawn at first, and on paper; None for 60, or all of fewer.
+
+        Raises:
+            OptionError: pruning kept no edge; no number of edges.
+        """
         from residuum.circuits.attribution.picture import graph_picture
 
-        return graph_picture(self)
+        return graph_picture(self, title, shown)
 
     def to_dataframe(self, of: str = "edges") -> pd.DataFrame:
         """The kept ``"edges"`` or all ``"nodes"``, one row for each.

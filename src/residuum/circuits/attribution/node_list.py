@@ -76,6 +76,8 @@ def warning_list(
     if without:
         where = ", ".join(map(str, without))
         found.append(f"at token {where} every MLP is an error as a whole (skip=)")
+    if sources.frozen.n_pos - len(without) < 2:
+        found.append("one token does not vary, so what is left unexplained is not known")
     if n_active > nodes:
         found.append(
             f"{n_active - nodes} active features are no nodes (max_nodes={nodes}) and "

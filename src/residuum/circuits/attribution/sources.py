@@ -110,9 +110,12 @@ class Sources:
 
     def unexplained(self, without: Sequence[int]) -> dict[str, float]:
         """By layer with a transcoder: squared errors over the MLP output's squares about its mean
-        over the tokens, some left out."""
+        over the tokens, some left out; nothing where one token alone is left, as it does not vary.
+        """
         found, n_pos = {}, self.frozen.n_pos
         some = [pos for pos in range(n_pos) if pos not in without]
+        if len(some) < 2:
+            return found
         for layer in self.hangings.by_layer:
             own = self.frozen.blocks[layer].mlp_out
             assert own is not None

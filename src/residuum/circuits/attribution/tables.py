@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from residuum.circuits.attribution.nodes import GraphEdge, GraphNode
+from residuum.circuits.attribution.influence import GraphScores
+from residuum.circuits.attribution.nodes import GraphEdge, GraphNode, Kind
 from residuum.core import Provenance
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ class Drawn(Protocol):
         ...
 
     @property
+    def weights(self) -> Float[np.ndarray, "node node"]:
+        """Direct effects."""
+        ...
+
+    @property
     def bias(self) -> Float[np.ndarray, " node"]:
         """What no source brings."""
         ...
@@ -47,6 +53,31 @@ class Drawn(Protocol):
     @property
     def kept(self) -> Bool[np.ndarray, " node"]:
         """Whether a node was kept."""
+        ...
+
+    @property
+    def kept_edges(self) -> Bool[np.ndarray, "node node"]:
+        """Whether an edge was kept."""
+        ...
+
+    @property
+    def shares(self) -> Float[np.ndarray, " node"]:
+        """Weights of the targets."""
+        ...
+
+    @property
+    def strengths(self) -> Float[np.ndarray, "node node"]:
+        """Absolute weights, each row divided by its sum."""
+        ...
+
+    @property
+    def scores(self) -> GraphScores:
+        """Of the whole graph."""
+        ...
+
+    @property
+    def pruned_scores(self) -> GraphScores:
+        """Of what pruning kept."""
         ...
 
     @property
@@ -74,6 +105,10 @@ class Drawn(Protocol):
         """Where it comes from."""
         ...
 
+    def of_kind(self, kind: Kind) -> Bool[np.ndarray, " node"]:
+        """Which nodes are of a kind."""
+        ...
+
 
 def summary(graph: Any) -> str:
     """A graph in a few lines: its size, its scores, what errors hold, and its warnings."""
@@ -87,12 +122,16 @@ def summary(graph: Any) -> str:
         f"{graph.kept_edges.sum()} edges",
         f"  replacement {whole.replacement:.2f}, completeness {whole.completeness:.2f}; errors "
         f"start {whole.error_share:.0%} of the paths, which the graph does not explain",
-        "  left to errors of the MLPs' variance on this prompt: "
-        + ", ".join(f"{layer} {share:.0%}" for layer, share in graph.unexplained.items()),
+        *_unexplained(graph.unexplained),
         f"  of what pruning kept: replacement {left.replacement:.2f}, completeness "
         f"{left.completeness:.2f}",
     ]
     return "\n".join([*lines, *(f"  {each}" for each in graph.warnings)])
+
+
+def _unexplained(shares: Mapping[str, float]) -> list[str]:
+    told = ", ".join(f"{layer} {share:.0%}" for layer, share in shares.items())
+    return [f"  left to errors of the MLPs' variance on this prompt: {told}"] if told else []
 
 
 def edge_table(graph: Drawn) -> pd.DataFrame:
