@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import residuum as rz
-from residuum.findings.behaviour_stage import shuffled_choice
-from residuum.findings.bench import Bench
-from residuum.findings.evidence import Estimate
-from residuum.findings.plain import from_plain, to_plain
-from residuum.findings.where_stage import positions, stream
+from residuum.findings.chain.behaviour_stage import shuffled_choice
+from residuum.findings.chain.bench import Bench
+from residuum.findings.chain.where_stage import positions, stream
+from residuum.findings.record.evidence import Estimate
+from residuum.findings.record.plain import from_plain, to_plain
 from residuum.runs import Model
 
 

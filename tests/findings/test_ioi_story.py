@@ -10,8 +10,8 @@ import torch
 
 import residuum as rz
 from residuum.findings import Finding
-from residuum.findings.bench import Bench
-from residuum.findings.part_evidence import RESAMPLE, SWAP, ZERO
+from residuum.findings.chain.bench import Bench
+from residuum.findings.record.part_evidence import RESAMPLE, SWAP, ZERO
 from residuum.lenses.logit_lens import unembed
 from residuum.runs import Model
 

@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from residuum.findings.evidence import BehaviourEvidence, Estimate
-from residuum.findings.part_evidence import HeadEvidence, SetEvidence
-from residuum.findings.rules import (
+from residuum.findings.record.evidence import BehaviourEvidence, Estimate
+from residuum.findings.record.part_evidence import HeadEvidence, SetEvidence
+from residuum.findings.record.rules import (
     Rule,
     behaviour_rules,
     decide,

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from residuum.findings.claim import by_themselves
-from residuum.findings.evidence import Estimate
-from residuum.findings.part_evidence import (
+from residuum.findings.chain.claim import by_themselves
+from residuum.findings.chain.roles_stage import is_mover
+from residuum.findings.record.evidence import Estimate
+from residuum.findings.record.part_evidence import (
     RESAMPLE,
     HeadEvidence,
     PartsEvidence,
@@ -17,8 +18,7 @@ from residuum.findings.part_evidence import (
     RoleEvidence,
     RolesEvidence,
 )
-from residuum.findings.roles_stage import is_mover
-from residuum.findings.sentences import control, movers, together
+from residuum.findings.report.sentences import control, movers, together
 
 
 def about(value: float, half: float = 0.1) -> Estimate:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from residuum.core import SILENT
-from residuum.findings import where_stage
+from residuum.findings.chain import where_stage
 
 
 def test_a_sweep_says_what_it_is_for() -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 import residuum as rz
-from residuum.findings import Finding, investigation
-from residuum.findings.evidence import Estimate
-from residuum.findings.stages import Stages
+from residuum.findings import Finding
+from residuum.findings.chain import investigation
+from residuum.findings.chain.stages import Stages
+from residuum.findings.record.evidence import Estimate
 from residuum.runs import Model
 
 

@@ -1,10 +1,10 @@
 """From a behaviour to a claim that someone else can check: investigate, report, replay."""
 
-from residuum.findings.budget import BUDGETS, Budget
+from residuum.findings.chain.investigation import investigate
 from residuum.findings.finding import SCHEMA, Finding
-from residuum.findings.investigation import investigate
-from residuum.findings.replaying import Replay, replay
-from residuum.findings.rules import Rule, Status
+from residuum.findings.record.budget import BUDGETS, Budget
+from residuum.findings.record.rules import Rule, Status
+from residuum.findings.replaying.replay import Replay, replay
 
 __all__ = [
     "BUDGETS",

@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from residuum.core import CheckFailed, LoadError, Provenance, StoreError, content_hash
-from residuum.findings.budget import Budget
-from residuum.findings.evidence import (
+from residuum.findings.record.budget import Budget
+from residuum.findings.record.evidence import (
     BehaviourEvidence,
     LensEvidence,
     Sample,
     WhereEvidence,
 )
-from residuum.findings.head_pictures import head_bars
-from residuum.findings.part_evidence import PartsEvidence, RolesEvidence
-from residuum.findings.plain import from_plain, to_plain
-from residuum.findings.report import report_html
-from residuum.findings.rules import Rule, Status
+from residuum.findings.record.part_evidence import PartsEvidence, RolesEvidence
+from residuum.findings.record.plain import from_plain, to_plain
+from residuum.findings.record.rules import Rule, Status
+from residuum.findings.report.head_pictures import head_bars
+from residuum.findings.report.page import report_html
 from residuum.stores.atomic import write_atomically
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from residuum.figures import Column, Guide, HeatMap, Lines, Series, Table
-from residuum.findings.claim import metric_words
-from residuum.findings.evidence import GridEvidence
-from residuum.findings.found import Found
-from residuum.findings.rules import percent
+from residuum.findings.record.evidence import GridEvidence
+from residuum.findings.record.found import Found
+from residuum.findings.record.rules import percent
+from residuum.findings.record.words import metric_words
 
 _NOT_NEEDED = "that the cell is needed: other parts may be able to stand in for it."
 

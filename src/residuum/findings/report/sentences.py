@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from residuum.findings.claim import listed, short
-from residuum.findings.evidence import Estimate
-from residuum.findings.part_evidence import (
+from residuum.findings.record.evidence import Estimate
+from residuum.findings.record.part_evidence import (
     MEAN,
     RESAMPLE,
     SWAP,
@@ -14,7 +13,8 @@ from residuum.findings.part_evidence import (
     RemovalEvidence,
     RolesEvidence,
 )
-from residuum.findings.rules import number
+from residuum.findings.record.rules import number
+from residuum.findings.record.words import listed, short
 
 WAYS = {
     SWAP: ("its corrupt value", "Given their corrupt values"),

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from residuum.core import Provenance
-from residuum.findings.budget import Budget
-from residuum.findings.evidence import (
+from residuum.findings.record.budget import Budget
+from residuum.findings.record.evidence import (
     BehaviourEvidence,
     LensEvidence,
     Sample,
     WhereEvidence,
 )
-from residuum.findings.part_evidence import PartsEvidence, RolesEvidence
-from residuum.findings.rules import Rule, Status
+from residuum.findings.record.part_evidence import PartsEvidence, RolesEvidence
+from residuum.findings.record.rules import Rule, Status
 
 
 class Found(Protocol):

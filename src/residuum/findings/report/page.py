@@ -19,11 +19,18 @@ from residuum.figures import (
     Table,
     page,
 )
-from residuum.findings.claim import metric_words, model_name
-from residuum.findings.evidence import Estimate
-from residuum.findings.found import Found
-from residuum.findings.head_report import chosen_heads, controls, found_lines, half, written_by
-from residuum.findings.pictures import (
+from residuum.findings.record.evidence import Estimate
+from residuum.findings.record.found import Found
+from residuum.findings.record.rules import ENOUGH, number, percent, share
+from residuum.findings.record.words import metric_words, model_name
+from residuum.findings.report.head_report import (
+    chosen_heads,
+    controls,
+    found_lines,
+    half,
+    written_by,
+)
+from residuum.findings.report.pictures import (
     head_map,
     lens_lines,
     lens_map,
@@ -31,7 +38,6 @@ from residuum.findings.pictures import (
     sample_table,
     stream_map,
 )
-from residuum.findings.rules import ENOUGH, number, percent, share
 
 _TONES = {"supported": "good", "not supported": "bad", "undecided": "warning"}
 _MARKS = {"holds": "✓ holds", "fails": "✗ fails", "unclear": "? unclear"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from residuum.findings.evidence import Estimate
+from residuum.findings.record.evidence import Estimate
 
 SWAP, RESAMPLE, MEAN, ZERO = "swapped", "resampled", "mean", "silenced"
 """Ways of removal: its corrupt value, another prompt's value, the mean over prompts, zeros."""

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from residuum.core import SILENT, Progress, TaskError
-from residuum.findings.bench import Bench
-from residuum.findings.evidence import Estimate
-from residuum.findings.part_evidence import MEAN, RESAMPLE, SWAP, ZERO, RemovalEvidence
+from residuum.findings.chain.bench import Bench
+from residuum.findings.record.evidence import Estimate
+from residuum.findings.record.part_evidence import MEAN, RESAMPLE, SWAP, ZERO, RemovalEvidence
 from residuum.patching import (
     Knockout,
     MeanAblation,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from residuum.figures import Bullets, Heading, Paragraph, Part
-from residuum.findings.claim import listed, short
-from residuum.findings.found import Found
-from residuum.findings.head_pictures import (
+from residuum.findings.record.found import Found
+from residuum.findings.record.part_evidence import SWAP
+from residuum.findings.record.words import listed, short
+from residuum.findings.report.head_pictures import (
     attention_panel,
     control_table,
     head_bars,
@@ -14,8 +15,7 @@ from residuum.findings.head_pictures import (
     removal_table,
     role_table,
 )
-from residuum.findings.part_evidence import SWAP
-from residuum.findings.sentences import WAYS, cannot, control, movers, together, writers
+from residuum.findings.report.sentences import WAYS, cannot, control, movers, together, writers
 
 
 def found_lines(finding: Found) -> list[Part]:

@@ -7,10 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from residuum.core import SILENT, Patch, Progress
-from residuum.findings.bench import Bench
-from residuum.findings.evidence import Estimate, GridEvidence
-from residuum.findings.part_evidence import SWAP, ZERO, HeadEvidence, PartsEvidence, SetEvidence
-from residuum.findings.removing import knocked_out, removal, removed
+from residuum.findings.chain.bench import Bench
+from residuum.findings.chain.removing import knocked_out, removal, removed
+from residuum.findings.record.evidence import Estimate, GridEvidence
+from residuum.findings.record.part_evidence import (
+    SWAP,
+    ZERO,
+    HeadEvidence,
+    PartsEvidence,
+    SetEvidence,
+)
 from residuum.patching import Knockout, SwapAblation
 
 

@@ -10,8 +10,8 @@ import xarray as xr
 from torch import Tensor
 
 from residuum.core import SILENT, Patch, Progress, track
-from residuum.findings.bench import Bench
-from residuum.findings.evidence import GridEvidence, WhereEvidence
+from residuum.findings.chain.bench import Bench
+from residuum.findings.record.evidence import GridEvidence, WhereEvidence
 from residuum.patching import Sweep, patch
 from residuum.patching.results.statistics import statistics_of
 

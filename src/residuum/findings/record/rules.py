@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from residuum.findings.evidence import BehaviourEvidence, Estimate
-from residuum.findings.part_evidence import HeadEvidence, SetEvidence
+from residuum.findings.record.evidence import BehaviourEvidence, Estimate
+from residuum.findings.record.part_evidence import HeadEvidence, SetEvidence
 
 Status = Literal["supported", "not supported", "undecided"]
 Outcome = Literal["holds", "fails", "unclear"]

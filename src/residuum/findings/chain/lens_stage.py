@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from residuum.core import SILENT, Progress
-from residuum.findings.bench import Bench
-from residuum.findings.evidence import Estimate, LensEvidence
+from residuum.findings.chain.bench import Bench
+from residuum.findings.record.evidence import Estimate, LensEvidence
 from residuum.lenses import logit_lens
 from residuum.lenses.logit_lens import unembed
 from residuum.runs.metrics import logit_diff, prob

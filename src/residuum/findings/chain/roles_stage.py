@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from residuum.core import SILENT, Progress
-from residuum.findings.bench import Bench
-from residuum.findings.evidence import Estimate
-from residuum.findings.part_evidence import SWAP, Picture, RoleEvidence, RolesEvidence
-from residuum.findings.parts_stage import numbers
-from residuum.findings.removing import removal, removed
+from residuum.findings.chain.bench import Bench
+from residuum.findings.chain.parts_stage import numbers
+from residuum.findings.chain.removing import removal, removed
+from residuum.findings.record.evidence import Estimate
+from residuum.findings.record.part_evidence import SWAP, Picture, RoleEvidence, RolesEvidence
 from residuum.patching import Knockout, PathTable, SwapAblation, path_patch
 from residuum.runs import Run
 

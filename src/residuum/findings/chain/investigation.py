@@ -10,24 +10,24 @@ from pathlib import Path
 from typing import Any
 
 from residuum.core import SILENT, OptionError, Progress, TaskError, content_hash, package_version
-from residuum.findings import claim as say
-from residuum.findings.behaviour_stage import behaviour
-from residuum.findings.bench import Bench
-from residuum.findings.budget import Budget, budget_named
-from residuum.findings.evidence import (
+from residuum.findings.chain import claim as say
+from residuum.findings.chain.behaviour_stage import behaviour
+from residuum.findings.chain.bench import Bench
+from residuum.findings.chain.lens_stage import lens
+from residuum.findings.chain.parts_stage import parts
+from residuum.findings.chain.roles_stage import roles
+from residuum.findings.chain.stages import Stages
+from residuum.findings.chain.where_stage import where
+from residuum.findings.finding import SCHEMA, Finding
+from residuum.findings.record.budget import Budget, budget_named
+from residuum.findings.record.evidence import (
     BehaviourEvidence,
     LensEvidence,
     Sample,
     WhereEvidence,
 )
-from residuum.findings.finding import SCHEMA, Finding
-from residuum.findings.lens_stage import lens
-from residuum.findings.part_evidence import PartsEvidence, RolesEvidence
-from residuum.findings.parts_stage import parts
-from residuum.findings.roles_stage import roles
-from residuum.findings.rules import behaviour_rules, decide, each_rule, head_rules, present
-from residuum.findings.stages import Stages
-from residuum.findings.where_stage import where
+from residuum.findings.record.part_evidence import PartsEvidence, RolesEvidence
+from residuum.findings.record.rules import behaviour_rules, decide, each_rule, head_rules, present
 from residuum.runs import Model, Task, make_task
 
 FEWEST_PAIRS = 8
@@ -259,7 +259,7 @@ def samples(bench: Bench, count: int = SHOWN) -> tuple[Sample, ...]:
 
 def code_hash() -> str:
     """SHA-256 over this package's sources: a stage is only reused by the code that made it."""
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         digest.update(f"{path.relative_to(root)}".encode())

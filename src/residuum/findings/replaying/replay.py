@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from residuum.core import SILENT, CheckFailed, LoadError, Progress
+from residuum.findings.chain.investigation import investigate
 from residuum.findings.finding import Finding
-from residuum.findings.investigation import investigate
-from residuum.findings.plain import to_plain
+from residuum.findings.record.plain import to_plain
 from residuum.runs import Model, Task, load
 
 RELATIVE, ABSOLUTE = 1e-3, 1e-3

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from residuum.core import StoreError, content_hash
-from residuum.findings.plain import from_plain, to_plain
+from residuum.findings.record.plain import from_plain, to_plain
 from residuum.stores.atomic import write_atomically
 
 R = TypeVar("R")

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from residuum.core import SILENT, Progress
-from residuum.findings.bench import Bench
-from residuum.findings.evidence import BehaviourEvidence, Estimate
+from residuum.findings.chain.bench import Bench
+from residuum.findings.record.evidence import BehaviourEvidence, Estimate
 from residuum.runs.metrics import accuracy, logit_diff
 
 

@@ -7,12 +7,12 @@ import math
 import numpy as np
 
 from residuum.figures import Bars, Column, Guide, HeatMap, Lines, Panel, Series, Table
-from residuum.findings.claim import metric_words, short
-from residuum.findings.evidence import Estimate
-from residuum.findings.found import Found
-from residuum.findings.part_evidence import SWAP, RemovalEvidence, RoleEvidence
-from residuum.findings.rules import number, percent, share
-from residuum.findings.sentences import WAYS
+from residuum.findings.record.evidence import Estimate
+from residuum.findings.record.found import Found
+from residuum.findings.record.part_evidence import SWAP, RemovalEvidence, RoleEvidence
+from residuum.findings.record.rules import number, percent, share
+from residuum.findings.record.words import metric_words, short
+from residuum.findings.report.sentences import WAYS
 
 
 def head_bars(finding: Found) -> Bars:

@@ -1,0 +1,1 @@
+"""The chain of stages from a behaviour to a claim."""

@@ -1,0 +1,1 @@
+"""A finding run again, here or on another model."""
