@@ -11,7 +11,7 @@ from random_transcoders import transcoders
 from tiny import loaded, random_ids
 
 from residuum.circuits import AttributionGraph, attribution_graph, load_attribution_graph
-from residuum.core import OptionError, StoreError
+from residuum.core import OptionError, StoreError, content_hash
 
 IDS = random_ids(1, 6)
 REQUIRED = {  # facts of the public schema, version 1.0.0
@@ -111,24 +111,54 @@ def test_a_saved_graph_comes_back(graph, tmp_path):
     assert str(back) == str(graph)
 
 
+def hashed(data):
+    """With the hash of what it holds, as if it had been written so."""
+    plain = {key: value for key, value in data.items() if key != "sha256"}
+    return plain | {"sha256": content_hash(plain)}
+
+
 def test_a_damaged_file_is_refused(graph, tmp_path):
     data = graph.to_json()
     for change in (
         {"extra": 1},
+        {"format": 2},
         {"edges": data["edges"] | {"source": [10**6] * len(data["edges"]["source"])}},
+        {"edges": data["edges"] | {"target": [-1] * len(data["edges"]["target"])}},
+        {"edges": data["edges"] | {"weight": [float("nan")] * len(data["edges"]["weight"])}},
         {"edges": {}},
         {"bias": [0.0]},
+        {"bias": [float("nan")] * len(data["bias"])},
         {"nodes": [{"kind": "other"}]},
+        {"nodes": [3]},
+        {"nodes": None},
+        {"tokens": 3},
+        {"unexplained": 3},
+        {"provenance": 3},
     ):
         with pytest.raises(StoreError):
-            AttributionGraph.from_json(data | change)
-    with pytest.raises(StoreError, match="no attribution graph"):
-        AttributionGraph.from_json({})
+            AttributionGraph.from_json(hashed(data | change))
+    for wrong in ({}, [], 3, None):
+        with pytest.raises(StoreError, match="no attribution graph"):
+            AttributionGraph.from_json(wrong)
     (tmp_path / "torn.json").write_text("{")
-    with pytest.raises(StoreError, match="cannot read"):
+    with pytest.raises(StoreError, match="cannot be read as an attribution graph"):
         load_attribution_graph(tmp_path / "torn.json")
-    with pytest.raises(StoreError):
+    with pytest.raises(StoreError, match="there is no such file"):
         load_attribution_graph(tmp_path / "absent.json")
+
+
+def test_an_edited_file_is_refused(graph, tmp_path):
+    graph.save(tmp_path / "graph.json")
+    data = json.loads((tmp_path / "graph.json").read_text())
+    was = data["edges"]["weight"][0]
+    data["edges"]["weight"][0] = was + 0.5
+    (tmp_path / "graph.json").write_text(json.dumps(data))
+    with pytest.raises(StoreError, match="changed after it was written") as error:
+        load_attribution_graph(tmp_path / "graph.json")
+    assert "make the graph again" in error.value.mend
+    data["edges"]["weight"][0] = was
+    (tmp_path / "graph.json").write_text(json.dumps(data, indent=2))
+    assert str(load_attribution_graph(tmp_path / "graph.json")) == str(graph)
 
 
 def test_tables_and_networkx_hold_what_was_kept(graph):

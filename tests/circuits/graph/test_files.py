@@ -274,5 +274,5 @@ def test_a_file_nested_too_deep_is_refused(tmp_path: Path) -> None:
     (tmp_path / "deep.json").write_text("[" * 100_000)
     with pytest.raises(rz.StoreError, match="cannot be read as a circuit"):
         rz.load_circuit(tmp_path / "deep.json")
-    with pytest.raises(rz.StoreError, match="cannot read an attribution graph"):
+    with pytest.raises(rz.StoreError, match="cannot be read as an attribution graph"):
         rz.load_attribution_graph(tmp_path / "deep.json")

@@ -21,7 +21,7 @@ from residuum.circuits.attribution.influence import (
     pruned,
     scores_of,
 )
-from residuum.circuits.attribution.nodes import GraphEdge, GraphNode, Kind
+from residuum.circuits.attribution.nodes import GraphEdge, GraphNode, Kind, index_of
 from residuum.circuits.attribution.tables import summary
 from residuum.core import OptionError, Provenance
 from residuum.core.notebook import html_of
@@ -66,8 +66,7 @@ class AttributionGraph:
             prompt's tokens (those skipped apart) that the nodes leave to errors; above 1 they are
             worse than its mean. Empty where one token is left, which does not vary.
         sites: what each transcoder reads and writes.
-        kind: of the transcoders.
-        fingerprint: of their weights.
+        kind, fingerprint: of the transcoders, and of their weights.
         warnings: what a reader must know before quoting a number.
 
     Source: Ameisen et al. 2025, "Circuit Tracing: Revealing Computational Graphs in Language
@@ -93,8 +92,6 @@ class AttributionGraph:
     warnings: tuple[str, ...]
     provenance: Provenance
 
-    # -- the graph ---------------------------------------------------------------------------
-
     @property
     def nodes(self) -> tuple[GraphNode, ...]:
         """Nodes that pruning kept."""
@@ -118,15 +115,7 @@ class AttributionGraph:
         Raises:
             OptionError: no node has this name.
         """
-        names = [each.name for each in self.all_nodes]
-        if name in names:
-            return names.index(name)
-        raise OptionError(
-            f"no node is called {name!r:.60}",
-            mend=f"names are such as {self.nodes[0].name!r}; see graph.to_dataframe('nodes')",
-        )
-
-    # -- influence ---------------------------------------------------------------------------
+        return index_of(self.all_nodes, name)
 
     @property
     def shares(self) -> Float[np.ndarray, " node"]:
@@ -171,18 +160,21 @@ class AttributionGraph:
         """``[target source]`` whether pruning kept the edge."""
         return self._pruned[1]
 
-    @cached_property
+    @property
     def scores(self) -> GraphScores:
         """Of the whole graph."""
-        return scores_of(self.strengths, self.shares, self.of_kind("token"), self.of_kind("error"))
+        return self._scores[0]
 
-    @cached_property
+    @property
     def pruned_scores(self) -> GraphScores:
         """Of what pruning kept; what it took out counts as not explained."""
-        left = self.strengths * self.kept_edges
-        return scores_of(left, self.shares, self.of_kind("token"), self.of_kind("error"))
+        return self._scores[1]
 
-    # -- what it looks like ------------------------------------------------------------------
+    @cached_property
+    def _scores(self) -> tuple[GraphScores, GraphScores]:
+        both = self.strengths, self.strengths * self.kept_edges
+        ends = self.shares, self.of_kind("token"), self.of_kind("error")
+        return scores_of(both[0], *ends), scores_of(both[1], *ends)
 
     def __repr__(self) -> str:
         return summary(self)
@@ -225,8 +217,6 @@ class AttributionGraph:
 
         return networkx_graph(self)
 
-    # -- files -------------------------------------------------------------------------------
-
     def write_json(self, path: str | Path, *, slug: str = "", scan: str = "") -> None:
         """What pruning kept, in the JSON that Neuronpedia's and circuit-tracer's viewers read.
 
@@ -268,8 +258,6 @@ class AttributionGraph:
                 target.write_text(json.dumps(self.to_json(), ensure_ascii=False), encoding="utf-8")
             return
         save_result(self, path, "an attribution graph")
-
-    # -- trying it ---------------------------------------------------------------------------
 
     def test(
         self,

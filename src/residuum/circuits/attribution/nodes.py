@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from residuum.core import Address, StoreError
+from residuum.core import Address, OptionError, StoreError
 
 Kind = Literal["feature", "error", "token", "logit"]
 KINDS: tuple[Kind, ...] = ("feature", "error", "token", "logit")
@@ -81,3 +82,18 @@ class GraphEdge:
     source: int
     target: int
     weight: float
+
+
+def index_of(nodes: Sequence[GraphNode], name: str) -> int:
+    """Number of the node of a name.
+
+    Raises:
+        OptionError: no node has this name.
+    """
+    names = [each.name for each in nodes]
+    if name in names:
+        return names.index(name)
+    raise OptionError(
+        f"no node is called {name!r:.60}",
+        mend=f"names are such as {names[0]!r}; see graph.to_dataframe('nodes')",
+    )

@@ -130,9 +130,13 @@ def _targets(graph: Drawn) -> str:
     return ", ".join(each.words for each in graph.all_nodes if each.kind == "logit")
 
 
+def _positions(graph: Drawn, edges: np.ndarray) -> list[int]:
+    return sorted({graph.all_nodes[i].pos for i in edges.ravel().tolist()})
+
+
 def _caption(graph: Drawn, edges: np.ndarray, first: int) -> str:
     whole, left, total = graph.scores, graph.pruned_scores, int(graph.kept_edges.sum())
-    tokens = [graph.tokens[pos] for pos in sorted({graph.all_nodes[i].pos for i in edges.ravel()})]
+    tokens = [graph.tokens[pos] for pos in _positions(graph, edges)]
     told = [
         f"Tokens from left to right ({', '.join(tokens[:_LISTED])}"
         f"{', …' if len(tokens) > _LISTED else ''}), layers from bottom to top; numbers: features,"
