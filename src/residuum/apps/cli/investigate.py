@@ -58,13 +58,13 @@ def run(arguments: argparse.Namespace) -> int:
     put_text(f"{finding.status.upper()}: {finding.claim}")
     print()
     if finding.parts is not None:
-        from residuum.findings.head_pictures import (
+        from residuum.findings.report.head_pictures import (
             control_table,
             head_table,
             removal_table,
             role_table,
         )
-        from residuum.findings.sentences import control, movers, together
+        from residuum.findings.report.sentences import control, movers, together
 
         put_table(head_table(finding))
         print()
