@@ -7,11 +7,13 @@ input, forks of a run, path patching) stands on these five and on nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from residuum.models.attention import AttentionCall, Visitor, attend_explicitly
 from residuum.models.door import open_door
@@ -88,6 +90,30 @@ class Seam:
                 call.attention = calls[layer]
                 return seen.heads
         raise RuntimeError(f"block {layer}'s attention never called its attention function")
+
+    def qkv_from(
+        self, layer: int, heads: Mapping[str, Tensor], call: LayerCall
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """q, k, v as attention uses them, from projections made elsewhere.
+
+        They are put in the place of what the projection modules make; from there on it is the
+        model's own code, with its norms on queries and keys and its rotary embedding.
+
+        Args:
+            heads: ``q``, ``k`` and ``v`` -> projections ``[batch pos head d_head]``.
+        """
+        projections = self.parts.layers[layer].projections
+        like = heads["q"].new_zeros(*heads["q"].shape[:2], self.parts.dims.d_model)
+        if projections.layout == "separate":
+            outs = {projections.module(slot): heads[slot].flatten(-2) for slot in "qkv"}
+        else:
+            width = sum(projections.heads(slot) for slot in "qkv") * projections.d_head
+            fused = like.new_zeros(*like.shape[:2], width)
+            for slot in "qkv":
+                fused = projections.write(fused, slot, heads[slot])
+            outs = {projections.module("q"): fused}
+        with _answering(outs):
+            return self.qkv(layer, like, call)
 
     def attend(
         self,
@@ -178,3 +204,23 @@ class Seam:
         if activation is None:
             activation = block.intermediate.intermediate_act_fn
         return part.mlp_out(activation(hidden))
+
+
+@contextmanager
+def _answering(outs: Mapping[nn.Module, Tensor]) -> Iterator[None]:
+    """Let modules answer with given tensors while the context is open; all is as before after."""
+    before = [(module, module.__dict__.get("forward")) for module in outs]
+
+    def forward(value: Tensor) -> Any:
+        return lambda *_, **__: value
+
+    try:
+        for module, value in outs.items():
+            module.forward = forward(value)
+        yield
+    finally:
+        for module, own in before:
+            if own is None:
+                del module.forward
+            else:
+                module.forward = own

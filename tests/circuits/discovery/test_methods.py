@@ -28,7 +28,7 @@ from residuum.circuits import (
     graph_of,
 )
 from residuum.circuits.engine.masked import MaskedRuns
-from residuum.core import OptionError
+from residuum.core import CheckFailed, OptionError
 from residuum.models.native_config import NativeConfig
 from residuum.models.native_model import NativeForCausalLM
 from residuum.patching.path_patching import path_patch
@@ -191,6 +191,36 @@ def test_gbmi_is_two_heads_and_nothing_else(test_data: Any) -> None:
     assert len(others) == 8 and max(others.values()) <= 0.05 * sizes[key], others
     found = discover(model, permuted_letters(), PathSearch(0.05))
     assert set(found.edge_names) == circuit
+
+
+def test_atp_star_keeps_what_goes_through_the_second_of_two_layers(test_data: Any) -> None:
+    """One of two layers left out would leave the largest edge into the first nothing."""
+    model = rz.load(test_data / "gbmi_indhead")
+    circuit = discover(model, permuted_letters(), AtPStar(), n_edges=4, how="top")
+    assert set(circuit.edge_names) == {
+        "embed -> L0.v_in[H0]",
+        "embed -> L1.v_in[H0]",
+        "L0.head_out[H0] -> L1.k_in[H0]",
+        "L1.head_out[H0] -> logits",
+    }
+    assert "no GradDrop: of 2 layers" in circuit.scores.warnings[0]
+    assert circuit.scores.method["grad_drop"] is False
+    deeper = AtPStar().score(problem(loaded("gpt2"), family_task()))
+    assert deeper.method["grad_drop"] is True and not deeper.warnings
+
+
+@pytest.mark.parametrize("run", ["discover", "masked"])
+def test_weights_that_are_nan_are_named_and_no_hook_is_blamed(run: str) -> None:
+    model = rz.load(build("gpt2"))
+    model.hf.transformer.h[1].mlp.c_fc.weight.data[0, 0] = float("nan")
+    with pytest.raises(CheckFailed, match="itself are NaN or infinite") as caught:
+        if run == "discover":
+            discover(model, family_task(), EAP())
+        else:
+            runs = MaskedRuns(model, graph_of(model), family_task())
+            runs.metric(np.ones(runs.graph.n_edges, dtype=bool))
+    assert "so are weights of transformer.h.1.mlp.c_fc.weight" in caught.value.what
+    assert "load the model again" in caught.value.mend
 
 
 def permuted_letters(rows: int = 64) -> rz.Task:

@@ -227,7 +227,7 @@ def test_refusals():
     with pytest.raises(rz.OptionError, match=r"'corrupt' is none .*carry") as refused:
         MaskedRuns(model, graph, task, "corrupt")
     assert "template_mean" in refused.value.mend
-    with pytest.raises(rz.OptionError, match="the model has none"):
+    with pytest.raises(rz.OptionError, match=r"of a model of 3 layers x 4 heads; .* has 2 layers"):
         MaskedRuns(loaded("gpt2", n_layer=2), graph, task)
     with pytest.raises(rz.OptionError, match="heads and MLPs as wholes"):
         MaskedRuns(model, graph_of(model, finer="L1.mlp_act[N3]"), task)

@@ -23,6 +23,9 @@ from residuum.circuits.graph.scores import EdgeScores
 from residuum.core import SILENT, Progress
 from residuum.runs.arguments import yes_or_no
 
+_FEWEST = 3
+"""Layers from which on one can be left out and something be learned of the first."""
+
 
 @dataclass(frozen=True)
 class AtPStar:
@@ -33,7 +36,9 @@ class AtPStar:
             from the pattern on is linear: a saturated softmax has no slope.
         grad_drop: slopes are taken anew with each layer left out of the way back in turn (its skip
             connection stays), and the absolute scores are averaged: a direct and an indirect effect
-            that cancel in the whole no longer do. The sign is that of their sum.
+            that cancel in the whole no longer do. The sign is that of their sum. Not below three
+            layers: of two, leaving the later one out leaves an edge into the first its direct way
+            alone, and an effect that goes through the second would be lost; a warning says so.
 
     Raises:
         OptionError: options of another type.
@@ -75,10 +80,16 @@ class AtPStar:
         correct = self.qk_correction and not why
 
         def work(chunk: Chunk, total: Contraction) -> np.ndarray:
-            return _Ways(chunk, total, correct, self.grad_drop).run()
+            return _Ways(chunk, total, correct, drop).run()
 
         layers = problem.model.n_layers
-        ways = (layers + 1) / 2 if self.grad_drop else 1.0
+        drop = self.grad_drop and layers >= _FEWEST
+        if self.grad_drop and 1 < layers < _FEWEST:
+            problem.warnings.append(
+                f"no GradDrop: of {layers} layers, one left out leaves edges into the first only "
+                "their direct way to the logits"
+            )
+        ways = (layers + 1) / 2 if drop else 1.0
         found = measured(
             problem,
             work,
@@ -88,7 +99,8 @@ class AtPStar:
             patterns=ways * layers if correct else 0.0,
             explicit=correct,
         )
-        return problem.scores(self.record, found.examples, full=found.full, empty=found.empty)
+        record = {**self.record, "grad_drop": drop}
+        return problem.scores(record, found.examples, full=found.full, empty=found.empty)
 
 
 class _Ways:
@@ -116,7 +128,7 @@ class _Ways:
         whole = self._way(passed, slope, sending.values, None)
         slopes = dict(passed.slopes)
         ways: dict[int | None, np.ndarray] = {None: whole}
-        if self.drop and self.layers > 1:
+        if self.drop:
             for layer in range(1, self.layers):
                 ways[layer] = self._way(passed, slopes[layer], sending.values, layer)
         if self.correct:

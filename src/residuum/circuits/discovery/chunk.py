@@ -13,6 +13,7 @@ from residuum.circuits.discovery.opened import Opened, open_block
 from residuum.circuits.discovery.problem import BACKWARD, FORWARD, DiscoveryProblem
 from residuum.circuits.discovery.references import ConstantRows, ReferenceRows, RunRows
 from residuum.circuits.discovery.sent import Recorded, Sending, heads_sent, record
+from residuum.circuits.engine.finite import refuse_not_finite
 from residuum.core import CheckFailed
 from residuum.models import Batch
 from residuum.runs import outer_bound
@@ -251,7 +252,8 @@ class Chunk:
         """Compare a clean pass by the seam with the model's own, of all rows where there is one.
 
         Raises:
-            CheckFailed: they differ: there is an adapter or a hook on the model.
+            CheckFailed: they differ: there is an adapter or a hook on the model; or they are not
+                finite.
         """
         adapted = self.problem.model.adapted
         own = self.own or record(adapted, self.clean.rows(0, 1))
@@ -260,6 +262,7 @@ class Chunk:
             self.problem.passes += FORWARD / len(self.problem.task)
         end = int(self.problem.ends[self.low])
         truth, found = own.streams[-1][:rows, : end + 1], passed.last[:rows, : end + 1]
+        refuse_not_finite(adapted, truth, "the streams", self.problem.model.name)
         gap = float((truth - found).abs().max() / truth.abs().max().clamp_min(1e-30))
         if not gap <= outer_bound(self.problem.model.dtype):
             raise CheckFailed(

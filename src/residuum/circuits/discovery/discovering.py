@@ -10,6 +10,7 @@ from residuum.circuits.discovery.verifying import verified
 from residuum.circuits.graph.building import graph_of
 from residuum.circuits.graph.choosing import circuit_of
 from residuum.circuits.graph.circuit import Circuit
+from residuum.circuits.graph.fitting import graph_on
 from residuum.circuits.graph.graph import Graph
 from residuum.circuits.graph.scores import REFERENCES, EdgeScores
 from residuum.circuits.graph.selection import BY, HOW
@@ -80,7 +81,8 @@ def discover(
         how, by, prune: as of :func:`residuum.circuits.keep`.
         reference: what an edge outside the circuit carries, one of ``REFERENCES``.
         graph: the graph to search; the model's own by default
-            (``graph_of(model, task, by_position=True)`` for one by named position).
+            (``graph_of(model, task, by_position=True)`` for one by named position). Edges of the
+            model that it leaves out are always kept, and the circuit says so.
         metric: name of a metric; the task's own by default.
         verify: so many edges, the best by the method, are then measured exactly.
         sample: so many of the others too, drawn at random, to say what is left open; by default a
@@ -95,8 +97,8 @@ def discover(
         averaged over pairs, in the metric's unit; positive supports the clean behaviour.
 
     Raises:
-        OptionError: no model, an option of another kind, a metric without a gradient for a method
-            that needs one, too little memory.
+        OptionError: no model, an option of another kind, another model's graph, a metric without a
+            gradient for a method that needs one, too little memory.
         TaskError: no task, ids of another tokenizer, a metric whose gradient is zero.
         SiteRefused: the model has no graph.
 
@@ -122,7 +124,7 @@ def discover(
     problem = DiscoveryProblem(
         model,
         task,
-        graph_of(model) if graph is None else graph,
+        graph_of(model) if graph is None else graph_on(graph, model),
         metric_for(task, metric),
         reference,
         seed,

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from residuum.circuits.engine.references import References
+from residuum.circuits.graph.fitting import partial_graph
 from residuum.circuits.graph.graph import Graph
 from residuum.circuits.graph.positions import position_masks
 from residuum.circuits.graph.scores import EdgeScores
@@ -157,7 +158,7 @@ class DiscoveryProblem:
             float("nan") if full is None else float(self.sign * full.mean()),
             float("nan") if empty is None else float(self.sign * empty.mean()),
             self.passes,
-            (*self.warnings, *warnings),
+            (*partial_graph(self.graph), *self.warnings, *warnings),
             self.model.provenance(
                 task_hash=self.task.task_hash,
                 strategy=f"{method['name']}({', '.join(options)}), {reference}, {self.metric.name}",

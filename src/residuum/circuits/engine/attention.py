@@ -1,19 +1,16 @@
 """One layer's heads when each reads its own stream: projections first, then the model's own code.
 
-Each head's projection is computed from what that head reads; all of them are then put in the place
-of what the model's projection modules make, and the model's attention module goes on from there,
-with its norms on queries and keys, its rotary embedding and its kernel.
+Each head's projection is computed from what that head reads; the layer seam then puts all of them
+in the place of what the model's projection modules make (``Seam.qkv_from``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from residuum.models import Adapted, AttentionCall, Layer, LayerCall
 from residuum.runs import CannotFork
@@ -30,29 +27,6 @@ def projected(part: Layer, slot: str, head: list[int], normed: Tensor) -> Tensor
     return made if bias is None else made + bias.detach()[head].to(normed)
 
 
-def from_projections(
-    adapted: Adapted, layer: int, heads: Mapping[str, Tensor], call: LayerCall
-) -> tuple[Tensor, Tensor, Tensor]:
-    """q, k, v as attention uses them, from projections ``[row pos head d_head]``.
-
-    Args:
-        call: the layer's call for these rows and positions.
-    """
-    part = adapted.parts.layers[layer]
-    projections = part.projections
-    outs: dict[nn.Module, Tensor] = {}
-    if projections.layout == "separate":
-        outs = {projections.module(slot): heads[slot].flatten(-2) for slot in "qkv"}
-    else:
-        fused = heads["q"].new_zeros(*heads["q"].shape[:2], _width(part))
-        for slot in "qkv":
-            fused = projections.write(fused, slot, heads[slot])
-        outs[projections.module("q")] = fused
-    like = heads["q"].new_zeros(*heads["q"].shape[:2], adapted.parts.dims.d_model)
-    with _answering(outs):
-        return adapted.seam.qkv(layer, like, call)
-
-
 def heads_joined(adapted: Adapted, layer: int, call: LayerCall, like: Tensor) -> bool:
     """Whether one head's query or key depends on another head's projection.
 
@@ -66,39 +40,14 @@ def heads_joined(adapted: Adapted, layer: int, call: LayerCall, like: Tensor) ->
     for slot in "qkv":
         shape = (1, like.shape[1], part.projections.heads(slot), part.projections.d_head)
         own[slot] = torch.randn(shape, generator=generator).to(like)
-    before = from_projections(adapted, layer, own, call)
+    before = adapted.seam.qkv_from(layer, own, call)
     for place, slot in enumerate("qk"):
         other = own[slot].clone()
         other[:, :, 0] = 3.0 * other[:, :, 0]
-        after = from_projections(adapted, layer, own | {slot: other}, call)
+        after = adapted.seam.qkv_from(layer, own | {slot: other}, call)
         if not torch.equal(before[place][:, :, 1:], after[place][:, :, 1:]):
             return True
     return False
-
-
-def _width(part: Layer) -> int:
-    projections = part.projections
-    return sum(projections.heads(slot) for slot in "qkv") * projections.d_head
-
-
-@contextmanager
-def _answering(outs: Mapping[nn.Module, Tensor]) -> Iterator[None]:
-    """Let modules answer with given tensors while the context is open."""
-    before = [(module, module.__dict__.get("forward")) for module in outs]
-
-    def forward(value: Tensor) -> Any:
-        return lambda *_, **__: value
-
-    try:
-        for module, value in outs.items():
-            module.forward = forward(value)
-        yield
-    finally:
-        for module, own in before:
-            if own is None:
-                del module.forward
-            else:
-                module.forward = own
 
 
 @dataclass(frozen=True)

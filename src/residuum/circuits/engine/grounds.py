@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from residuum.circuits.engine.attention import heads_joined
+from residuum.circuits.engine.finite import refuse_not_finite
 from residuum.circuits.engine.ground import Ground, ground_of
 from residuum.circuits.engine.order import Wiring
 from residuum.circuits.engine.passes import Pass
@@ -132,6 +133,7 @@ class Grounds:
     def _gap(self, ground: Ground) -> str:
         """Empty if all edges give the clean run and none the run of the references."""
         bound = outer_bound(self.model.dtype)
+        refuse_not_finite(self.model.adapted, ground.clean, "the logits", self.model.name)
         pairs = [("all edges", ground.whole.answers, ground.clean, "the clean run")]
         if ground.other is not None:
             pairs.append(("no edge", ground.empty.answers, ground.other, "the reference run"))

@@ -15,6 +15,7 @@ from residuum.circuits.engine.references import References, check_reference
 from residuum.circuits.engine.sizing import Portions, portions_of
 from residuum.circuits.engine.states import all_own, states_of
 from residuum.circuits.engine.work import MaskedWork, pass_macs
+from residuum.circuits.graph.fitting import graph_on
 from residuum.circuits.graph.graph import Graph
 from residuum.circuits.graph.positions import position_masks
 from residuum.core import SILENT, OptionError, Progress, ShapeError
@@ -93,16 +94,16 @@ class MaskedRuns:
         need_task(task, "MaskedRuns")
         refuse_unproven(model)
         task.check_fits(model)
-        self.model, self.graph, self.task = model, graph, task
+        self.model, self.graph, self.task = model, graph_on(graph, model), task
         self.reference, self.seed = check_reference(reference), whole_number(seed, "seed", 0)
         self.measure: Metric = metric_named(metric or task.metric)
-        self.wiring = Wiring.of(graph, Order.of(model))
+        self.wiring = Wiring.of(self.graph, Order.of(model))
         self.references = References(model, task, self.reference, seed)
         self.portions: Portions = portions_of(
             model, task, self.wiring, memory_in_bytes(max_memory), self.measure
         )
         self._reader = AnswerReader(model, task, self.measure)
-        places = _places(graph, task)
+        places = _places(self.graph, task)
         self._grounds = Grounds(model, self.wiring, self.references, places, self.portions.kept)
         self._spent = self._least = self._circuits = 0
 

@@ -1,8 +1,9 @@
 """All senders and receivers of a model in forward order, and where a graph's edges lie among them.
 
-A graph may leave some of a model's edges out. Those are not in question: they always carry the
-run's own value. A position that a graph leaves out of an edge that it has is one that nothing
-reads; such an edge carries nothing.
+A graph may leave some of a model's edges out, as wholes or at some positions. Those are not in
+question: they always carry the run's own value. Only into the logits, and into queries and MLP of
+the last layer, a position that is left out beside others is one that nothing reads; it carries
+nothing.
 """
 
 from __future__ import annotations
@@ -105,6 +106,14 @@ class Order:
         """The receiver that is the unembedding."""
         return self.n_receivers - 1
 
+    @property
+    def late(self) -> np.ndarray:
+        """The receivers of which only what they read at the answer's token matters."""
+        last = self.n_layers - 1
+        queries = self.reading(last, "q")
+        mlp = [self.reading_mlp(last)] if self.mlp[last] else []
+        return np.array([*range(queries.start, queries.stop), *mlp, self.logits])
+
     def before_attention(self, layer: int) -> int:
         """How many of the senders are in the stream that a layer's attention reads."""
         return self._bases[0][layer]
@@ -178,8 +187,10 @@ class Wiring:
         shape = (order.n_receivers, order.n_senders, max(1, len(graph.positions)))
         named = np.zeros(shape, dtype=bool)
         named[tuple(places)] = True
-        unnamed = order.feeds & ~named.any(axis=2)
-        fixed = np.repeat(unnamed[:, :, None], shape[2], axis=2)
+        late = np.zeros(order.n_receivers, dtype=bool)
+        late[order.late] = True
+        there = named | (late[:, None] & named.any(axis=2))[:, :, None]
+        fixed = order.feeds[..., None] & ~there
         return Wiring(order, places, named | fixed, fixed)
 
     @property

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from residuum.circuits.engine.attention import from_projections, projected
+from residuum.circuits.engine.attention import projected
 from residuum.circuits.engine.ground import Ground, Known
 from residuum.circuits.engine.order import Order
 from residuum.circuits.engine.readers import SLOTS, readers_of
@@ -145,7 +145,7 @@ class Pass:
         ground = self.ground
         flat = {slot: value.flatten(0, 1) for slot, value in heads.items()}
         call = ground.copies(len(rows)).call(ground.calls[layer], self.masks.device)
-        q, k, v = from_projections(self.adapted, layer, flat, call)
+        q, k, v = self.adapted.seam.qkv_from(layer, flat, call)
         if ground.start:
             k, v = (
                 torch.cat([kept.repeat(len(rows), 1, 1, 1), new], dim=1)

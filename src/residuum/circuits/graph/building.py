@@ -9,14 +9,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
+from residuum.circuits.graph.fitting import shape_of
 from residuum.circuits.graph.graph import Graph
-from residuum.circuits.graph.nodes import HEAD_RECEIVERS, KEYS_VALUES, inputs_of
+from residuum.circuits.graph.nodes import HEAD_RECEIVERS, inputs_of
 from residuum.circuits.graph.positions import end_of, positions_for
+from residuum.circuits.graph.shape import GraphShape
 from residuum.core import Address, AddressError, OptionError, SiteRefused
 from residuum.runs import Model, Task, need_model, need_task, resolve, shown
 from residuum.runs.apply import Placed
@@ -68,19 +71,18 @@ def graph_of(
         need_task(task, "graph_of(by_position=...)")
         assert task is not None
         names = positions_for(task, by_position)
-    layers = model.adapted.parts.layers
-    parts = _finer_parts(model, finer)
-    dims = model.dims
+    parts, shape = _finer_parts(model, finer), shape_of(model)
     graph = Graph.of(
-        _senders(model, parts),
-        _receivers(model, parts),
+        _in_order(shape.senders, parts),
+        _in_order(shape.receivers, [each for part in parts for each in inputs_of(part, 1)]),
         names,
-        parallel=[layer.index for layer in layers if layer.wiring == "parallel"],
-        group=dims.n_heads // dims.n_kv_heads,
+        parallel=shape.parallel,
+        group=shape.group,
+        shape=shape,
     )
     if not names or task is None:
         return graph
-    return _read_ones(graph, end_of(task, names), dims.n_layers)
+    return _read_ones(graph, shape, end_of(task, names))
 
 
 def _refuse_unproven(model: Model) -> None:
@@ -109,27 +111,13 @@ def _refuse_unproven(model: Model) -> None:
             )
 
 
-def _senders(model: Model, finer: list[Address]) -> list[Address]:
-    found = [Address("embed")]
-    for layer in model.adapted.parts.layers:
-        found += [Address("head_out", layer.index, head) for head in range(model.n_heads)]
-        if layer.has_mlp:
-            found.append(Address("mlp_out", layer.index))
-        found += [part for part in finer if part.layer == layer.index]
-    return found
-
-
-def _receivers(model: Model, finer: list[Address]) -> list[Address]:
-    found = []
-    for layer in model.adapted.parts.layers:
-        for name in HEAD_RECEIVERS:
-            heads = model.dims.n_kv_heads if name in KEYS_VALUES else model.n_heads
-            found += [Address(name, layer.index, head) for head in range(heads)]
-        if layer.has_mlp:
-            found.append(Address("mlp_in", layer.index))
-        own = [part for part in finer if part.layer == layer.index]
-        found += [each for part in own for each in inputs_of(part, 1)]
-    return [*found, Address("logits")]
+def _in_order(nodes: tuple[Address, ...], finer: list[Address]) -> list[Address]:
+    """Nodes of whole parts, and after those of each layer the finer ones."""
+    found, late = [], [each for each in nodes if each.name == "logits"]
+    for layer in (None, *sorted({each.layer for each in nodes if isinstance(each.layer, int)})):
+        found += [each for each in nodes if each.layer == layer and each not in late]
+        found += [each for each in finer if each.layer == layer]
+    return found + late
 
 
 def _finer_parts(model: Model, finer: Any) -> list[Address]:
@@ -192,11 +180,8 @@ def _need_latent(model: Model, address: Address) -> None:
         )
 
 
-def _read_ones(graph: Graph, end: int, n_layers: int) -> Graph:
+def _read_ones(graph: Graph, shape: GraphShape, end: int) -> Graph:
     """The graph by position without the edges whose reading nothing can use."""
-    final = {"logits"} | {"q_in", "mlp_in", "mlp_pre"}
-    late = np.array(
-        [each.name in final and each.layer in (None, n_layers - 1) for each in graph.receivers]
-    )
+    late = np.array([shape.reads_late(each) for each in graph.receivers])
     unread = late[graph.edges[:, 1]] & (graph.edges[:, 2] != end)
-    return Graph(graph.senders, graph.receivers, graph.edges[~unread], graph.positions, graph.group)
+    return replace(graph, edges=graph.edges[~unread])

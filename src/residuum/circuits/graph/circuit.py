@@ -15,13 +15,14 @@ from residuum.circuits.graph.circuit_figure import circuit_picture, measured_at
 from residuum.circuits.graph.circuit_parts import parts_between, told
 from residuum.circuits.graph.circuit_saving import save_circuit
 from residuum.circuits.graph.edge_table import edge_table
-from residuum.circuits.graph.graph import Graph
-from residuum.circuits.graph.scores import REFERENCES, EdgeScores
+from residuum.circuits.graph.fitting import check_fits, partial_graph
+from residuum.circuits.graph.graph import Graph, kept_of
+from residuum.circuits.graph.scores import EdgeScores, check_reference
 from residuum.circuits.graph.seen_prompts import SeenPrompts
 from residuum.circuits.graph.selection import dangling, keep, size_of
-from residuum.core import Address, LoadError, OptionError, Provenance
+from residuum.core import Address, OptionError, Provenance
 from residuum.core.notebook import html_of
-from residuum.runs import Model, need_model, whole_number
+from residuum.runs import Model, whole_number
 from residuum.runs.arguments import need_text
 
 if TYPE_CHECKING:
@@ -55,17 +56,8 @@ class Circuit:
     provenance: Provenance = field(default_factory=lambda: Provenance(""))
 
     def __post_init__(self) -> None:
-        kept = np.array(self.kept)
-        if kept.shape != (self.graph.n_edges,) or kept.dtype != np.bool_:
-            raise OptionError(
-                f"kept is {kept.dtype} of shape {list(kept.shape)}, "
-                f"the graph has {self.graph.n_edges} edges",
-                mend="give one yes or no for each edge, in the graph's order",
-            )
-        if self.reference not in REFERENCES:
-            raise OptionError(
-                f"reference={self.reference!r} is unknown", mend=f"use {', '.join(REFERENCES)}"
-            )
+        kept = kept_of(self.graph, self.kept)
+        check_reference(self.reference)
         if self.scores is not None and self.scores.graph != self.graph:
             raise OptionError(
                 "the scores are of another graph than the circuit",
@@ -81,8 +73,18 @@ class Circuit:
 
     @property
     def share(self) -> float:
-        """Its edges as a share of the graph's, 0 to 1."""
-        return self.n_edges / max(self.graph.n_edges, 1)
+        """Edges that carry the run's own value as a share of the model's, 0 to 1.
+
+        Those that the graph leaves out always do, and count on both sides.
+        """
+        always = len(self.graph.left_out)
+        return (self.n_edges + always) / max(self.graph.n_edges + always, 1)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader must know before quoting the circuit; its scores' warnings among it."""
+        of_scores = () if self.scores is None else self.scores.warnings
+        return tuple(dict.fromkeys((*partial_graph(self.graph), *of_scores)))
 
     @property
     def edge_names(self) -> tuple[str, ...]:
@@ -134,7 +136,7 @@ class Circuit:
         return hash(self.hash)
 
     def __repr__(self) -> str:
-        return told(self)
+        return "\n  ".join((told(self), *partial_graph(self.graph)))
 
     @cached_property
     def hash(self) -> str:
@@ -178,19 +180,8 @@ class Circuit:
         return replace(self, kept=kept, selection=selection)
 
     def check_fits(self, model: Model) -> None:
-        """Refuse another model.
-
-        Raises:
-            OptionError: no model.
-            LoadError: another model than the circuit is of.
-        """
-        need_model(model, "a circuit")
-        if self.weight_hash and model.adapted.weight_hash != self.weight_hash:
-            raise LoadError(
-                f"the circuit is of {self.model_name} ({self.weight_hash[:8]}), this is "
-                f"{model.name} ({model.adapted.weight_hash[:8]})",
-                mend="find it again on this model: rz.discover(model, task)",
-            )
+        """Refuse another model, as :func:`residuum.circuits.graph.fitting.check_fits` does."""
+        check_fits(self.graph, self.provenance, model)
 
     def to_dataframe(self) -> pd.DataFrame:
         """Its edges, one row each: ``edge, sender, receiver, position`` and ``score, se`` if known.

@@ -15,8 +15,11 @@ from typing import Any
 import numpy as np
 
 from residuum.circuits.graph.edge_runs import at_each_position, from_runs, to_runs
-from residuum.circuits.graph.nodes import RECEIVERS, SENDERS, parts_of, read, written
+from residuum.circuits.graph.graph_checks import check_graph, no_such_edge
+from residuum.circuits.graph.nodes import parts_of, reaches
+from residuum.circuits.graph.shape import GraphShape
 from residuum.core import Address, AddressError, OptionError, StoreError, content_hash
+from residuum.runs import shown
 
 _FORMAT = 1
 _KEYS = {"format", "kind", "senders", "receivers", "positions", "group", "runs"}
@@ -36,9 +39,14 @@ class Graph:
             is read where positions are named.
         positions: their names, a partition of the tokens; empty where an edge means every token.
         group: query heads that share a key/value head.
+        shape: of the model whose edges these are, as :func:`residuum.circuits.graph_of` knows it;
+            None for a graph that was made by hand. Whatever runs a model takes only its own.
+
+    A graph may leave edges of its model out. They are not in question: they always carry the run's
+    own value, in every circuit, and :attr:`left_out` names them.
 
     Raises:
-        OptionError: an edge twice, to a node that there is not, or backwards.
+        OptionError: an edge twice, to a node that there is not, or backwards; another shape.
     """
 
     senders: tuple[Address, ...]
@@ -46,6 +54,7 @@ class Graph:
     edges: np.ndarray
     positions: tuple[str, ...] = ()
     group: int = 1
+    shape: GraphShape | None = None
 
     def __post_init__(self) -> None:
         for name in ("senders", "receivers"):
@@ -56,7 +65,7 @@ class Graph:
         edges = np.asarray(self.edges, dtype=np.int32).reshape(-1, width).copy()
         edges.setflags(write=False)
         object.__setattr__(self, "edges", edges)
-        _check(self)
+        check_graph(self)
 
     @staticmethod
     def of(
@@ -66,6 +75,7 @@ class Graph:
         *,
         parallel: Sequence[int] = (),
         group: int = 1,
+        shape: GraphShape | None = None,
     ) -> Graph:
         """Every possible edge between these nodes: by receiver, then by position, then by sender.
 
@@ -75,19 +85,38 @@ class Graph:
         sending = tuple(Address.parse(each) for each in senders)
         reading = tuple(Address.parse(each) for each in receivers)
         late = np.array([each.layer in parallel for each in reading])
-        before = _before(sending, reading, late)
+        before = reaches(sending, reading, late)
         edges = np.argwhere(before.T)[:, ::-1].astype(np.int32)
         if positions:
             edges = at_each_position(edges, len(positions))
-        return Graph(sending, reading, edges, tuple(positions), group)
+        return Graph(sending, reading, edges, tuple(positions), group, shape)
 
     @property
     def n_edges(self) -> int:
         """Number of edges."""
         return len(self.edges)
 
+    @cached_property
+    def left_out(self) -> tuple[str, ...]:
+        """Names of the model's edges that are not in it; none where the shape is not known.
+
+        Of an edge that only the answer's token can read, any position counts.
+        """
+        if self.shape is None:
+            return ()
+        return self.shape.left_out(self.senders, self.receivers, self.edges, self.positions)
+
     def name(self, edge: int) -> str:
-        """``"L0.head_out[H2] -> L1.k_in[H1]"``, with ``" @S2"`` where positions are named."""
+        """``"L0.head_out[H2] -> L1.k_in[H1]"``, with ``" @S2"`` where positions are named.
+
+        Raises:
+            OptionError: no number of an edge.
+        """
+        if not isinstance(edge, (int, np.integer)) or not 0 <= edge < self.n_edges:
+            raise OptionError(
+                f"there is no edge {shown(edge)}, the graph has {self.n_edges}",
+                mend=f"use 0 to {self.n_edges - 1}, or graph.index(name)",
+            )
         sender, receiver, *position = self.edges[edge]
         at = f" @{self.positions[position[0]]}" if position else ""
         return f"{self._texts[0][sender]} -> {self._texts[1][receiver]}{at}"
@@ -105,7 +134,7 @@ class Graph:
         """
         if name in self._places:
             return self._places[name]
-        raise _no_such_edge(self, name)
+        raise no_such_edge(self, name)
 
     def into(self, receiver: Any) -> np.ndarray:
         """Numbers of the edges that arrive at a receiver, int64 ``[n]``.
@@ -172,12 +201,12 @@ class Graph:
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 over nodes, edges and positions."""
-        return content_hash(self.to_json())
+        """SHA-256 over nodes, edges and positions, not over the model's shape."""
+        return content_hash({k: v for k, v in self.to_json().items() if k != "shape"})
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
-        return {
+        data = {
             "format": _FORMAT,
             "kind": "circuit_graph",
             "senders": [str(each) for each in self.senders],
@@ -186,6 +215,7 @@ class Graph:
             "group": self.group,
             "runs": to_runs(self.edges),
         }
+        return data if self.shape is None else data | {"shape": self.shape.to_json()}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Graph:
@@ -195,7 +225,8 @@ class Graph:
             StoreError: keys missing or unknown, another format, or values of another kind.
         """
         mend = "give what a graph's to_json() wrote"
-        if not isinstance(data, Mapping) or set(data) != _KEYS or data["format"] != _FORMAT:
+        whole = isinstance(data, Mapping) and set(data) - {"shape"} == _KEYS
+        if not whole or data["format"] != _FORMAT:
             raise StoreError(f"not a circuit's graph of format {_FORMAT}", mend=mend)
         try:
             return Graph(
@@ -204,6 +235,7 @@ class Graph:
                 from_runs(data["runs"], 3 if data["positions"] else 2),
                 tuple(map(str, data["positions"])),
                 int(data["group"]),
+                GraphShape.from_json(data["shape"]) if "shape" in data else None,
             )
         except (TypeError, ValueError, OverflowError, AddressError, OptionError) as error:
             what = error.what if isinstance(error, (AddressError, OptionError)) else str(error)
@@ -218,7 +250,8 @@ class Graph:
     def __repr__(self) -> str:
         at = f", positions {', '.join(self.positions)}" if self.positions else ""
         nodes = f"{len(self.senders):,} senders, {len(self.receivers):,} receivers"
-        return f"Graph({self.n_edges:,} edges: {nodes}{at})"
+        less = f", {len(self.left_out):,} of the model's left out" * bool(self.left_out)
+        return f"Graph({self.n_edges:,} edges: {nodes}{at}{less})"
 
     @cached_property
     def _texts(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -229,63 +262,31 @@ class Graph:
         return {name: edge for edge, name in enumerate(self.names)}
 
 
-def _check(graph: Graph) -> None:
-    """Refuse nodes of another kind or given twice, and edges that cannot be."""
-    for nodes, names, role in (
-        (graph.senders, SENDERS, "sender"),
-        (graph.receivers, RECEIVERS, "receiver"),
-    ):
-        strange = [each for each in nodes if each.name not in names or each.is_query]
-        if strange or len(set(nodes)) < len(nodes):
-            what = f"{strange[0]} is no {role}" if strange else f"a {role} is given twice"
-            raise OptionError(what, mend=f"{role}s are: {', '.join(names)}, each given once")
-    edges, sizes = graph.edges, [len(graph.senders), len(graph.receivers), len(graph.positions)]
-    limits = np.asarray(sizes[: edges.shape[1]])
-    if ((edges < 0) | (edges >= limits)).any() or len(np.unique(edges, axis=0)) < len(edges):
-        raise OptionError(
-            "an edge is given twice, or ends at a node that there is not",
-            mend="number senders, receivers and positions from 0, and give each edge once",
-        )
-    before = _before(graph.senders, graph.receivers)
-    wrong = np.flatnonzero(~before[edges[:, 0], edges[:, 1]]) if len(edges) else []
-    if len(wrong):
-        raise OptionError(
-            f"an edge that runs backwards: {graph.name(int(wrong[0]))}",
-            mend="an edge goes from a part to one that reads after it",
-        )
+def need_graph(graph: Any, noun: str = "graph") -> Graph:
+    """The graph, if it is one.
 
-
-def _before(
-    senders: tuple[Address, ...], receivers: tuple[Address, ...], parallel: Any = False
-) -> np.ndarray:
-    """Bool ``[sender receiver]``: whether what the sender adds is in the stream that is read.
-
-    Args:
-        parallel: bool ``[receiver]``: whether its layer's MLP reads the stream of its attention.
+    Raises:
+        OptionError: it is none.
     """
-    adds = np.array([written(each) for each in senders], dtype=np.float64)
-    flags = np.broadcast_to(parallel, len(receivers))
-    reads = np.array(
-        [read(each, bool(flag)) for each, flag in zip(receivers, flags, strict=True)],
-        dtype=np.float64,
-    )
-    return adds[:, None] < reads
-
-
-def _no_such_edge(graph: Graph, name: Any) -> OptionError:
-    ends = str(name).split(" @")[0].split(" -> ")
-    if len(ends) != 2:
-        return OptionError(
-            f"{name!r} names no edge",
-            mend='write "L0.head_out[H2] -> L1.k_in[H1]", with " @NAME" where positions are named',
+    if not isinstance(graph, Graph):
+        raise OptionError(
+            f"{noun}={shown(graph)} is no graph",
+            mend="make one of the model: graph_of(model), or graph_of(model, task, "
+            "by_position=True)",
         )
-    for address, role in zip(ends, ("sender", "receiver"), strict=True):
-        try:
-            graph.node(address, role)
-        except (OptionError, AddressError) as error:
-            return OptionError(error.what, mend=error.mend)
-    places = f"; positions are {', '.join(graph.positions)}" if graph.positions else ""
-    return OptionError(
-        f"there is no edge {name} in this graph",
-        mend=f"an edge goes from a part to one that reads after it{places}",
-    )
+    return graph
+
+
+def kept_of(graph: Any, kept: Any) -> np.ndarray:
+    """Which edges of a graph are kept, bool ``[edge]``, a copy.
+
+    Raises:
+        OptionError: no graph, or not one yes or no for each of its edges.
+    """
+    found, n = np.array(kept), need_graph(graph).n_edges
+    if found.shape != (n,) or found.dtype != np.bool_:
+        raise OptionError(
+            f"kept is {found.dtype} of shape {list(found.shape)}, the graph has {n} edges",
+            mend="give one yes or no for each edge, in the graph's order",
+        )
+    return found

@@ -8,6 +8,9 @@ layer 1 sends ``L1.head_out[H2]`` and receives at ``L1.q_in[H2]``, ``L1.k_in[H2]
 from __future__ import annotations
 
 import math
+from typing import Any
+
+import numpy as np
 
 from residuum.core import Address
 
@@ -77,3 +80,20 @@ def inputs_of(part: Address, group: int) -> tuple[Address, ...]:
         return (Address("q_in", part.layer, part.part), *keys)
     name = _RECEIVES_AS[part.name]
     return (Address(name, part.layer, part.part, dictionary=part.dictionary),)
+
+
+def reaches(
+    senders: tuple[Address, ...], receivers: tuple[Address, ...], parallel: Any = False
+) -> np.ndarray:
+    """Bool ``[sender receiver]``: whether what the sender adds is in the stream that is read.
+
+    Args:
+        parallel: bool ``[receiver]``: whether its layer's MLP reads the stream of its attention.
+    """
+    adds = np.array([written(each) for each in senders], dtype=np.float64)
+    flags = np.broadcast_to(parallel, len(receivers))
+    reads = np.array(
+        [read(each, bool(flag)) for each, flag in zip(receivers, flags, strict=True)],
+        dtype=np.float64,
+    )
+    return adds[:, None] < reads

@@ -12,14 +12,14 @@ import numpy as np
 
 from residuum.circuits.graph.circuit_saving import read_json, write_json
 from residuum.circuits.graph.edge_table import edge_table
-from residuum.circuits.graph.graph import Graph
+from residuum.circuits.graph.graph import Graph, need_graph
 from residuum.circuits.graph.score_figure import score_bars
 from residuum.circuits.graph.seen_prompts import SeenPrompts
 from residuum.circuits.graph.selection import BY
 from residuum.core import OptionError, Provenance, StoreError
 from residuum.core.notebook import html_of
 from residuum.core.saving import save_result
-from residuum.runs import bootstrap_mean_intervals, whole_number
+from residuum.runs import bootstrap_mean_intervals, shown, whole_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,10 +94,8 @@ class EdgeScores:
     seen: SeenPrompts | None = None
 
     def __post_init__(self) -> None:
-        if self.reference not in REFERENCES:
-            raise OptionError(
-                f"reference={self.reference!r} is unknown", mend=f"use {', '.join(REFERENCES)}"
-            )
+        need_graph(self.graph, "EdgeScores(graph)")
+        check_reference(self.reference)
         if self.se is None and self.examples is not None and len(self.examples) > 1:
             spread = np.std(self.examples, axis=0, ddof=1)
             object.__setattr__(self, "se", spread / math.sqrt(len(self.examples)))
@@ -105,7 +103,7 @@ class EdgeScores:
             given = getattr(self, name)
             if given is None:
                 continue
-            array = np.array(given, dtype=np.float64)
+            array = _numbers(given, name)
             if array.ndim != ndim or array.shape[-1] != self.graph.n_edges:
                 raise OptionError(
                     f"{name} of shape {list(array.shape)} for {self.graph.n_edges} edges",
@@ -260,6 +258,27 @@ class EdgeScores:
             )
             for at, edge in enumerate(order.tolist())
         ]
+
+
+def check_reference(reference: Any) -> None:
+    """Refuse a reference that an edge cannot carry.
+
+    Raises:
+        OptionError: it is none of :data:`REFERENCES`.
+    """
+    if reference not in REFERENCES:
+        raise OptionError(
+            f"reference={shown(reference)} is unknown", mend=f"use {', '.join(REFERENCES)}"
+        )
+
+
+def _numbers(given: Any, name: str) -> np.ndarray:
+    try:
+        return np.array(given, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise OptionError(
+            f"{name}={shown(given)} are no numbers", mend="give one score for each edge"
+        ) from error
 
 
 def _or_none(number: float) -> float | None:

@@ -1,0 +1,101 @@
+"""Whether a graph or a circuit is of the model that it is used on, and what a partial one means."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from residuum.circuits.graph.graph import Graph, need_graph
+from residuum.circuits.graph.nodes import KEYS_VALUES, reaches
+from residuum.circuits.graph.shape import GraphShape
+from residuum.core import LoadError, OptionError, Provenance
+from residuum.runs import Model, need_model
+
+
+def shape_of(model: Model) -> GraphShape:
+    """What of a model decides which edges it has."""
+    layers = model.adapted.parts.layers
+    return GraphShape(
+        model.n_layers,
+        model.n_heads,
+        model.dims.n_kv_heads,
+        tuple(layer.index for layer in layers if layer.wiring == "parallel"),
+        tuple(layer.index for layer in layers if not layer.has_mlp),
+    )
+
+
+def graph_on(graph: Any, model: Model, noun: str = "graph") -> Graph:
+    """The graph, if it is one of this model, with the model's shape.
+
+    Args:
+        noun: what it was given as.
+
+    Raises:
+        OptionError: no graph, one of another model, or an edge that the model does not have.
+    """
+    graph = need_graph(graph, noun)
+    shape, mend = shape_of(model), "make the graph of this model: graph_of(model)"
+    if graph.shape == shape:
+        return graph
+    if graph.shape is not None:
+        raise OptionError(
+            f"the graph is of a model of {graph.shape}; {model.name} has {shape}", mend=mend
+        )
+    strange = shape.missing_node(graph.senders, graph.receivers)
+    if strange:
+        raise OptionError(f"{model.name} has no {strange}, which the graph has", mend=mend)
+    if graph.group != shape.group and any(each.name in KEYS_VALUES for each in graph.receivers):
+        raise OptionError(
+            f"in {model.name} {shape.group} heads share keys and values, in the graph "
+            f"{graph.group}",
+            mend=mend,
+        )
+    parallel = np.array([each.layer in shape.parallel for each in graph.receivers])
+    there = reaches(graph.senders, graph.receivers, parallel)
+    wrong = np.flatnonzero(~there[graph.edges[:, 0], graph.edges[:, 1]])
+    if len(wrong):
+        raise OptionError(f"{model.name} has no edge {graph.name(int(wrong[0]))}", mend=mend)
+    return replace(graph, group=shape.group, shape=shape)
+
+
+def partial_graph(graph: Graph) -> tuple[str, ...]:
+    """What must be known of a graph that leaves some of its model's edges out; else nothing."""
+    n = len(graph.left_out)
+    if not n:
+        return ()
+    first = ", ".join(graph.left_out[:2]) + ", ..." * (n > 2)
+    return (
+        f"the graph leaves out {n:,} of the model's {n + graph.n_edges:,} edges ({first}): they "
+        "carry the run's own value in every circuit, whatever is kept",
+    )
+
+
+def check_fits(graph: Graph, provenance: Provenance, model: Model) -> None:
+    """Refuse another model than a circuit is of: by its weights, and by the graph's shape.
+
+    Args:
+        provenance: of the circuit; without a hash of weights only the shape is compared.
+
+    Raises:
+        OptionError: no model.
+        LoadError: another model.
+    """
+    need_model(model, "a circuit")
+    here, there = model.adapted.weight_hash, provenance.weight_hash
+    again = "find it again on this model: rz.discover(model, task)"
+    if there and here != there:
+        own, mend = str(model.dtype).removeprefix("torch."), again
+        names = [provenance.model_id, model.name]
+        if provenance.dtype and provenance.dtype != own:
+            names = [f"{names[0]} in {provenance.dtype}", f"{names[1]} in {own}"]
+            mend = f'load it as it was: rz.load(..., dtype="{provenance.dtype}"), or {again}'
+        raise LoadError(
+            f"the circuit is of {names[0]} ({there[:8]}), this is {names[1]} ({here[:8]})",
+            mend=mend,
+        )
+    try:
+        graph_on(graph, model)
+    except OptionError as error:
+        raise LoadError(f"a circuit of another model: {error.what}", mend=again) from error
