@@ -128,7 +128,7 @@ def test_it_is_judged_on_the_other_half(narrow: Cli, found: Path, tmp_path: Path
 def test_judged_on_its_own_pairs_is_said(cli: Cli, found: Path) -> None:
     done = cli(*ran(found, "evaluate", "--half", "first", "--reference", "mean", "--sizes", "none",
                     "--subsets", "0"))  # fmt: skip
-    assert "note: judged on the pairs that it was found on" in done.out
+    assert "note: 21 of 21 prompts are those that the circuit was found on" in words(done)
     tables = done.out.split("note:")[0]
     assert "CPR" not in tables and "template_mean" not in tables and "mean" in tables
 

@@ -12,7 +12,7 @@ import residuum as rz
 from residuum.circuits import EdgeScores, circuit_from_edges, circuit_of, graph_of
 from residuum.circuits.judging import score_text
 from residuum.circuits.judging.evaluating import evaluate
-from residuum.circuits.judging.ratios import Draws
+from residuum.circuits.judging.ratios import Draws, estimate
 from residuum.circuits.judging.sizes import SIZES, area, distance_area
 
 P, Q = handmade.PREVIOUS, handmade.INDUCTION
@@ -241,7 +241,38 @@ def test_warnings() -> None:
         graph_of(model), drawn, provenance=model.provenance(task_hash=task.task_hash)
     )
     own = evaluate(circuit_of(scores, 40), model, task, references="mean", sizes=(), subsets=0)
-    assert any("found on" in each for each in own.warnings)
+    assert any("found on" in each for each in own.warnings) and own.held_out is False
+
+
+def test_prompts_of_the_discovery_are_said_one_by_one() -> None:
+    seen, other = handmade.induction_task(8, 5), handmade.induction_task(8, 6)
+    circuit = rz.discover(hand(), seen, rz.EAP(), n_edges=3)
+    options = {"references": "counterfactual", "sizes": (), "subsets": 0}
+    apart = evaluate(circuit, hand(), other, **options)
+    assert apart.held_out is True and "found on other prompts" in str(apart)
+    some = evaluate(circuit, hand(), seen[[2, 3]], **options)
+    assert some.held_out is False
+    assert any("2 of 2 prompts are those that" in each for each in some.warnings)
+    named = evaluate(circuit_of_names(hand(), DIFFERING), hand(), other, **options)
+    assert named.held_out is None and "not recorded" in str(named)
+
+
+def test_a_pair_repeated_is_counted_once() -> None:
+    task = handmade.induction_task(8)
+    circuit = circuit_of_names(hand(), DIFFERING[1:])
+    options = {"references": "mean", "subsets": 0}
+    once = evaluate(circuit, hand(), task, **options)
+    often = evaluate(circuit, hand(), task.subset([0] * 40 + list(range(8))), **options)
+    assert often.examples == 8 and often.faithfulness == once.faithfulness
+    assert any("40 of 48 pairs repeat another one" in each for each in often.warnings)
+
+
+def test_an_interval_holds_its_value() -> None:
+    """A distance from 1 is larger in nearly every draw than in the sample."""
+    found = estimate(0.1, np.linspace(0.2, 0.5, 100), 8)
+    assert found.low == 0.1 and 0.4 < found.high < 0.5
+    assert estimate(0.9, np.linspace(0.2, 0.5, 100), 8).high == 0.9
+    assert np.isnan(estimate(np.nan, np.array([]), 8).low)
 
 
 def test_refusals() -> None:
@@ -275,6 +306,10 @@ def test_refusals() -> None:
         evaluate(scored(model, drawn, 5), model, task, sizes=(10, 20))
     with pytest.raises(rz.OptionError, match="none that an edge"):
         evaluate(some, model, task, references=("mean", "median"))
+    with pytest.raises(rz.OptionError, match="reference=5 is none that an edge"):
+        evaluate(some, model, task, references=5)
+    with pytest.raises(rz.OptionError, match=r"reference=\{'mean': 1\} is none"):
+        evaluate(some, model, task, references={"mean": 1})
     with pytest.raises(rz.OptionError, match="neither of nodes"):
         evaluate(some, model, task, minimality="heads")
     with pytest.raises(rz.OptionError, match="seeds"):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 from functools import cache
 
 import handmade
 import numpy as np
 import pytest
+import torch
 
 import residuum as rz
 from residuum.circuits import (
@@ -20,6 +22,7 @@ from residuum.circuits import (
     graph_of,
     trial,
 )
+from residuum.circuits.judging.held_out import HeldOut
 from residuum.circuits.trial.held_out import held_out
 from residuum.circuits.trial.verdict import REJECTING, TESTS
 from residuum.core import LoadError, OptionError, StoreError, TaskError
@@ -147,16 +150,76 @@ def test_the_prompts_of_the_discovery_are_refused_unless_asked_for():
 
 def test_what_is_known_of_the_prompts():
     other = task(8, 6)
-    assert held_out(searched(), other, None).holds is None
-    known = held_out(searched(), other, task(8, 5))
+    assert held_out(searched(), other, None) == HeldOut(True, "found on other prompts")
+    old = without_record(searched())
+    assert held_out(old, other, None).holds is None
+    assert "give found_on=" in held_out(old, other, None).why
+    known = held_out(old, other, task(8, 5))
     assert known.holds is True and "other prompts" in known.why
     some = task(8, 5)[[0, 1]]
-    with pytest.raises(TaskError, match="2 of 2 prompts"):
-        held_out(searched(), some, task(8, 5))
+    for each, found_on in ((searched(), None), (old, task(8, 5))):
+        with pytest.raises(TaskError, match="2 of 2 prompts"):
+            held_out(each, some, found_on)
     with pytest.raises(TaskError, match="found_on is"):
         held_out(searched(), other, other)
     with pytest.raises(TaskError, match="the trial is on others"):
         held_out(searched(), dataclasses.replace(other, name="others"), task(8, 5))
+
+
+def without_record(circuit: Circuit) -> Circuit:
+    """As of a file that was written before prompts were recorded."""
+    assert circuit.scores is not None
+    return dataclasses.replace(circuit, scores=dataclasses.replace(circuit.scores, seen=None))
+
+
+def test_a_single_prompt_of_the_discovery_is_noticed():
+    """Another task, with another hash: one of its prompts was there, as clean or as corrupt one."""
+    seen, other = task(8, 5), task(16, 6)
+    for shared, said in ((seen, "1 of 17 prompts are"), (seen.swap(), "1 of them as corrupt ones")):
+        both = {
+            part: torch.cat([getattr(each, part) for each in (other, shared[[3]])])
+            for part in ("clean", "corrupt", "answers", "wrong")
+        }
+        mixed = rz.Task.from_pairs(**both)
+        with pytest.raises(TaskError, match=said):
+            trial(searched(), model(), mixed, **ONE)
+        assert held_out(searched(), mixed, None, same_prompts=True).holds is False
+
+
+def test_a_circuit_found_on_other_prompts_passes_as_held_out():
+    found = trial(searched(), model(), task(16, 6), outside=True, **ONE)
+    assert found.held_out is True and found.verdict == "passes"
+
+
+def test_prompts_of_another_task_are_said_to_be_so():
+    other = dataclasses.replace(task(8, 6), name="others")
+    assert held_out(searched(), other, None).why == "found on other prompts, of task task"
+
+
+def test_a_pair_repeated_is_counted_once():
+    """Forty times the same pair is one pair, and says nothing for sure."""
+    with pytest.raises(TaskError, match=r"1 pair \(39 more repeat them\) cannot give p below 0.5"):
+        trial(circuit(*TRUE), model(), task().subset([0] * 40), **ONE)
+    twice = task().subset([*range(16), *range(16)])
+    found = trial(circuit(*TRUE), model(), twice, outside=True, **ONE)
+    assert found.verdicts == true_trial().verdicts and (found.n_pairs, found.n_units) == (16, 16)
+    assert "16 of 32 pairs repeat another one" in found.warnings[0]
+
+
+def test_pairs_of_one_clean_prompt_are_one_unit():
+    first, second = task(8), task(8, 3)
+    same = rz.Task.from_pairs(
+        clean=torch.cat([first.clean, first.clean]),
+        corrupt=torch.cat([first.corrupt, second.corrupt]),
+        answers=torch.cat([first.answers, first.answers]),
+        wrong=torch.cat([first.wrong, first.wrong]),
+    )
+    found = trial(circuit(*TRUE), model(), same, outside=True, **ONE)
+    assert (found.n_pairs, found.n_units) == (16, 8)
+    assert "8 of 16 pairs have the clean prompt of another" in found.warnings[0]
+    few = same[[0, 1, 2, 8, 9, 10]]
+    with pytest.raises(TaskError, match="3 clean prompts cannot give"):
+        trial(circuit(*TRUE), model(), few, **ONE)
 
 
 def test_other_templates_are_other_prompts():
@@ -241,6 +304,8 @@ def test_what_it_prints_names_every_test_and_the_rule():
         ({"n_random": 100}, "100 random circuits cannot give p below 0.0099"),
         ({"seed": -1}, "seed=-1"),
         ({"metric": "prettiness"}, "prettiness"),
+        ({"references": 5}, "references=5"),
+        ({"foo": 1}, "unknown option foo of trial"),
     ],
 )
 def test_options_that_are_none_are_refused(options, said):
@@ -252,7 +317,7 @@ def test_too_few_pairs_are_refused_with_the_number_needed():
     with pytest.raises(TaskError, match="6 pairs cannot give p below") as caught:
         trial(circuit(*TRUE), model(), task(6), **ONE)
     assert "give 7 pairs or more" in caught.value.mend
-    with pytest.raises(TaskError, match="1 templates cannot"):
+    with pytest.raises(TaskError, match="1 template cannot"):
         trial(circuit(*TRUE), model(), task(), unit="template", **ONE)
 
 
@@ -274,3 +339,19 @@ def test_a_circuit_for_another_metric_is_refused():
     with pytest.raises(OptionError, match="another behaviour") as caught:
         trial(searched(), model(), task(), metric="prob", **ONE)
     assert caught.value.mend == 'give metric="logit_diff"'
+
+
+def test_every_option_is_in_the_list_of_options():
+    named = inspect.signature(trial).parameters.values()
+    known = {each.name for each in named if each.kind is each.KEYWORD_ONLY}
+    with pytest.raises(OptionError) as refused:
+        trial(circuit(*TRUE), model(), task(), foo=1)
+    assert set(refused.value.mend.removeprefix("its options are: ").split(", ")) == known
+
+
+def test_edges_that_matter_one_by_one_are_told_apart_from_enough_of_them_for_sure():
+    why = true_trial()["minimality"].why
+    assert why == (
+        "taken one by one 3 of 3 edges matter (Benjamini-Hochberg at 0.05); p is of fewer than 2, "
+        "all tests together"
+    )

@@ -111,6 +111,8 @@ def _show(scores: CircuitScores) -> None:
         put_table(_areas(scores))
     for warning in scores.warnings:
         put_text(f"note: {warning}")
+    if scores.held_out is not False:
+        put_text(f"{scores.held_out_why.capitalize()}.")
     put_text(
         "Does not show: that it beats a random circuit or a rival (residuum circuit trial), nor "
         "anything on other prompts."
@@ -168,7 +170,8 @@ def _areas(scores: CircuitScores) -> Table:
             rows,
             title=f"Over {len(scores.sizes)} sizes, {scores.how}, by signed or absolute score",
             caption="CPR: area under faithfulness (more also where what works against the answer "
-            "is left out). CMD: area between it and 1.",
+            "is left out). CMD: area between it and 1. Both from no edges, where faithfulness is "
+            "0, to all.",
         )
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from residuum.circuits.engine.masked import MaskedRuns
 from residuum.circuits.engine.references import check_reference, reference_prompts
 from residuum.circuits.graph.circuit import Circuit
 from residuum.circuits.graph.scores import REFERENCES
+from residuum.circuits.judging.distinct_pairs import DistinctPairs, distinct_pairs
+from residuum.circuits.judging.held_out import HeldOut, held_out_of
 from residuum.circuits.judging.ratios import SMALLEST, Draws
 from residuum.circuits.judging.reference_scores import ReferenceScores
 from residuum.circuits.judging.removals import Removals, removals_of
@@ -63,7 +65,8 @@ def evaluate(
     Args:
         circuit: some edges of the model's graph.
         model: the model that it is of.
-        task: contrast pairs; better other ones than it was found on.
+        task: contrast pairs; better other ones than it was found on. The result says how many
+            were there. A pair that is there twice is counted once.
         references: what edges outside the circuit carry, one after the other: any of ``zero``,
             ``mean``, ``template_mean``, ``resample``, ``counterfactual``. By default all of them;
             where some prompt has no other of its length, resampling is left out, with a warning.
@@ -112,6 +115,8 @@ def evaluate(
     _check_circuit(circuit, model)
     whole_number(subsets, "subsets", 0)
     whole_number(seed, "seed", 0)
+    pairs, known = distinct_pairs(task), held_out_of(circuit, task)
+    given, task = task.task_hash, pairs.task
     kinds, without = _kinds(references, model, task, seed)
     shares = check_sizes(sizes, circuit)
     removals = removals_of(circuit, minimality, subsets, seed)
@@ -137,12 +142,14 @@ def evaluate(
         passes=passes,
         bound=bound,
         provenance=model.provenance(
-            task_hash=task.task_hash,
+            task_hash=given,
             strategy=f"evaluate({', '.join(kinds)}; {measure.name}; minimality of {minimality}; "
             f"{subsets} subsets; circuit {circuit.hash[:12]})",
             seed=seed,
         ),
-        warnings=(*without, *_warnings(circuit, task, found, draws)),
+        held_out=known.holds,
+        held_out_why=known.why,
+        warnings=(*without, *_warnings(pairs, known, found, draws)),
     )
 
 
@@ -167,7 +174,8 @@ def _kinds(
             kinds = tuple(kind for kind in REFERENCES if kind != "resample")
             return kinds, [f"not judged under resample: {error.what}"]
         return REFERENCES, []
-    given = (references,) if isinstance(references, str) else tuple(references)
+    some = isinstance(references, Iterable) and not isinstance(references, (str, bytes, Mapping))
+    given = tuple(references) if some else (references,)
     if not given:
         raise OptionError("no reference to judge under", mend=f"use {', '.join(REFERENCES)}")
     return tuple(dict.fromkeys(check_reference(each) for each in given)), []
@@ -223,14 +231,14 @@ def _refuse_nothing(full: np.ndarray, empty: np.ndarray, runs: MaskedRuns) -> No
 
 
 def _warnings(
-    circuit: Circuit, task: Task, found: dict[str, ReferenceScores], draws: Draws
+    pairs: DistinctPairs, known: HeldOut, found: dict[str, ReferenceScores], draws: Draws
 ) -> list[str]:
     """What a reader must know."""
-    said = []
+    task, said = pairs.task, pairs.warnings
     if len(task) < _FEW:
         said.append(f"{len(task)} pairs are few: intervals are too narrow")
-    if circuit.task_hash and circuit.task_hash == task.task_hash:
-        said.append("judged on the pairs that it was found on: use others")
+    if known.holds is False:
+        said.append(f"{known.why}: judge it on others")
     if "template_mean" in found and "mean" in found and draws.by == "example":
         said.append("the task has one template, so template_mean is mean")
     if "mean" in found and len(set(task.lengths.tolist())) > 1:

@@ -43,6 +43,16 @@ class Judged(Protocol):
         ...
 
     @property
+    def held_out(self) -> bool | None:
+        """Whether none of the prompts was there when it was found."""
+        ...
+
+    @property
+    def held_out_why(self) -> str:
+        """How that is known."""
+        ...
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader must know."""
         ...

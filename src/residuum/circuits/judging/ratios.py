@@ -22,7 +22,9 @@ class Estimate:
 
     Attributes:
         value: of the examples at hand.
-        low, high: ends of the interval; NaN for fewer than two examples (or templates).
+        low, high: ends of the interval; NaN for fewer than two examples (or templates). It holds
+            the value: a distance, which chance makes larger in nearly every draw than it is, gets
+            an interval that reaches down to it.
         examples: how many went in.
     """
 
@@ -102,12 +104,13 @@ def with_ratio(below: np.ndarray) -> np.ndarray:
 
 
 def estimate(value: float, drawn: np.ndarray, examples: int) -> Estimate:
-    """A number with the quantiles of its draws."""
+    """A number with the quantiles of its draws, or itself where it lies beyond them."""
+    value = float(value)
     finite = drawn[np.isfinite(drawn)]
     if not len(finite):
-        return Estimate(float(value), np.nan, np.nan, examples)
+        return Estimate(value, np.nan, np.nan, examples)
     low, high = np.quantile(finite, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Estimate(float(value), float(low), float(high), examples)
+    return Estimate(value, min(float(low), value), max(float(high), value), examples)
 
 
 def spread(estimates: Sequence[Estimate]) -> tuple[float, float]:

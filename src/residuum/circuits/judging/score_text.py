@@ -28,6 +28,8 @@ def summary(scores: Judged) -> str:
     if scores.sizes:
         lines += _areas(scores, references)
     lines += [f"  ! {each}" for each in scores.warnings]
+    if scores.held_out is not False and scores.held_out_why:
+        lines.append(f"  {scores.held_out_why}")
     return "\n".join([*lines, f"  {_SHOWS}"])
 
 
@@ -69,7 +71,7 @@ def _areas(scores: Judged, references: list[ReferenceScores]) -> list[str]:
     """CPR and CMD side by side, for both selections."""
     found = [
         f"  over {len(scores.sizes)} sizes, {scores.how}, CPR (area under faithfulness) / CMD "
-        "(area between it and 1):"
+        "(area between it and 1), both from no edges, where faithfulness is 0, to all:"
     ]
     for by in ("signed", "absolute"):
         each = [f"{one.reference} {one.cpr(by)} / {one.cmd(by)}" for one in references]

@@ -42,6 +42,8 @@ class CircuitScores:
         how: how edges were chosen at each size, ``"greedy"`` or ``"top"``.
         subsets: names of the parts in each random set that completeness was tried with.
         passes, bound: forward-pass equivalents spent on masked runs, and the least there is.
+        held_out: whether none of the prompts was there when it was found; None: not known.
+        held_out_why: how that is known.
         warnings: what a reader must know before quoting a number.
     """
 
@@ -56,6 +58,8 @@ class CircuitScores:
     passes: float
     bound: float
     provenance: Provenance
+    held_out: bool | None = None
+    held_out_why: str = ""
     warnings: tuple[str, ...] = ()
 
     def __getitem__(self, reference: str) -> ReferenceScores:
@@ -132,6 +136,8 @@ class CircuitScores:
             "spread": list(self.spread),
             "passes": self.passes,
             "bound": self.bound,
+            "held_out": self.held_out,
+            "held_out_why": self.held_out_why,
             "warnings": list(self.warnings),
             "provenance": self.provenance.to_json(),
         }

@@ -1,10 +1,9 @@
-"""Whether a circuit is tried on other prompts than those it was found on."""
+"""Prompts that a trial does not take: those that its circuit was found on."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from residuum.circuits.graph.circuit import Circuit
+from residuum.circuits.judging.held_out import HeldOut, held_out_of
 from residuum.core import OptionError, TaskError
 from residuum.runs import Task, need_task
 
@@ -14,65 +13,30 @@ _MEND = (
 )
 
 
-@dataclass(frozen=True)
-class HeldOut:
-    """What is known of the prompts.
-
-    Attributes:
-        holds: whether the circuit was found on others; None where that is not known.
-        why: how that is known.
-    """
-
-    holds: bool | None
-    why: str
-
-
 def held_out(
     circuit: Circuit, task: Task, found_on: Task | None, *, same_prompts: bool = False
 ) -> HeldOut:
     """Compare the prompts of a trial with those of the discovery.
 
     Args:
-        circuit: with the hash of the task that it was found on, and the templates if it has scores.
+        circuit: with a record of the prompts that it was found on, or of their hash.
         task: of the trial.
-        found_on: the task of the discovery; with it, prompts are compared one by one.
+        found_on: the task of the discovery, for a circuit without a record.
         same_prompts: do not refuse the same prompts.
 
     Raises:
-        TaskError: the same prompts, unless they are asked for; ``found_on`` is no task, not the one
-            that the circuit was found on, or one of another name than ``task``.
+        TaskError: prompts of the discovery, unless they are asked for; ``found_on`` is no task, not
+            the one that the circuit was found on, or one of another name than ``task``.
     """
     if found_on is not None:
         need_task(found_on, "trial(found_on=...)")
         _check_found_on(circuit, task, found_on)
-    shared = _shared_prompts(task, found_on) if found_on is not None else 0
-    if circuit.task_hash == task.task_hash:
-        shared = len(task)
-    if shared:
-        what = f"{shared} of {len(task)} prompts are those that the circuit was found on"
-        if not same_prompts:
-            raise TaskError(what, mend=_MEND, where=task.name)
-        return HeldOut(False, what)
-    return _apart(circuit, task, found_on)
-
-
-def _apart(circuit: Circuit, task: Task, found_on: Task | None) -> HeldOut:
-    templates = set(found_on.templates) if found_on is not None else _templates(circuit)
-    if templates and "" not in templates and templates.isdisjoint(task.templates):
-        return HeldOut(True, "found on other templates")
-    if found_on is not None:
-        return HeldOut(True, "found on other prompts of the same templates")
-    if not circuit.task_hash:
-        return HeldOut(None, "it is not recorded what the circuit was found on")
-    return HeldOut(
-        None,
-        "found on another set of prompts, which may share some with this one: give found_on= to "
-        "compare them",
-    )
-
-
-def _templates(circuit: Circuit) -> set[str]:
-    return set() if circuit.scores is None else set(circuit.scores.clusters)
+    known = held_out_of(circuit, task, found_on)
+    if known.holds is False and not same_prompts:
+        raise TaskError(known.why, mend=_MEND, where=task.name)
+    if known.holds is None and circuit.task_hash:
+        return HeldOut(None, f"{known.why}; give found_on= to compare them")
+    return known
 
 
 def _check_found_on(circuit: Circuit, task: Task, found_on: Task) -> None:
@@ -89,17 +53,6 @@ def _check_found_on(circuit: Circuit, task: Task, found_on: Task) -> None:
             mend=f"try it on other prompts of {found_on.name}",
             where=task.name,
         )
-
-
-def _shared_prompts(task: Task, other: Task) -> int:
-    """How many clean prompts of a task are also clean prompts of another."""
-    seen = set(_prompts(other))
-    return sum(each in seen for each in _prompts(task))
-
-
-def _prompts(task: Task) -> list[tuple[int, ...]]:
-    rows = zip(task.clean.tolist(), task.lengths.tolist(), strict=True)
-    return [tuple(ids[:length]) for ids, length in rows]
 
 
 def check_metric(circuit: Circuit, metric: str) -> None:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from residuum.circuits.graph.circuit import Circuit
+from residuum.circuits.judging.distinct_pairs import DistinctPairs
 from residuum.circuits.trial.significance import draws_needed, pairs_needed
 from residuum.circuits.trial.verdict import TESTS
 from residuum.circuits.trial.verdicts import Rules
 from residuum.core import OptionError, TaskError
-from residuum.runs import Model, Task, metric_named, shown, whole_number
+from residuum.runs import Model, metric_named, shown, whole_number
 
 UNITS = ("pair", "template")
 
@@ -54,7 +55,7 @@ def required_tests(given: Any) -> tuple[str, ...]:
 
 
 def rules_of(
-    task: Task,
+    pairs: DistinctPairs,
     metric: str,
     margin: Any,
     alpha: Any,
@@ -84,11 +85,18 @@ def rules_of(
         float(margin),
         float(alpha),
         float(matter_frac),
-        metric_named(metric or task.metric).unit,
-        tuple(task.templates) if unit == "template" else None,
+        metric_named(metric or pairs.task.metric).unit,
+        _units(pairs, unit),
         outside,
         whole_number(seed, "seed", 0),
     )
+
+
+def _units(pairs: DistinctPairs, unit: str) -> tuple[str, ...] | None:
+    """Label of each pair's independent unit; None where each pair is its own."""
+    if unit == "template":
+        return tuple(pairs.task.templates)
+    return pairs.prompts if pairs.share_prompts else None
 
 
 def draws_of(given: Any, n_tests: int, alpha: float) -> int:
@@ -109,20 +117,22 @@ def draws_of(given: Any, n_tests: int, alpha: float) -> int:
     return given
 
 
-def need_pairs(task: Task, rules: Rules, n_tests: int) -> int:
+def need_pairs(pairs: DistinctPairs, rules: Rules, n_tests: int, unit: str = "pair") -> int:
     """Number of independent units.
 
     Raises:
         TaskError: too few of them for alpha.
     """
     needed = pairs_needed(n_tests, rules.alpha)
-    units = len(task) if rules.units is None else len(set(rules.units))
-    noun = "pairs" if rules.units is None else "templates"
+    units = len(pairs.task) if rules.units is None else len(set(rules.units))
+    noun = unit if unit == "template" or rules.units is None else "clean prompt"
     if units < needed:
+        there = f"{units} {noun}{'s' * (units != 1)}"
+        there += f" ({pairs.repeated} more repeat them)" * bool(pairs.repeated)
         raise TaskError(
-            f"{units} {noun} cannot give p below {math.ldexp(1, -units):.2g}, and {n_tests} tests "
-            f"at alpha = {rules.alpha:g} need {rules.alpha / n_tests:.2g}",
-            mend=f"give {needed} {noun} or more, fewer references, or a larger alpha",
-            where=task.name,
+            f"{there} cannot give p below {math.ldexp(1, -units):.2g}, and {n_tests} tests at "
+            f"alpha = {rules.alpha:g} need {rules.alpha / n_tests:.2g}",
+            mend=f"give {needed} {noun}s or more, fewer references, or a larger alpha",
+            where=pairs.task.name,
         )
     return units

@@ -8,6 +8,7 @@ from typing import Any
 from residuum.circuits.engine.masked import MaskedRuns
 from residuum.circuits.graph.circuit import Circuit
 from residuum.circuits.graph.scores import REFERENCES
+from residuum.circuits.judging.distinct_pairs import DistinctPairs, distinct_pairs
 from residuum.circuits.trial import verdicts as tests
 from residuum.circuits.trial.held_out import check_metric, held_out
 from residuum.circuits.trial.measured import Drawn, Measured, drawn_for, measure
@@ -29,6 +30,12 @@ from residuum.runs import (
     metric_named,
     need_model,
     need_task,
+    refuse_unknown,
+)
+
+_OPTIONS = (
+    "margin, alpha, n_random, references, required, matter_frac, outside, unit, metric, found_on, "
+    "same_prompts, seed, max_memory, progress"
 )
 
 
@@ -51,13 +58,15 @@ def trial(
     seed: int = 0,
     max_memory: Any = None,
     progress: Progress = SILENT,
+    **unknown: Any,
 ) -> Trial:
     """Test what a circuit claims: that it carries the behaviour, alone, and better than chance.
 
     Args:
         circuit: of this model.
         model: a loaded model whose layer seam is proven.
-        task: contrast pairs that the circuit was not found on.
+        task: contrast pairs that the circuit was not found on. A pair that is there twice is
+            counted once; pairs of one clean prompt count as one unit.
         margin: the circuit is as good as the model if it is within this share of full - empty.
         alpha: bound on the probability that any of the nulls is rejected that is true.
         n_random: random circuits of the circuit's size (and four times as many random edges for
@@ -72,7 +81,8 @@ def trial(
         unit: what counts as independent: ``"pair"`` (the verdict is about more prompts of these
             templates) or ``"template"``.
         metric: by default the task's own.
-        found_on: the task that the circuit was found on, to compare prompts one by one.
+        found_on: the task that the circuit was found on, to compare prompts one by one; only for
+            a circuit that has no record of them.
         same_prompts: try it on the prompts that it was found on, and say so.
         seed: of random circuits, flips, permutations and bootstraps.
         max_memory: bytes beyond the model, or a text such as ``"2 GB"``.
@@ -96,7 +106,7 @@ def trial(
         OptionError: no circuit or an empty one; an unknown option; too few random circuits; another
             metric than the circuit was found by; a model without a proven seam.
         LoadError: a circuit of another model.
-        TaskError: the same prompts as in discovery; another task; too few pairs for alpha.
+        TaskError: prompts of the discovery; another task; too few different pairs for alpha.
 
     Shows, does not show: see :class:`Trial`.
     Source: Shi et al. 2024, "Hypothesis testing the circuit hypothesis in LLMs". Deviations:
@@ -113,22 +123,24 @@ def trial(
     >>> found.verdict, found["equivalence"].holds
     ('fails', False)
     """
+    refuse_unknown(unknown, "trial", _OPTIONS)
     need_model(model, "trial")
     need_task(task, "trial")
     check_circuit(circuit, model)
     references, required = names_of(references, "references", REFERENCES), required_tests(required)
-    rules = rules_of(task, metric, margin, alpha, matter_frac, outside, unit, seed)
+    pairs = distinct_pairs(task)
+    rules = rules_of(pairs, metric, margin, alpha, matter_frac, outside, unit, seed)
     measure_by = metric_named(metric or task.metric)
     check_metric(circuit, measure_by.name)
     known = held_out(circuit, task, found_on, same_prompts=same_prompts)
     n_tests = len(REJECTING) * len(references)
     n = draws_of(n_random, n_tests, alpha)
-    n_units = need_pairs(task, rules, n_tests)
+    n_units = need_pairs(pairs, rules, n_tests, unit)
     drawn = drawn_for(circuit.graph, circuit.kept, n, outside=outside, seed=seed)
     found = []
     for each in references:
         runs = MaskedRuns(
-            model, circuit.graph, task, each, metric=metric, seed=seed, max_memory=max_memory
+            model, circuit.graph, pairs.task, each, metric=metric, seed=seed, max_memory=max_memory
         )
         sign = 1.0 if measure_by.larger_is_better else -1.0
         found.append(measure(runs, circuit.kept, drawn, each, sign=sign, progress=progress))
@@ -145,7 +157,7 @@ def trial(
         measure_by.unit,
         circuit.n_edges,
         circuit.graph.n_edges,
-        len(task),
+        len(pairs.task),
         n_units,
         float(margin),
         float(alpha),
@@ -154,7 +166,7 @@ def trial(
         1 / (n + 1),
         n_tests,
         circuit.hash,
-        _warnings(circuit, found, measure_by),
+        _warnings(circuit, pairs, found, measure_by),
         model.provenance(
             task_hash=task.task_hash,
             strategy=f"trial(margin={margin:g}, alpha={alpha:g}, n_random={n}, "
@@ -202,8 +214,10 @@ def _levels(found: Measured) -> TrialLevels:
     )
 
 
-def _warnings(circuit: Circuit, found: Sequence[Measured], measure_by: Metric) -> tuple[str, ...]:
-    said = []
+def _warnings(
+    circuit: Circuit, pairs: DistinctPairs, found: Sequence[Measured], measure_by: Metric
+) -> tuple[str, ...]:
+    said = pairs.warnings
     if not measure_by.larger_is_better:
         said.append(f"less {measure_by.name} is better: all values have the other sign")
     references = [each.reference for each in found]

@@ -166,7 +166,10 @@ def minimality(found: Measured, edges: EdgeEffects | None, rules: Rules) -> Verd
     if edges is None:
         return verdict
     matter = int((edges.p_adjusted <= rules.alpha).sum())
-    why = f"{matter} of {len(edges.p)} edges matter (Benjamini-Hochberg), {least} must"
+    why = (
+        f"taken one by one {matter} of {len(edges.p)} edges matter (Benjamini-Hochberg at "
+        f"{rules.alpha:g}); p is of fewer than {least}, all tests together"
+    )
     p = at_least(edges.p, least)
     return replace(verdict, statistic=matter / len(edges.p), p=p, why=why)
 
