@@ -160,6 +160,10 @@ def test_what_cannot_be_asked() -> None:
         ({"a": other, "b": spread}, task, {}, "another graph"),
         (one, {"text": task["a"]}, {"text": [[0, 1, 2, 3]]}, "named 'text'"),
         (one, task, {"reference": "median"}, "median"),
+        ([one["a"]], task, {}, "takes its circuits by name"),
+        (one, [task["a"]], {}, "takes its tasks by name"),
+        ({1: one["a"]}, task, {}, "takes its circuits by name"),
+        ({"a": spread}, {"a": placed}, {"text": [[0, 1, 2, 3]]}, "has no positions named end"),
     ):
         with pytest.raises(rz.OptionError, match=match):
             damage_matrix(circuits, hand(), tasks, **options)
@@ -188,3 +192,17 @@ def test_harms_are_the_cells_on_the_diagonal() -> None:
     (pair,) = both().dissociations
     assert pair.harm_first == both()["induction", "induction"].damage
     assert pair.harm_second == both()["places", "places"].damage
+
+
+def test_repeated_pairs_and_prompts_of_the_discovery_are_said() -> None:
+    task = induction_task(8)
+    circuit = {"induction": discover(hand(), task, EAP(), n_edges=3)}
+    once = damage_matrix(circuit, hand(), {"induction": task}, reference="counterfactual")
+    twice = damage_matrix(
+        circuit, hand(), {"induction": task.subset([*range(8)] * 3)}, reference="counterfactual"
+    )
+    assert twice["induction", "induction"].damage == once["induction", "induction"].damage
+    assert any("16 of 24 pairs repeat" in each for each in twice.warnings)
+    assert any("8 of 8 prompts are those" in each for each in once.warnings)
+    other = {"induction": induction_task(8, 3)}
+    assert not damage_matrix(circuit, hand(), other, reference="counterfactual").warnings

@@ -13,7 +13,9 @@ from residuum.circuits.controls.text_task import text_task
 from residuum.circuits.engine.masked import MaskedRuns
 from residuum.circuits.engine.references import check_reference
 from residuum.circuits.graph.circuit import Circuit
+from residuum.circuits.judging.distinct_pairs import DistinctPairs, distinct_pairs
 from residuum.circuits.judging.evaluating import _refuse_nothing
+from residuum.circuits.judging.held_out import held_out_of
 from residuum.circuits.judging.ratios import Draws, estimate
 from residuum.circuits.trial.random_circuits import random_circuits
 from residuum.core import SILENT, OptionError, Progress
@@ -46,7 +48,8 @@ def damage_matrix(
     Args:
         circuits: by name, all over one graph; a circuit's own task has its name.
         model: that they are of.
-        tasks: by name; better pairs that the circuits were not found on.
+        tasks: by name; better pairs that the circuits were not found on. A pair that is there twice
+            is counted once; both are said in ``warnings``.
         reference: what the removed edges carry. Plain text has no corrupt prompts: under
             ``"counterfactual"`` and ``"template_mean"`` its column is made under ``"mean"``.
         text: texts for a column of their next-token loss; without it there is none.
@@ -62,8 +65,8 @@ def damage_matrix(
         pairs of circuits, and damage by random circuits.
 
     Raises:
-        OptionError: no circuits or tasks; circuits of different graphs, or empty; a task named
-            ``text`` beside texts.
+        OptionError: no circuits or tasks by name; circuits of different graphs, or empty; a task
+            named ``text`` beside texts; texts beside circuits with positions, which texts lack.
         LoadError: a circuit of another model.
         TaskError: no task; no difference between all edges and none; positions that a task lacks.
 
@@ -80,7 +83,7 @@ def damage_matrix(
     True
     """
     need_model(model, "damage_matrix")
-    circuits, tasks = dict(circuits), dict(tasks)
+    circuits, tasks = _named(circuits, "circuits"), _named(tasks, "tasks")
     _check(circuits, model, tasks, text)
     check_reference(reference)
     whole_number(n_random, "n_random", 0)
@@ -92,6 +95,8 @@ def damage_matrix(
     drawn = _random(circuits, n_random, outside, seed)
     masks = np.stack([each.kept for each in circuits.values()])
     removed = np.concatenate([masks, *drawn.values()]) if drawn else masks
+    given, pairs = tasks, {name: distinct_pairs(each) for name, each in tasks.items()}
+    tasks = {name: each.task for name, each in pairs.items()}
     cells: list[Damage] = []
     random: list[RandomDamage] = []
     for name, task in track(list(tasks.items()), progress, "damage", len(tasks)):
@@ -123,10 +128,11 @@ def damage_matrix(
             strategy=f"damage_matrix({reference}; circuits "
             + ", ".join(f"{name} {each.hash[:12]}" for name, each in circuits.items())
             + "; tasks "
-            + ", ".join(f"{name} {each.task_hash[:12]}" for name, each in tasks.items())
+            + ", ".join(f"{name} {each.task_hash[:12]}" for name, each in given.items())
             + f"; {n_random} random)",
             seed=seed,
         ),
+        warnings=_warnings(circuits, pairs),
     )
 
 
@@ -134,6 +140,24 @@ def reference_for(task: str, text: Any, reference: str) -> str:
     """What removed edges carry on a task."""
     constant = reference not in ("counterfactual", "template_mean")
     return reference if constant or text is None or task != TEXT else "mean"
+
+
+def _named(given: Any, what: str) -> dict[str, Any]:
+    """What was given by name."""
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise OptionError(
+            f"damage_matrix takes its {what} by name, got {shown(given)}",
+            mend='give {"ioi": circuit} and {"ioi": task}: a circuit\'s own task has its name',
+        )
+    return dict(given)
+
+
+def _warnings(circuits: dict[str, Circuit], pairs: dict[str, DistinctPairs]) -> tuple[str, ...]:
+    """What a reader must know of the prompts."""
+    said = [f"{name}: {each}" for name, found in pairs.items() for each in found.warnings]
+    own = [name for name in circuits if name in pairs]
+    known = {name: held_out_of(circuits[name], pairs[name].task) for name in own}
+    return (*said, *(f"{name}: {each.why}" for name, each in known.items() if each.holds is False))
 
 
 def _check(circuits: dict[str, Circuit], model: Model, tasks: dict[str, Task], text: Any) -> None:
@@ -153,6 +177,12 @@ def _check(circuits: dict[str, Circuit], model: Model, tasks: dict[str, Task], t
         raise OptionError(
             f"{', '.join(map(shown, other))}: of another graph than the first circuit",
             mend="find all circuits in one graph, graph_of(model)",
+        )
+    if text is not None and first.positions:
+        raise OptionError(
+            f"plain text has no positions named {', '.join(first.positions)}, which the circuits' "
+            "edges are bound to",
+            mend="leave text out, or find the circuits in a graph without positions",
         )
     if text is not None and TEXT in tasks:
         raise OptionError(

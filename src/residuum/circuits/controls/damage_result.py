@@ -90,6 +90,7 @@ class DamageMatrix:
         examples: task -> how many pairs.
         metrics: task -> metric.
         provenance: of model and options.
+        warnings: what a reader must know of the prompts before quoting a number.
     """
 
     circuits: Mapping[str, Circuit]
@@ -101,6 +102,7 @@ class DamageMatrix:
     examples: Mapping[str, int]
     metrics: Mapping[str, str]
     provenance: Provenance
+    warnings: tuple[str, ...] = ()
 
     def __getitem__(self, key: tuple[str, str]) -> Damage:
         """The cell of a circuit and a task.
@@ -171,6 +173,7 @@ class DamageMatrix:
             if each.circuit == each.task
         ]
         lines += [f"  {each}" for each in self.dissociations]
+        lines += [f"  warning: {each}" for each in self.warnings]
         return "\n".join([*lines, "  Does not show: tasks that are not here."])
 
     def __repr__(self) -> str:
@@ -244,6 +247,7 @@ class DamageMatrix:
                 {"first": each.first, "second": each.second, "holds": each.holds, "why": str(each)}
                 for each in self.dissociations
             ],
+            "warnings": list(self.warnings),
             "provenance": self.provenance.to_json(),
         }
 
