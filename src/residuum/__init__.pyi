@@ -205,6 +205,7 @@ from residuum.directions import (
 )
 from residuum.findings import (
     Finding as Finding,
+    examine as examine,
     investigate as investigate,
     replay as replay,
 )

@@ -21,8 +21,8 @@ def test_microworld_shows_ioi_and_the_heads_are_named(finding: Finding) -> None:
         assert at.replace(".z[H", ".H").removesuffix("]") in finding.claim
     assert "32 held-out ioi prompts" in finding.claim
     assert all(rule.outcome == "holds" for rule in finding.rules)
-    assert len(finding.parts.heads[0].patch_values) == 32
-    assert [head.at for head in finding.parts.heads] == list(finding.components)
+    assert len(finding.parts.named[0].patch_values) == 32
+    assert [head.at for head in finding.parts.named] == list(finding.components)
 
 
 def test_effects_equal_a_sweep_by_hand(finding: Finding, model: Model) -> None:

@@ -80,7 +80,7 @@ def test_swapping_equals_a_loop_of_forward_passes(finding: Finding, bench: Bench
     removal = finding.parts.removal(SWAP)
     assert removal is not None
     donor = bench.run("corrupt", capture=["z"])
-    groups = [*([at] for at in removal.heads), list(removal.heads)]
+    groups = [*([at] for at in removal.parts), list(removal.parts)]
     lost = [
         float((bench.clean - bench.values("clean", [rz.Patch(at, donor) for at in group])).mean())
         for group in groups
@@ -88,7 +88,7 @@ def test_swapping_equals_a_loop_of_forward_passes(finding: Finding, bench: Bench
     said = [*(each.value for each in removal.alone), removal.together[-1].value]
     assert lost == pytest.approx(said, abs=1e-3)
     clean = bench.run("clean", capture=["z"])
-    for head in finding.parts.heads:
+    for head in finding.parts.named:
         gained = bench.values("corrupt", [rz.Patch(head.at, clean)]) - bench.corrupt
         assert gained.tolist() == pytest.approx(list(head.patch_values), abs=1e-3)
 
@@ -140,7 +140,7 @@ def test_verdicts_are_the_sweeps_own(finding: Finding, bench: Bench) -> None:
     assert [list(row) for row in grid.verdict] == sure.verdict.values.tolist()
     assert np.asarray(grid.low) == pytest.approx(sure.low.values, abs=1e-3)
     assert grid.sure == str(sure) and grid.floor == sure.floor
-    for head in finding.parts.heads:
+    for head in finding.parts.named:
         assert head.p == grid.p[int(head.at[1])][int(head.at[6])]
 
 

@@ -14,7 +14,7 @@ from residuum.runs import Model
 
 def tampered(folder: Path, out: Path, *, hashed: bool) -> Path:
     data = json.loads((folder / "finding.json").read_text())
-    data["finding"]["parts"]["heads"][0]["patch"]["value"] += 0.5
+    data["finding"]["parts"]["named"][0]["patch"]["value"] += 0.5
     if hashed:
         data["hash"] = content_hash(data["finding"])
     path = out / "finding.json"
@@ -31,7 +31,7 @@ def test_replay_agrees(folder: Path) -> None:
 def test_a_changed_number_is_found(folder: Path, tmp_path: Path, model: Model) -> None:
     with pytest.raises(CheckFailed) as caught:
         rz.replay(tampered(folder, tmp_path, hashed=True), model)
-    assert "parts.heads[0].patch.value" in caught.value.what
+    assert "parts.named[0].patch.value" in caught.value.what
     result = rz.replay(tmp_path, model, check=False)
     assert len(result.differences) == 1 and not result.agrees
 

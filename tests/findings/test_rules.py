@@ -7,24 +7,24 @@ import math
 import pytest
 
 from residuum.findings.record.evidence import BehaviourEvidence, Estimate
-from residuum.findings.record.part_evidence import HeadEvidence, SetEvidence
+from residuum.findings.record.part_evidence import PartEvidence, SetEvidence
 from residuum.findings.record.rules import (
     Rule,
     behaviour_rules,
     decide,
     each_rule,
-    head_rules,
+    mechanism_rules,
     number,
     share,
 )
 
-B, H = "behaviour", "heads"
+B, H = "behaviour", "mechanism"
 
 
 def rules(present: str, follows: str, *heads: str) -> tuple[Rule, ...]:
     named = [("The answer is preferred", present, B), ("It follows the change", follows, B)]
     named += list(zip(("Enough", "Needed", "More than chance"), heads, [H] * 3, strict=False))
-    return tuple(Rule(name, "", "", outcome, asks) for name, outcome, asks in named)  # type: ignore[arg-type]
+    return tuple(Rule(name, "", "", outcome, asks, True) for name, outcome, asks in named)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def heads(recovered: float, lost: float, best: float, sets: int = 20) -> SetEvid
     ],
 )
 def test_head_rules(evidence: SetEvidence, outcomes: list[str]) -> None:
-    assert [rule.outcome for rule in head_rules(evidence)] == outcomes
+    assert [rule.outcome for rule in mechanism_rules(evidence)] == outcomes
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_each_head_by_itself_names_but_does_not_decide(
     verdicts: tuple[str, ...], outcome: str
 ) -> None:
     effect = Estimate(1.0, 0.9, 1.1, 32)
-    rule = each_rule([HeadEvidence("L0.z[H0]", effect, effect, 0.3, each, ()) for each in verdicts])
+    rule = each_rule([PartEvidence("L0.z[H0]", effect, effect, 0.3, each, ()) for each in verdicts])
     assert rule.outcome == outcome and "largest joint p 0.3" in rule.found
     held = rules("holds", "holds", "holds", "holds", "holds")
     assert decide((*held, rule)) == "supported"

@@ -8,7 +8,7 @@ import pytest
 
 import residuum as rz
 from residuum.findings import Finding
-from residuum.findings.chain import investigation
+from residuum.findings.chain import course
 from residuum.findings.chain.stages import Stages
 from residuum.findings.record.evidence import Estimate
 from residuum.runs import Model
@@ -24,17 +24,17 @@ def test_goes_on_after_a_kill(
     def killed(*_: object, **__: object) -> None:
         raise Killed
 
-    monkeypatch.setattr(investigation, "where", killed)
+    monkeypatch.setattr(course, "where", killed)
     with pytest.raises(Killed):
         rz.investigate(model, "ioi", out=tmp_path)
     monkeypatch.undo()
     kept = sorted(path.name.split("-")[0] for path in (tmp_path / ".stages").iterdir())
     assert kept == ["behaviour", "lens"]
-    monkeypatch.setattr(investigation, "behaviour", killed)
-    monkeypatch.setattr(investigation, "lens", killed)
+    monkeypatch.setattr(course, "behaviour", killed)
+    monkeypatch.setattr(course, "lens", killed)
     assert rz.investigate(model, "ioi", out=tmp_path).claim == finding.claim
-    monkeypatch.setattr(investigation, "where", killed)
-    monkeypatch.setattr(investigation, "parts", killed)
+    monkeypatch.setattr(course, "where", killed)
+    monkeypatch.setattr(course, "parts", killed)
     assert rz.investigate(model, "ioi", out=tmp_path) == finding
 
 

@@ -1,6 +1,6 @@
 """From a behaviour to a claim that someone else can check: investigate, report, replay."""
 
-from residuum.findings.chain.investigation import investigate
+from residuum.findings.chain.investigation import examine, investigate
 from residuum.findings.finding import SCHEMA, Finding
 from residuum.findings.record.budget import BUDGETS, Budget
 from residuum.findings.record.rules import Rule, Status
@@ -14,6 +14,7 @@ __all__ = [
     "Replay",
     "Rule",
     "Status",
+    "examine",
     "investigate",
     "replay",
 ]

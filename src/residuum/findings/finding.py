@@ -15,6 +15,7 @@ from residuum.findings.record.evidence import (
     Sample,
     WhereEvidence,
 )
+from residuum.findings.record.mechanism import Kind, Mechanism, Origin
 from residuum.findings.record.part_evidence import PartsEvidence, RolesEvidence
 from residuum.findings.record.plain import from_plain, to_plain
 from residuum.findings.record.rules import Rule, Status
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from residuum.figures import Bars
 
-SCHEMA = "residuum.finding/2"
+SCHEMA = "residuum.finding/3"
 _ENVELOPE = ("schema", "hash", "finding")
 FILE, REPORT = "finding.json", "report.html"
 
@@ -46,16 +47,20 @@ class Finding:
         falsifier: what would refute the claim.
         scope: what the claim is about.
         limits: what it does not say.
-        components: addresses of the named heads; empty where none is named.
+        origin: ``found`` by a search on the choosing half, or ``given`` by the caller.
+        kind: of the mechanism: ``components``, ``circuit`` or ``direction``.
+        components: addresses of the named heads and MLPs; empty where none is named.
         intervention: what was done to them.
         metric, unit: of the effects.
         budget: what was spent.
+        stages: names of the further stages that were asked for.
         rules: how the status was decided.
         behaviour, lens, where, parts, roles: the evidence; the later ones are None where the
             behaviour was absent.
         samples: some of the pairs, as text.
         task: the pairs as token ids, enough to run it again.
         provenance: model, weights, tokenizer, data, seed, software.
+        given: the circuit or direction that was examined, as plain data.
     """
 
     claim: str
@@ -63,11 +68,14 @@ class Finding:
     falsifier: str
     scope: tuple[str, ...]
     limits: tuple[str, ...]
+    origin: Origin
+    kind: Kind
     components: tuple[str, ...]
     intervention: str
     metric: str
     unit: str
     budget: Budget
+    stages: tuple[str, ...]
     rules: tuple[Rule, ...]
     behaviour: BehaviourEvidence
     lens: LensEvidence
@@ -77,6 +85,12 @@ class Finding:
     samples: tuple[Sample, ...]
     task: dict[str, Any]
     provenance: Provenance
+    given: dict[str, Any] | None = None
+
+    @property
+    def mechanism(self) -> Mechanism:
+        """What the claim names, ready to be examined elsewhere."""
+        return Mechanism(self.kind, self.origin, self.components, self.given)
 
     @property
     def movers(self) -> tuple[str, ...]:
@@ -175,7 +189,7 @@ class Finding:
         import pandas as pd
 
         rows = []
-        for i, head in enumerate(self.parts.heads if self.parts else ()):
+        for i, head in enumerate(self.parts.named if self.parts else ()):
             measured = {"patch": head.patch, "recovered": head.recovered}
             measured |= {each.how: each.alone[i] for each in self.parts.removals}  # type: ignore[union-attr]
             row: dict[str, Any] = {"at": head.at}

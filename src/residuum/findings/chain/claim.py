@@ -51,15 +51,15 @@ def claim(
         )
     measure = f"{metric_words(bench.task.metric)} {number(behaviour.metric_clean)}"
     answer = f"{model}'s answer ({measure}, accuracy {percent(behaviour.accuracy.value)})"
-    names = listed([short(head.at) for head in parts.heads])
-    noun = "head" if len(parts.heads) == 1 else "heads"
+    names = listed([short(head.at) for head in parts.named])
+    noun = "head" if len(parts.named) == 1 else "heads"
     return f"{where}, {answer} {_verdict(parts, f'{noun} {names}', status)}"
 
 
 def _verdict(parts: PartsEvidence, heads: str, status: Status) -> str:
     joint = parts.together
     best = max(joint.random_recovered, default=float("nan"))
-    its, sets = ("its", "heads") if len(parts.heads) == 1 else ("their", "sets of as many heads")
+    its, sets = ("its", "heads") if len(parts.named) == 1 else ("their", "sets of as many heads")
     said = (
         f"given {its} clean values, a corrupt run regains {share(joint.recovered)} of the answer; "
         f"given {its} corrupt values, a clean run loses {share(joint.swap_drop)}; the best of "
@@ -82,9 +82,9 @@ def by_themselves(parts: PartsEvidence) -> str:
     """
     said: list[str] = []
     for verdict in ("undecided", "not shown"):
-        heads = [short(head.at) for head in parts.heads if head.verdict == verdict]
+        heads = [short(head.at) for head in parts.named if head.verdict == verdict]
         if heads:
-            lowest = min(head.p for head in parts.heads if head.verdict == verdict)
+            lowest = min(head.p for head in parts.named if head.verdict == verdict)
             alone = "by itself" if len(heads) == 1 else "by themselves"
             are = "is" if len(heads) == 1 else "are"
             said.append(f"{listed(heads)} {are} {verdict} {alone} (joint p from {lowest:.2g})")

@@ -9,11 +9,11 @@ import numpy as np
 from residuum.core import SILENT, Patch, Progress
 from residuum.findings.chain.bench import Bench
 from residuum.findings.chain.removing import knocked_out, removal, removed
-from residuum.findings.record.evidence import Estimate, GridEvidence
+from residuum.findings.record.evidence import Estimate, WhereEvidence
 from residuum.findings.record.part_evidence import (
     SWAP,
     ZERO,
-    HeadEvidence,
+    PartEvidence,
     PartsEvidence,
     SetEvidence,
 )
@@ -24,7 +24,7 @@ def parts(
     bench: Bench,
     chosen: Sequence[str],
     random_sets: int,
-    grid: GridEvidence,
+    places: WhereEvidence,
     progress: Progress = SILENT,
 ) -> PartsEvidence:
     """Patch the chosen heads and take them out; then as many random ones, again and again.
@@ -33,29 +33,29 @@ def parts(
         bench: the measuring half.
         chosen: addresses of heads, ``L2.z[H3]``.
         random_sets: how many random sets of as many other heads.
-        grid: the sweep over all heads on the measuring half: each head's p and verdict.
+        places: the sweeps on the measuring half: each part's p and verdict.
         progress: told of every forward pass.
     """
     patched = removed(bench, chosen, SwapAblation(), random_sets, progress, backwards=True)
     taken_out, left_out = knocked_out(bench, chosen, random_sets, progress)
     pairs = zip(chosen, patched.singles, strict=True)
     return PartsEvidence(
-        heads=tuple(_head(bench, at, effects, grid) for at, effects in pairs),
+        named=tuple(_part(bench, at, effects, places) for at, effects in pairs),
         together=_together(bench, patched, taken_out),
         removals=tuple(removal(name, out, bench) for name, out in taken_out.items()),
         left_out=left_out,
-        floor=grid.floor,
+        floor=places.heads.floor,
     )
 
 
-def _head(bench: Bench, at: str, effects: np.ndarray, grid: GridEvidence) -> HeadEvidence:
-    layer, head = numbers(at)
-    return HeadEvidence(
+def _part(bench: Bench, at: str, effects: np.ndarray, places: WhereEvidence) -> PartEvidence:
+    row, col, grid = places.cell(at)
+    return PartEvidence(
         at=at,
         patch=Estimate.of_mean(effects.tolist(), clusters=bench.clusters),
         recovered=share(bench, effects),
-        p=grid.p[layer][head],
-        verdict=grid.verdict[layer][head],
+        p=grid.p[row][col],
+        verdict=grid.verdict[row][col],
         patch_values=tuple(effects.tolist()),
     )
 

@@ -74,7 +74,7 @@ def removal(name: str, out: Knockout, bench: Bench) -> RemovalEvidence:
 
     return RemovalEvidence(
         how=name,
-        heads=out.cells,
+        parts=out.cells,
         alone=tuple(cost(each) for each in out.singles),
         together=tuple(cost(each) for each in out.joint),
         summed=-out.summed,

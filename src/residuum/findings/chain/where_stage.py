@@ -11,6 +11,7 @@ from torch import Tensor
 
 from residuum.core import SILENT, Patch, Progress, track
 from residuum.findings.chain.bench import Bench
+from residuum.findings.record.budget import Budget
 from residuum.findings.record.evidence import GridEvidence, WhereEvidence
 from residuum.patching import Sweep, patch
 from residuum.patching.results.statistics import statistics_of
@@ -21,9 +22,7 @@ ROUNDING = 8
 """Units in the last place of the largest metric value that count as zero."""
 
 
-def where(
-    choose: Bench, bench: Bench, max_heads: int, progress: Progress = SILENT
-) -> WhereEvidence:
+def where(choose: Bench, bench: Bench, spend: Budget, progress: Progress = SILENT) -> WhereEvidence:
     """Patch the stream by position, every head, and each layer's attention and MLP.
 
     Heads are chosen on ``choose`` and measured on ``bench``, so that no head looks strong
@@ -32,7 +31,7 @@ def where(
     Args:
         choose: the choosing half.
         bench: the measuring half.
-        max_heads: how many heads to name at most.
+        spend: how many parts to name at most.
         progress: told of every forward pass.
     """
     first = patch(
@@ -42,7 +41,7 @@ def where(
         ("layer", "head"),
         progress=_Named(progress, "choosing heads"),
     )
-    chosen = choose_heads(first, max_heads)
+    chosen = choose_heads(first, spend.max_heads)
     second = patch(
         bench.model,
         bench.task,

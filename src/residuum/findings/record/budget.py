@@ -15,6 +15,7 @@ class Budget:
         name: as in :data:`BUDGETS`.
         n: pairs to measure on; as many others are used to choose heads.
         max_heads: heads named at most.
+        max_mlps: MLPs named at most.
         random_sets: random sets of heads that the named ones are compared with.
         shuffles: random labellings that the behaviour is compared with.
     """
@@ -22,6 +23,7 @@ class Budget:
     name: str
     n: int
     max_heads: int
+    max_mlps: int
     random_sets: int
     shuffles: int
 
@@ -29,9 +31,9 @@ class Budget:
 BUDGETS = {
     each.name: each
     for each in (
-        Budget("quick", n=32, max_heads=4, random_sets=20, shuffles=200),
-        Budget("standard", n=64, max_heads=6, random_sets=40, shuffles=400),
-        Budget("thorough", n=100, max_heads=8, random_sets=100, shuffles=1000),
+        Budget("quick", n=32, max_heads=4, max_mlps=2, random_sets=20, shuffles=200),
+        Budget("standard", n=64, max_heads=6, max_mlps=3, random_sets=40, shuffles=400),
+        Budget("thorough", n=100, max_heads=8, max_mlps=4, random_sets=100, shuffles=1000),
     )
 }
 """Name -> budget."""

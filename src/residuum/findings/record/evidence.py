@@ -182,6 +182,14 @@ class WhereEvidence:
     chosen: tuple[str, ...]
     chosen_recovered: tuple[float, ...]
 
+    def cell(self, at: str) -> tuple[int, int, GridEvidence]:
+        """Row and column of a head or an MLP, and the sweep that it is a cell of."""
+        if at.endswith(".mlp_out"):
+            layer = int(at.removeprefix("L").removesuffix(".mlp_out"))
+            return layer, self.parts.cols.index("mlp_out"), self.parts
+        layer, head = at.removesuffix("]").split(".z[H")
+        return int(layer.removeprefix("L")), int(head), self.heads
+
 
 @dataclass(frozen=True)
 class Sample:

@@ -13,21 +13,21 @@ SWAP, RESAMPLE, MEAN, ZERO = "swapped", "resampled", "mean", "silenced"
 
 @dataclass(frozen=True)
 class RemovalEvidence:
-    """Heads removed from the clean run: each alone, one after the other, and random ones instead.
+    """Parts removed from the clean run: each alone, one after the other, and random ones instead.
 
     Attributes:
         how: ``swapped``, ``resampled``, ``mean`` or ``silenced``.
-        heads: addresses in the order of removal.
+        parts: addresses in the order of removal.
         alone: what each costs alone, in the metric's unit.
         together: what the first one, two, … cost together.
         summed: the sum over ``alone``.
         backup: what they cost together beyond ``summed``: others stand in for one that is missing.
-        random: what each random set of as many other heads costs.
-        layers_matched: whether these sets have as many heads in each layer.
+        random: what each random set of as many other parts of the same kinds costs.
+        layers_matched: whether these sets have as many of each kind in each layer.
     """
 
     how: str
-    heads: tuple[str, ...]
+    parts: tuple[str, ...]
     alone: tuple[Estimate, ...]
     together: tuple[Estimate, ...]
     summed: float
@@ -43,14 +43,15 @@ class RemovalEvidence:
 
 
 @dataclass(frozen=True)
-class HeadEvidence:
-    """One head's clean value in the corrupt run, on pairs that had no part in choosing it.
+class PartEvidence:
+    """One named part, head or MLP, on pairs that it was not chosen on.
 
     Attributes:
         at: its address.
         patch: effect of its clean value in the corrupt run.
         recovered: the same over the distance from corrupt to clean.
-        p: joint over all heads of the model (max-T), by template.
+        p: joint over all cells of its sweep (max-T), by template: every head, or every layer's
+            attention and MLP.
         verdict: ``shown``, ``not shown`` or ``undecided``, of the same test.
         patch_values: the patch effect of every pair.
     """
@@ -65,7 +66,7 @@ class HeadEvidence:
 
 @dataclass(frozen=True)
 class SetEvidence:
-    """The chosen heads together, against random heads of the same number.
+    """The named parts together, against as many random ones of the same kinds.
 
     Attributes:
         recovered: patched together, over the distance from corrupt to clean.
@@ -94,17 +95,17 @@ class Picture:
 
 @dataclass(frozen=True)
 class PartsEvidence:
-    """The named heads, one by one and together.
+    """The named parts (heads and MLPs), one by one and together.
 
     Attributes:
-        heads: each by itself.
+        named: each by itself.
         together: shares of the distance, beside random sets.
-        removals: the heads removed in several ways, each alone and together.
+        removals: the parts removed in several ways, each alone and together.
         left_out: ways of removal that these pairs do not allow, and why.
         floor: smallest joint p that these pairs can give.
     """
 
-    heads: tuple[HeadEvidence, ...]
+    named: tuple[PartEvidence, ...]
     together: SetEvidence
     removals: tuple[RemovalEvidence, ...]
     left_out: tuple[str, ...]

@@ -1,10 +1,14 @@
-"""Closed records as plain JSON data and back, by their annotations. NaN travels as ``null``."""
+"""Closed records as plain JSON data and back, by their annotations. NaN travels as ``null``.
+
+A field whose default is None is optional: it is left out where it is None, so that a record may
+grow by such fields without a change of what was written before, or of its hash.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import Field, fields, is_dataclass
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -20,7 +24,10 @@ def to_plain(value: Any) -> Any:
     [1.5, None, 'a']
     """
     if is_dataclass(value):
-        return {each.name: to_plain(getattr(value, each.name)) for each in fields(value)}
+        held = {
+            each.name: getattr(value, each.name) for each in fields(value) if _kept(each, value)
+        }
+        return {name: to_plain(item) for name, item in held.items()}
     if isinstance(value, Mapping):
         return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -37,6 +44,15 @@ def from_plain(kind: type[R], data: Any, where: str = "") -> R:
         StoreError: an unknown key, a missing one, or a value of another type.
     """
     return _read(kind, data, where or getattr(kind, "__name__", str(kind)))
+
+
+def _kept(field: Field[Any], value: Any) -> bool:
+    return not optional(field) or getattr(value, field.name) is not None
+
+
+def optional(field: Field[Any]) -> bool:
+    """Whether a record's field may be left out: its default is None."""
+    return field.default is None
 
 
 def _read(kind: Any, data: Any, where: str) -> Any:
@@ -62,14 +78,16 @@ def _record(kind: Any, data: Any, where: str) -> Any:
     _expect(isinstance(data, dict), where, "an object", data)
     hints = get_type_hints(kind)
     names = [each.name for each in fields(kind)]
-    unknown, missing = sorted(set(data) - set(names)), sorted(set(names) - set(data))
+    needed = {each.name for each in fields(kind) if not optional(each)}
+    unknown, missing = sorted(set(data) - set(names)), sorted(needed - set(data))
     if unknown or missing:
         parts = [f"unknown {name!r}" for name in unknown] + [f"no {name!r}" for name in missing]
         raise StoreError(
             f"{where} cannot be read: {', '.join(parts)}",
             mend=f"its keys are exactly: {', '.join(names)}; was another version at work?",
         )
-    return kind(**{name: _read(hints[name], data[name], f"{where}.{name}") for name in names})
+    read = {name: _read(hints[name], item, f"{where}.{name}") for name, item in data.items()}
+    return kind(**read)
 
 
 def _tuple(inside: tuple[Any, ...], data: Any, where: str) -> tuple[Any, ...]:

@@ -7,16 +7,23 @@ from dataclasses import dataclass
 from typing import Literal
 
 from residuum.findings.record.evidence import BehaviourEvidence, Estimate
-from residuum.findings.record.part_evidence import HeadEvidence, SetEvidence
+from residuum.findings.record.part_evidence import PartEvidence, SetEvidence
 
 Status = Literal["supported", "not supported", "undecided"]
 Outcome = Literal["holds", "fails", "unclear"]
+Topic = Literal[
+    "behaviour", "mechanism", "each", "circuit", "composition", "direction", "specificity",
+    "robustness", "controls",
+]  # fmt: skip
+"""What a rule is about."""
 ENOUGH = 0.3
 """Share of the clean-corrupt distance that the named heads together must move, both ways."""
 ALPHA = 0.05
 """Joint p up to which a head is shown by itself."""
 FEWEST_SETS = 10
 """Random sets below which the comparison with chance stays unclear."""
+REFUTING = ("Enough", "More than chance")
+"""Rules about a mechanism whose failing refutes it."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +35,18 @@ class Rule:
         demands: what must hold, in words.
         found: what was found, in numbers.
         outcome: ``holds``, ``fails`` or ``unclear``.
-        asks: ``behaviour``, ``heads`` (together), or ``each`` head by itself: that one decides how
-            heads are named, not the status.
+        asks: what it is about: the ``behaviour``, the ``mechanism`` (all that is named,
+            together), ``each`` part by itself, or one of the further stages.
+        decides: whether the status depends on it. One that does not decide narrows the claim's
+            words and its scope.
     """
 
     name: str
     demands: str
     found: str
     outcome: Outcome
-    asks: Literal["behaviour", "heads", "each"]
+    asks: Topic
+    decides: bool
 
 
 def behaviour_rules(evidence: BehaviourEvidence, unit: str) -> tuple[Rule, ...]:
@@ -52,6 +62,7 @@ def behaviour_rules(evidence: BehaviourEvidence, unit: str) -> tuple[Rule, ...]:
             f"{percent(random.low)} and {percent(random.high)}",
             _above(choice, max(random.value, 0.0), choice.value > random.high),
             "behaviour",
+            decides=True,
         ),
         Rule(
             "It follows the change",
@@ -59,12 +70,13 @@ def behaviour_rules(evidence: BehaviourEvidence, unit: str) -> tuple[Rule, ...]:
             f"{number(contrast)} {unit}",
             _above(contrast, 0.0),
             "behaviour",
+            decides=True,
         ),
     )
 
 
-def head_rules(evidence: SetEvidence) -> tuple[Rule, ...]:
-    """Are these the heads: enough, needed, and more than chance."""
+def mechanism_rules(evidence: SetEvidence) -> tuple[Rule, ...]:
+    """Is this the mechanism: enough, needed, and more than chance."""
     sets = len(evidence.random_recovered)
     best = max(evidence.random_recovered, default=float("nan"))
     best_drop = max(evidence.random_swap_drop, default=float("nan"))
@@ -75,7 +87,8 @@ def head_rules(evidence: SetEvidence) -> tuple[Rule, ...]:
             "distance from corrupt to clean, interval and all",
             share(evidence.recovered),
             _above(evidence.recovered, ENOUGH),
-            "heads",
+            "mechanism",
+            decides=True,
         ),
         Rule(
             "Needed",
@@ -83,57 +96,60 @@ def head_rules(evidence: SetEvidence) -> tuple[Rule, ...]:
             f"{percent(ENOUGH)} of the distance is lost, interval and all",
             share(evidence.swap_drop),
             _above(evidence.swap_drop, ENOUGH),
-            "heads",
+            "mechanism",
+            decides=True,
         ),
         Rule(
             "More than chance",
-            f"both exceed every one of {sets} random sets of as many other heads",
+            f"both exceed every one of {sets} random sets of as many other parts of the same kinds",
             f"the best random set recovers {percent(best)} and loses {percent(best_drop)}",
             _beyond(evidence, sets),
-            "heads",
+            "mechanism",
+            decides=True,
         ),
     )
 
 
-def each_rule(heads: Sequence[HeadEvidence]) -> Rule:
-    """Is every named head shown by itself; the claim says which are not."""
-    verdicts = [head.verdict for head in heads]
+def each_rule(named: Sequence[PartEvidence]) -> Rule:
+    """Is every named part shown by itself; the claim says which are not."""
+    verdicts = [part.verdict for part in named]
     shown = sum(verdict == "shown" for verdict in verdicts)
-    highest = max(head.p for head in heads)
+    highest = max(part.p for part in named)
     outcome: Outcome = "holds" if shown == len(verdicts) else "unclear"
     return Rule(
         "Each by itself",
-        f"patched alone, every named head is shown at {percent(ALPHA)} in the joint test over all "
-        "heads (decides how heads are named, not the status)",
+        f"patched alone, every named part is shown at {percent(ALPHA)} in the joint test over its "
+        "whole sweep (decides how parts are named, not the status)",
         f"{shown} of {len(verdicts)} shown; largest joint p {highest:.2g}",
         "fails" if "not shown" in verdicts else outcome,
         "each",
+        decides=False,
     )
 
 
 def decide(rules: tuple[Rule, ...]) -> Status:
-    """The status that follows from the outcomes.
+    """The status that follows from the outcomes of the rules that decide.
 
     * a rule about the behaviour fails: ``not supported`` (nothing to explain);
     * one is unclear: ``undecided``;
-    * there are no rules about heads: ``undecided``;
-    * all rules about heads hold: ``supported``;
-    * the heads are not enough, or no more than chance: ``not supported``;
+    * there are no rules about a mechanism: ``undecided``;
+    * all others hold: ``supported``;
+    * the mechanism is not enough, or no more than chance: ``not supported``;
     * anything else: ``undecided``.
 
-    Rules about each head by itself do not decide: the claim is about the heads together.
+    Rules that do not decide, such as each part by itself, change no status.
     """
-    behaviour = [rule.outcome for rule in rules if rule.asks == "behaviour"]
-    heads = {rule.name: rule.outcome for rule in rules if rule.asks == "heads"}
+    deciding = [rule for rule in rules if rule.decides]
+    behaviour = [rule.outcome for rule in deciding if rule.asks == "behaviour"]
+    others = [rule for rule in deciding if rule.asks != "behaviour"]
+    mechanism = {rule.name: rule.outcome for rule in others if rule.asks == "mechanism"}
     if "fails" in behaviour:
         return "not supported"
-    if "unclear" in behaviour or not behaviour or not heads:
+    if "unclear" in behaviour or not behaviour or not mechanism:
         return "undecided"
-    if all(outcome == "holds" for outcome in heads.values()):
+    if all(rule.outcome == "holds" for rule in others):
         return "supported"
-    if "fails" in (heads.get("Enough"), heads.get("More than chance")):
-        return "not supported"
-    return "undecided"
+    return "not supported" if "fails" in map(mechanism.get, REFUTING) else "undecided"
 
 
 def present(rules: tuple[Rule, ...]) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from residuum.core import SILENT, CheckFailed, LoadError, Progress
-from residuum.findings.chain.investigation import investigate
+from residuum.findings.chain.investigation import examine, investigate
 from residuum.findings.finding import Finding
 from residuum.findings.record.plain import to_plain
 from residuum.runs import Model, Task, load
@@ -18,8 +18,8 @@ RELATIVE, ABSOLUTE = 1e-3, 1e-3
 HALF = 0.05
 """Both, for weights in 16 bits."""
 _COMPARED = (
-    "status", "components", "metric", "unit", "budget", "rules", "behaviour", "lens", "where",
-    "parts", "roles", "samples",
+    "status", "origin", "kind", "components", "metric", "unit", "budget", "rules", "behaviour",
+    "lens", "where", "parts", "roles", "samples",
 )  # fmt: skip
 _SHOWN = 5
 
@@ -29,7 +29,7 @@ class Difference:
     """A value that came out otherwise.
 
     Attributes:
-        where: path in the finding, such as ``parts.heads[0].patch.value``.
+        where: path in the finding, such as ``parts.named[0].patch.value``.
         recorded: what the file says.
         found: what came out now.
     """
@@ -134,9 +134,7 @@ def replay(
         model = load(recorded.provenance.model_id)
         _same_weights(recorded, model)
     task = Task.from_json(recorded.task)
-    found = investigate(
-        model, task, recorded.budget.name, recorded.provenance.seed or 0, progress=progress
-    )
+    found = _again(recorded, model, task, progress)
     half = str(model.dtype) in ("torch.float16", "torch.bfloat16")
     relative, absolute = (HALF, HALF) if half else (RELATIVE, ABSOLUTE)
     compared = _Comparison(relative, absolute)
@@ -147,6 +145,16 @@ def replay(
         compared.worst, relative, absolute, unchanged,
     )  # fmt: skip
     return result.check() if check else result
+
+
+def _again(recorded: Finding, model: Model, task: Task, progress: Progress) -> Finding:
+    """The same investigation, or the same examination of what was stated."""
+    budget, seed = recorded.budget.name, recorded.provenance.seed or 0
+    stages = recorded.stages
+    if recorded.origin == "given":
+        stated = recorded.mechanism
+        return examine(model, task, stated, budget, seed, progress=progress, stages=stages)
+    return investigate(model, task, budget, seed, progress=progress, stages=stages)
 
 
 def _read(path: str | Path) -> tuple[Finding, bool]:

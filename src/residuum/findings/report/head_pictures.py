@@ -23,7 +23,7 @@ def head_bars(finding: Found) -> Bars:
             ["clean", "corrupt"], [seen.metric_clean, seen.metric_corrupt], finding.unit,
             title=f"{metric_words(finding.metric)} on both sides", caption="",
         )  # fmt: skip
-    heads = finding.parts.heads
+    heads = finding.parts.named
     return _bars(
         [short(head.at) for head in heads],
         [head.patch for head in heads],
@@ -61,7 +61,7 @@ def head_table(finding: Found) -> Table:
             _tested(head.verdict, head.p),
             number(lost),
         ]
-        for head, lost in zip(finding.parts.heads, swapped.alone, strict=True)
+        for head, lost in zip(finding.parts.named, swapped.alone, strict=True)
     ]
     return Table(
         [
@@ -85,7 +85,7 @@ def removal_table(finding: Found) -> Table:
     """Every way of removal: each head alone, the sum, all together, and the random sets."""
     assert finding.parts is not None
     ways = finding.parts.removals
-    heads = [short(at) for at in ways[0].heads]
+    heads = [short(at) for at in ways[0].parts]
     rows = [[name, *(number(way.alone[i]) for way in ways)] for i, name in enumerate(heads)]
     rows += [
         ["sum of each alone", *(f"{way.summed:.2f}" for way in ways)],
@@ -133,9 +133,9 @@ def removal_lines(finding: Found, removal: RemovalEvidence, title: str) -> Lines
     if removal.random:
         largest = max(removal.random)
         guides.append(Guide(largest, f"costliest of {len(removal.random)} random sets"))
-    first, *others = (short(at) for at in removal.heads)
+    first, *others = (short(at) for at in removal.parts)
     return Lines(
-        list(range(1, len(removal.heads) + 1)),
+        list(range(1, len(removal.parts) + 1)),
         series,
         x="heads removed, one after the other",
         x_labels=[first, *(f"+ {name}" for name in others)],
@@ -189,7 +189,7 @@ def role_table(finding: Found) -> Table:
 
 def role(finding: Found, head: RoleEvidence) -> str:
     """What the evidence allows to call a head."""
-    named = finding.parts.heads if finding.parts else ()
+    named = finding.parts.named if finding.parts else ()
     verdicts = {each.at: each.verdict for each in named}
     said = []
     if head.at in verdicts:

@@ -29,13 +29,13 @@ def together(removal: RemovalEvidence, unit: str) -> str:
     """What the heads cost together, against the sum of each alone: is there a backup."""
     start = WAYS[removal.how][1]
     joint = removal.together[-1].value
-    if len(removal.heads) == 1:
+    if len(removal.parts) == 1:
         return (
-            f"{start.replace('their', 'its')}, {short(removal.heads[0])} costs {_amount(joint)} "
+            f"{start.replace('their', 'its')}, {short(removal.parts[0])} costs {_amount(joint)} "
             f"{unit}; with one head there is nothing to compare its removal with."
         )
     return (
-        f"{start}, the {len(removal.heads)} heads together cost {_amount(joint)} {unit}; one by "
+        f"{start}, the {len(removal.parts)} heads together cost {_amount(joint)} {unit}; one by "
         f"one they would sum to {_amount(removal.summed)}: {_backup(removal.backup)}."
     )
 
@@ -53,7 +53,7 @@ def _backup(backup: Estimate) -> str:
 
 def control(removal: RemovalEvidence, unit: str) -> str:
     """What random heads cost, removed in the same way."""
-    sets, size = len(removal.random), len(removal.heads)
+    sets, size = len(removal.random), len(removal.parts)
     if not sets:
         return "No random set is possible: there are fewer other heads than these."
     single = "other heads, one at a time," if size == 1 else f"sets of {size} other heads"

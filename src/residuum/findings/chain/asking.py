@@ -1,0 +1,51 @@
+"""What was asked for: the pairs of a task, cut to the budget and checked against the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from residuum.core import OptionError, TaskError
+from residuum.findings.record.budget import Budget
+from residuum.runs import Model, Task, make_task, metric_named, need_model
+
+FEWEST_PAIRS = 8
+_SUFFIXES = (".csv", ".jsonl", ".json")
+
+
+def pairs_for(model: Model, task: Task | str, budget: Budget, seed: int) -> tuple[Task, int]:
+    """The pairs to work on, and how many were given.
+
+    Args:
+        model: a loaded model.
+        task: a task, the name of one, or a CSV or JSONL file of pairs.
+        budget: what may be spent.
+        seed: of the pairs, where ``task`` is a name.
+
+    Raises:
+        TaskError: pairs that do not belong to the model, or fewer than 8 of them.
+        OptionError: a metric that has no direction.
+    """
+    need_model(model, "investigate")
+    given = task_of(model, task, budget, seed)
+    used = given.head(2 * budget.n)
+    used.check_fits(model)
+    if len(used) < FEWEST_PAIRS:
+        raise TaskError(
+            f"{len(used)} pairs are too few to choose heads on some and measure on others",
+            mend=f"give at least {FEWEST_PAIRS} pairs; 64 are usual",
+            where=used.name,
+        )
+    if metric_named(used.metric).needs_reference:
+        raise OptionError(
+            f"{used.metric} has no sign towards clean", mend="use logit_diff, prob or prob_diff"
+        )
+    return used, len(given)
+
+
+def task_of(model: Model, task: Task | str, budget: Budget, seed: int) -> Task:
+    """The task itself, the one of this name, or the one in this file."""
+    if isinstance(task, Task):
+        return task
+    if Path(task).suffix in _SUFFIXES:
+        return Task.from_pairs(task, model)
+    return make_task(task, model, n=2 * budget.n, seed=seed)
