@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from residuum.apps.cli import (
+    circuit_attribute,
     circuit_convert,
     circuit_evaluate,
     circuit_find,
@@ -17,6 +18,7 @@ VERBS = (
     circuit_evaluate,
     circuit_trial,
     circuit_roles,
+    circuit_attribute,
     circuit_show,
     circuit_convert,
 )

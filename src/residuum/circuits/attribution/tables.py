@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from jaxtyping import Bool, Float
 
+from residuum.circuits.attribution.drawn_edges import flow_of
 from residuum.circuits.attribution.influence import GraphScores
 from residuum.circuits.attribution.nodes import GraphEdge, GraphNode, Kind
 from residuum.core import Provenance
@@ -135,16 +136,17 @@ def _unexplained(shares: Mapping[str, float]) -> list[str]:
 
 
 def edge_table(graph: Drawn) -> pd.DataFrame:
-    """Kept edges, largest first: ``source, target, weight`` and the kinds of both ends."""
+    """Kept edges, largest first: ``source, target, weight``, the kinds of both ends, and ``paths``:
+    the share of all paths to the targets, by strength, that take the edge."""
     import pandas as pd
 
-    nodes = graph.all_nodes
+    nodes, flow = graph.all_nodes, flow_of(graph.strengths, graph.influence, graph.shares)
     rows = [
         (nodes[e.source].name, nodes[e.target].name, e.weight, nodes[e.source].kind,
-         nodes[e.target].kind)
+         nodes[e.target].kind, float(flow[e.target, e.source]))
         for e in graph.edges
     ]  # fmt: skip
-    columns = ["source", "target", "weight", "source_kind", "target_kind"]
+    columns = ["source", "target", "weight", "source_kind", "target_kind", "paths"]
     return pd.DataFrame(rows, columns=pd.Index(columns))
 
 
