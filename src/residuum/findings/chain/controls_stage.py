@@ -1,0 +1,184 @@
+"""Stage: what do the same measurements say where there should be nothing?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from residuum.core import SILENT, Patch, Progress, ResiduumError, track
+from residuum.findings.chain.attending import attending
+from residuum.findings.chain.behaviour_stage import _drawn, behaviour
+from residuum.findings.chain.bench import Bench
+from residuum.findings.chain.null_models import null_model
+from residuum.findings.chain.replacement import (
+    from_run,
+    gained,
+    lost,
+    other_side,
+    share_of,
+    sites_of,
+)
+from residuum.findings.record.budget import Budget
+from residuum.findings.record.controls_evidence import (
+    ControlsEvidence,
+    LabelControl,
+    PushControl,
+    WeightControl,
+    Weights,
+)
+from residuum.findings.record.evidence import Estimate
+from residuum.findings.record.rules import ENOUGH, behaviour_rules, present
+
+MOST_TESTED = 12
+"""Heads that attend strikingly, tested at most."""
+MOST_MODELS = 6
+"""Models without a mechanism, at most."""
+
+
+def controls(
+    bench: Bench, parts: Sequence[str], spend: Budget, progress: Progress = SILENT
+) -> ControlsEvidence:
+    """Put the mechanism where nothing should be found: other weights, labels, pushes, heads.
+
+    Args:
+        bench: the measuring half.
+        parts: what the claim names: heads and MLPs.
+        spend: what may be spent. At ``quick`` some 110 forward passes and three small loads.
+        progress: told of models, draws and heads.
+    """
+    models, left_out = _models(bench, parts, spend, progress)
+    labels = labels_at_random(bench, parts, spend.shuffles)
+    if labels is None:
+        left_out += ("labels at random: every prompt has the same answers",)
+    heads, more = attending(bench, parts, MOST_TESTED, progress)
+    return ControlsEvidence(
+        weights=models,
+        labels=labels,
+        pushes=pushed(bench, parts, spend.random_sets // 2, progress),
+        attending=heads,
+        more_attending=more,
+        left_out=left_out,
+    )
+
+
+# -- models without a mechanism ----------------------------------------------------------------
+
+
+def _models(
+    bench: Bench, parts: Sequence[str], spend: Budget, progress: Progress
+) -> tuple[tuple[WeightControl, ...], tuple[str, ...]]:
+    """Two permuted models for each fresh one, each with the measuring half's pairs."""
+    count = min(max(3, spend.random_sets // 10), MOST_MODELS)
+    kinds: list[Weights] = ["fresh" if i % 3 == 2 else "permuted" for i in range(count)]
+    found, left_out = [], []
+    asked = list(enumerate(kinds, start=bench.seed))
+    for seed, kind in track(asked, progress, "models without a mechanism", count):
+        try:
+            null = null_model(bench.model, kind, seed)
+        except ResiduumError as error:
+            left_out.append(f"{kind} weights: {error.what}")
+            continue
+        found.append(in_null_model(bench, Bench(null, bench.task, bench.seed), parts, kind, seed))
+    return tuple(found), tuple(dict.fromkeys(left_out))
+
+
+def in_null_model(
+    bench: Bench, null: Bench, parts: Sequence[str], kind: Weights, seed: int
+) -> WeightControl:
+    """The behaviour and the parts in another model of the same shape."""
+    seen = behaviour(null, shuffles=200)
+    there = present(behaviour_rules(seen, null.metric.unit))
+    gain = gained(null, other_side(null, parts, "corrupt"))
+    distance = (bench.clean - bench.corrupt).tolist()
+    recovered = share_of(null, gain) if there else None
+    loss = share_of(null, lost(null, other_side(null, parts, "clean"))) if there else None
+    return WeightControl(
+        kind=kind,
+        seed=seed,
+        choice=seen.choice,
+        shuffled=seen.shuffled,
+        contrast=seen.contrast,
+        present=there,
+        gained=Estimate.of_ratio(gain.tolist(), distance, clusters=bench.clusters),
+        recovered=recovered,
+        lost=loss,
+        found=recovered is not None and loss is not None
+        and recovered.low > ENOUGH and loss.low > ENOUGH,
+    )  # fmt: skip
+
+
+# -- labels at random --------------------------------------------------------------------------
+
+
+def labels_at_random(bench: Bench, parts: Sequence[str], shuffles: int) -> LabelControl | None:
+    """What the parts' clean values gain for the right labels, and for random ones.
+
+    None where shuffling changes nothing.
+    """
+    before = bench.logits("corrupt")
+    after = bench.logits("corrupt", other_side(bench, parts, "corrupt"))
+    own = bench.measure(after) - bench.measure(before)
+    task, rng = bench.task, np.random.default_rng(bench.seed)
+    gains = []
+    for _ in range(shuffles):
+        order = torch.as_tensor(rng.permutation(len(task)))
+        coin = torch.as_tensor(rng.integers(0, 2, len(task))).bool()
+        right, wrong = _drawn(task.answers, task.wrong, order, coin if bench.has_wrong else None)
+        other = Bench(bench.model, replace(task, answers=right, wrong=wrong), bench.seed)
+        gains.append(float((other.measure(after) - other.measure(before)).mean()))
+    if np.ptp(gains) == 0:
+        return None
+    low, high = np.quantile(gains, [0.025, 0.975])
+    return LabelControl(
+        own=Estimate.of_mean(own.tolist(), clusters=bench.clusters),
+        mean=float(np.mean(gains)),
+        low=float(low),
+        high=float(high),
+        p=(1 + sum(each >= float(own.mean()) for each in gains)) / (1 + shuffles),
+        shuffles=shuffles,
+    )
+
+
+# -- random pushes -----------------------------------------------------------------------------
+
+
+def pushed(
+    bench: Bench, parts: Sequence[str], draws: int, progress: Progress = SILENT
+) -> PushControl | None:
+    """The parts moved as far as the other side's values lie, in random directions.
+
+    None where the parts have the same values on both sides.
+    """
+    sites = sites_of(parts)
+    clean, corrupt = bench.run("clean", capture=sites), bench.run("corrupt", capture=sites)
+    if all(torch.equal(clean[at], corrupt[at]) for at in parts):
+        return None
+    random = np.random.default_rng(bench.seed)
+    recovered, drops = [], []
+    for _ in track(range(draws), progress, "random directions", draws):
+        seed = int(random.integers(2**31))
+        into, out = (_moved(run, other, parts, seed) for run, other in
+                     ((corrupt, clean), (clean, corrupt)))  # fmt: skip
+        recovered.append(share_of(bench, gained(bench, into)).value)
+        drops.append(share_of(bench, lost(bench, out)).value)
+    return PushControl(
+        recovered=share_of(bench, gained(bench, from_run(parts, clean))),
+        lost=share_of(bench, lost(bench, from_run(parts, corrupt))),
+        random_recovered=tuple(recovered),
+        random_lost=tuple(drops),
+    )
+
+
+def _moved(run: object, other: object, parts: Sequence[str], seed: int) -> list[Patch]:
+    """Each part's values in a run, moved along one random direction as far as in the other run."""
+    generator = torch.Generator().manual_seed(seed)
+    edits = []
+    for at in parts:
+        here, there = run[at], other[at]  # type: ignore[index]
+        unit = torch.randn(here.shape[-1], generator=generator, dtype=torch.float64)
+        unit = (unit / unit.norm()).to(here)
+        edits.append(Patch(at, here + (there - here).norm(dim=-1, keepdim=True) * unit))
+    return edits
