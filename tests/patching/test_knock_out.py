@@ -9,7 +9,7 @@ import pytest
 
 import residuum as rz
 from residuum.core import Address
-from residuum.patching.knocking_out import random_sets
+from residuum.patching.random_sets import random_sets
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +89,30 @@ def test_where_layers_leave_too_few_sets_any_layer_serves() -> None:
     assert any(at.layer != 0 for each in sets for at in each)
 
 
+def test_kinds_are_matched_and_layers_only_where_there_are_others() -> None:
+    """One MLP a layer: another one is always of another layer; the heads still match theirs."""
+    kinds = [*everyone(), *(Address("mlp_out", layer) for layer in range(3))]
+    chosen = [Address("z", 0, 1), Address("z", 2, 0), Address("mlp_out", 1)]
+    sets, matched = random_sets(kinds, chosen, count=9, seed=0)
+    assert not matched and len(sets) == 9
+    for each in sets:
+        assert sorted(at.layer or 0 for at in each if at.name == "z") == [0, 2]
+        assert len([at for at in each if at.name == "mlp_out"]) == 1
+        assert not set(each) & set(chosen)
+
+
+def test_heads_and_mlps_go_together_as_by_hand(model: rz.Model, task: rz.Task) -> None:
+    cells = ["L0.z[H1]", "L1.mlp_out"]
+    out = rz.knock_out(model, task, cells, how="swap", controls=2)
+    from residuum.models import Batch
+
+    clean, corrupt = (Batch(ids, task.attention_mask) for ids in (task.clean, task.corrupt))
+    donor = model.run(corrupt, capture=["z", "mlp_out"])
+    run = model.run(clean, edits=[rz.Patch(at, donor) for at in cells])
+    assert out.joint[1] == pytest.approx(diffs(run, task) - diffs(model.run(clean), task), abs=1e-4)
+    assert all(sorted("mlp_out" in at for at in each) == [False, True] for each in out.random_sets)
+
+
 def test_no_set_is_left() -> None:
     assert random_sets(everyone(1, 4), everyone(1, 4)[:3], 5, 0) == ([], True)
 
@@ -98,8 +122,7 @@ def test_no_set_is_left() -> None:
     [
         ([], None, "needs a sweep or a list"),
         ("L0.z[H1]", None, "needs a sweep or a list"),
-        (["L0.z[H1]", "L1.mlp_out"], None, "of one site"),
-        (["L0.z[H1]", "L0.z[H1]"], None, "of one site"),
+        (["L0.z[H1]", "L0.z[H1]"], None, "takes different cells"),
         (["L0.z[H99]"], None, "out of range"),
         (["L0.z[H1]"], 2, "k= goes with a sweep"),
     ],

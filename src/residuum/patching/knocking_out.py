@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
-from math import comb, prod
 from typing import Any
 
 import numpy as np
@@ -15,6 +13,7 @@ from residuum.core import SILENT, Address, Edit, Erase, OptionError, Patch, Prog
 from residuum.models import Batch
 from residuum.patching.ablations import Ablation, ablation_named
 from residuum.patching.activation_patching import asked
+from residuum.patching.random_sets import random_sets
 from residuum.patching.results.knockout import Knockout
 from residuum.patching.results.statistics import sample_warnings
 from residuum.patching.results.sweep import Sweep
@@ -54,14 +53,14 @@ def knock_out(
     Args:
         model: a loaded model.
         task: contrast pairs; the clean prompts are ablated.
-        cells: addresses of one site, such as ``["L0.z[H1]", "L2.z[H3]"]``, in the order of removal;
+        cells: addresses, such as ``["L0.z[H1]", "L2.mlp_out"]``, in the order of removal;
             or a sweep, whose most helpful cells are taken.
         k: how many cells of a sweep, 5 by default, never one that hurts the answer (``warnings``
             says where there are fewer than asked for); with addresses it is refused.
         how: as in :func:`ablate`.
-        controls: how many random sets of as many other components of the same layers are knocked
-            out together; where that leaves too few different sets, components of any layer are
-            drawn, and ``layers_matched`` is False.
+        controls: how many random sets of as many other components of the same kinds and layers are
+            knocked out together; where that leaves too few different sets, components of a kind
+            are drawn from any layer, and ``layers_matched`` is False.
         seed: of the random sets.
         metric: name of a metric; the task's own by default.
         progress: who is told.
@@ -70,8 +69,8 @@ def knock_out(
         Effects of each alone, of the first one, two, … together, and of the random sets.
 
     Raises:
-        OptionError, AddressError, TaskError: cells of several sites, none at all, or twice; a sweep
-            made on other weights; as in :func:`ablate`.
+        OptionError, AddressError, TaskError: no cells at all, or one twice; a sweep made on other
+            weights; as in :func:`ablate`.
 
     Shows: whether the components are needed, alone and together; where together they cost more than
     one by one, others stand in. Does not show: which others; and cells picked on the same pairs
@@ -91,12 +90,13 @@ def knock_out(
     need_model(model, "knock_out")
     need_task(task, "knock_out")
     chosen = _chosen(model, task, cells, k)
-    site = chosen[0].name
-    grid, measure = asked(model, task, "knock_out", site, ("layer",), None, metric)
-    kind = ablation_named(how)
+    sites = sorted({at.name for at in chosen})
+    grids = [asked(model, task, "knock_out", site, ("layer",), None, metric) for site in sites]
+    measure, kind = grids[0][1], ablation_named(how)
     said = kind.said(model, task)
-    surgeon = _Surgeon(model, task, measure, grid, kind.writing(model, task, grid), progress)
-    sets, matched = random_sets(_everyone(model, chosen[0]), chosen, controls, seed)
+    written = [(grid, kind.writing(model, task, grid)) for grid, _ in grids]
+    surgeon = _Surgeon(model, task, measure, written, progress)
+    sets, matched = random_sets(_everyone(model, chosen), chosen, controls, seed)
     groups = [[at] for at in chosen] + [list(chosen[: i + 1]) for i in range(1, len(chosen))]
     effects = surgeon.effects([*groups, *sets])
     singles = effects[: len(chosen)]
@@ -131,14 +131,14 @@ class _Surgeon:
         model: Model,
         task: Task,
         measure: Metric,
-        grid: Grid,
-        writing: Writing,
+        written: list[tuple[Grid, Writing]],
         progress: Progress,
     ) -> None:
-        self.model, self.task, self.writing, self.progress = model, task, writing, progress
+        self.model, self.task, self.progress = model, task, progress
         self.sign = 1.0 if measure.larger_is_better else -1.0
         self.reader = AnswerReader(model, task, measure)
-        self.written = _written(model, task, grid, writing)
+        self.writing = {grid.site: writing for grid, writing in written}
+        self.written = {grid.site: _written(model, task, grid, one) for grid, one in written}
         self.clean = self.values("clean", [])
 
     def effects(self, groups: list[list[Address]]) -> np.ndarray:
@@ -160,10 +160,11 @@ class _Surgeon:
 
     def edit(self, at: Address) -> Edit:
         """The edit that takes a component out."""
-        if isinstance(self.writing, Without):
-            return Erase(at, self.writing.basis)
+        writing = self.writing[at.name]
+        if isinstance(writing, Without):
+            return Erase(at, writing.basis)
         assert isinstance(at.layer, int)
-        value = self.written(at.layer)
+        value = self.written[at.name](at.layer)
         return Patch(at, picked(value, at.name, at.part, at.pos))
 
 
@@ -198,10 +199,10 @@ def _chosen(model: Model, task: Task, cells: Any, k: int | None) -> list[Address
         )
     batch = Batch(task.clean, task.attention_mask)
     found = [at for each in cells for at in resolve(model.adapted, Address.parse(each), batch)]
-    if len({at.name for at in found}) != 1 or len(set(found)) != len(found):
+    if len(set(found)) != len(found):
         raise OptionError(
-            f"knock_out takes different cells of one site, got {', '.join(map(str, found[:6]))}",
-            mend="give each address once; several sites one call each",
+            f"knock_out takes different cells, got {', '.join(map(str, found[:6]))}",
+            mend="give each address once",
         )
     return found
 
@@ -241,43 +242,15 @@ def _most_helpful(sweep: Sweep, k: int) -> list[str]:
     return found
 
 
-def _everyone(model: Model, like: Address) -> list[Address]:
-    """Every component of the same kind: site, position, and heads or neurons or neither."""
+def _everyone(model: Model, chosen: Sequence[Address]) -> list[Address]:
+    """Every component of the chosen kinds: site, position, and heads or neurons or neither."""
+    kinds = {(at.name, at.part is None, at.pos): at for at in chosen}
+    return [at for like in kinds.values() for at in _alike(model, like)]
+
+
+def _alike(model: Model, like: Address) -> list[Address]:
     parts: list[Any] = [None]
     if like.part is not None:
         parts = list(range(part_count(model.adapted, like)))
     layers = range(model.n_layers)
     return [Address(like.name, layer, part, like.pos) for layer in layers for part in parts]
-
-
-def random_sets(
-    everyone: Sequence[Address], chosen: Sequence[Address], count: int, seed: int
-) -> tuple[list[list[Address]], bool]:
-    """Different random sets of components, none of them chosen, and whether layers are matched.
-
-    As many in each layer as were chosen there; where that leaves fewer than ``count`` sets, of any
-    layers. Fewer than ``count`` where fewer are possible.
-    """
-    others = [at for at in everyone if at not in set(chosen)]
-    if len(others) < len(chosen) or count == 0:
-        return [], True
-    wanted = Counter(at.layer for at in chosen)
-    strata = [([at for at in others if at.layer == layer], n) for layer, n in wanted.items()]
-    if prod(comb(len(here), n) for here, n in strata) >= count:
-        return _distinct(strata, count, seed), True
-    return _distinct([(others, len(chosen))], count, seed), False
-
-
-def _distinct(
-    strata: list[tuple[list[Address], int]], count: int, seed: int
-) -> list[list[Address]]:
-    """Different sets, each with so many from each stratum."""
-    rng = np.random.default_rng(seed)
-    found: dict[tuple[Address, ...], None] = {}
-    possible = prod(comb(len(here), n) for here, n in strata)
-    while len(found) < min(count, possible):
-        drawn: list[Address] = []
-        for here, n in strata:
-            drawn += [here[int(i)] for i in rng.choice(len(here), size=n, replace=False)]
-        found[tuple(sorted(drawn, key=str))] = None
-    return [list(each) for each in found]
