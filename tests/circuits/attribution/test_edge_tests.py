@@ -175,3 +175,24 @@ def test_other_models_transcoders_and_numbers_are_refused():
     bare = replace(graph, node_threshold=1e-6)
     with pytest.raises(OptionError, match="no feature, so there is nothing to change"):
         bare.test(model, given)
+
+
+def test_draws_do_not_depend_on_the_batch():
+    model, given, graph = traced(kind="cross_layer")
+    many = graph.test(model, given, n=3, n_random=7, batch_size=64)
+    few = graph.test(model, given, n=3, n_random=7, batch_size=2)
+    assert many.null.shape == few.null.shape == (7, 3, len(many.targets))
+    assert np.allclose(many.null, few.null, atol=1e-9)
+    assert np.allclose(many.measured, few.measured, atol=1e-9)
+    assert np.abs(many.null - many.measured).max() > 0.01
+    assert np.abs(many.null[0] - many.null[1]).max() > 0.01
+
+
+def test_a_single_latent_has_no_other_in_its_place():
+    model = loaded("gpt2", torch.float64)
+    given = transcoders(model, n=1)
+    given = {0: replace(given[0], b_enc=torch.full((1,), 9.0, dtype=torch.float64))}
+    graph = attribution_graph(model, IDS, given, target=7, skip=(), node_threshold=1.0)
+    with pytest.raises(OptionError, match="has one latent, so none can take its place"):
+        graph.test(model, given, n=1, n_random=3)
+    assert graph.test(model, given, n=1, n_random=0).null.shape[0] == 0

@@ -73,11 +73,10 @@ def test_edges(
     hangings = hang(model, transcoders, dtype)
     need_same(hangings, graph.fingerprint)
     changed = _strongest(graph, n)
+    _need_others(hangings, n_random)
     trials = _Trials(model, hangings, graph, changed, float(times) - 1.0, batch_size, dtype)
     direct, total = trials.predicted()
-    generator = np.random.default_rng(seed)
     measured = trials.measured(trials.pushes())
-    null = [trials.measured(trials.pushes(generator)) for _ in range(n_random)]
     return EdgeTest(
         sources=tuple(graph.all_nodes[i].name for i in changed),
         targets=tuple(graph.all_nodes[i].name for i in trials.targets),
@@ -86,7 +85,7 @@ def test_edges(
         direct=direct,
         predicted=total,
         measured=measured,
-        null=np.stack(null) if null else np.zeros((0, *measured.shape)),
+        null=trials.null(n_random, np.random.default_rng(seed)),
         times=float(times),
         seed=seed,
         provenance=model.provenance(strategy=f"graph.test(n={n}, times={times:g})", seed=seed),
@@ -105,6 +104,20 @@ def _strongest(graph: Traced, n: int) -> np.ndarray:
             mend="make the graph with a larger node_threshold",
         )
     return np.array(sorted(own, key=lambda i: -graph.influence[i])[:n])
+
+
+def _need_others(hangings: Hangings, n_random: int) -> None:
+    """Refuse a null where a transcoder has no other latent to push.
+
+    Raises:
+        OptionError: it has one latent alone.
+    """
+    for layer, hung in hangings.by_layer.items():
+        if n_random and hung.coder.n_latents < 2:
+            raise OptionError(
+                f"the transcoder of layer {layer} has one latent, so none can take its place",
+                mend="give n_random=0 for no null",
+            )
 
 
 @dataclass(eq=False)
@@ -194,12 +207,24 @@ class _Trials:
             found.append(own)
         return found
 
-    def measured(self, pushes: Sequence[dict[int, Tensor]]) -> Float[np.ndarray, "source target"]:
-        """Changes of each target in the model, one source pushed at a time."""
-        found = []
+    def null(
+        self, draws: int, random: np.random.Generator
+    ) -> Float[np.ndarray, "draw source target"]:
+        """Changes of each target where random latents are pushed; several draws in one pass."""
+        shape, n = (-1, len(self.changed), len(self.targets)), len(self.changed)
+        at_once, found = max(1, self.batch_size // n), [np.zeros((0, *shape[1:]))]
+        for first in range(0, draws, at_once):
+            some = range(first, min(first + at_once, draws))
+            pushes = [each for _ in some for each in self.pushes(random)]
+            found.append(self.measured(pushes).reshape(shape))
+        return np.concatenate(found)
+
+    def measured(self, pushes: Sequence[dict[int, Tensor]]) -> Float[np.ndarray, "push target"]:
+        """Changes of each target in the model, one push at a time; of the sources in turn."""
+        found, changed = [], np.resize(self.changed, len(pushes))
         for first in range(0, len(pushes), self.batch_size):
             some = pushes[first : first + self.batch_size]
-            sources = self.changed[first : first + self.batch_size]
+            sources = changed[first : first + self.batch_size]
             values = self._values(self._run(some, sources))
             found.append(values[:-1] - values[-1])
         return np.concatenate(found)
