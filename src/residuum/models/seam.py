@@ -149,7 +149,7 @@ class Seam:
     def mlp(self, layer: int, stream: Tensor) -> Tensor:
         """What the MLP adds to the stream, from the stream it reads (before its norm)."""
         part = self.parts.layers[layer]
-        normed = self._mlp_norm(part, stream)
+        normed = self.mlp_norm(layer, stream)
         if part.mlp is None:
             added = self._loose_mlp(part, normed)
         elif self.parts.family.name == "bloom":
@@ -160,6 +160,27 @@ class Seam:
         writer = part.mlp_writer
         through = writer is not None and writer is part.post_mlp_norm
         return (writer(added) if through and writer is not None else added) * part.scale
+
+    def mlp_norm(self, layer: int, stream: Tensor) -> Tensor:
+        """What the MLP reads behind its norm: the stream through it (or as it is)."""
+        part = self.parts.layers[layer]
+        shared = part.wiring == "parallel" and part.ln2 is None
+        norm = part.ln1 if shared else part.ln2
+        return stream if norm is None else norm(stream)
+
+    def mlp_neurons(self, layer: int, stream: Tensor) -> tuple[Tensor, Tensor]:
+        """What :meth:`mlp` gives, and its neurons' activations on the way ``[... d_mlp]``.
+
+        Only of an MLP that has neurons (``mlp_out`` of its part).
+        """
+        module, seen = self.parts.layers[layer].mlp_out, []
+        assert module is not None
+        hook = module.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+        try:
+            added = self.mlp(layer, stream)
+        finally:
+            hook.remove()
+        return added, seen[-1].reshape(*stream.shape[:-1], -1)  # some families lay tokens flat
 
     def block(self, layer: int, stream: Tensor, call: LayerCall) -> Tensor:
         """The whole block rebuilt from the five functions."""
@@ -187,12 +208,6 @@ class Seam:
     def _after(norm: Any, part: Layer, stream: Tensor) -> Tensor:
         encoder = part.wiring == "post_norm_encoder"
         return norm(stream) if encoder and norm is not None else stream
-
-    @staticmethod
-    def _mlp_norm(part: Layer, stream: Tensor) -> Tensor:
-        shared = part.wiring == "parallel" and part.ln2 is None
-        norm = part.ln1 if shared else part.ln2
-        return stream if norm is None else norm(stream)
 
     @staticmethod
     def _loose_mlp(part: Layer, normed: Tensor) -> Tensor:

@@ -229,8 +229,6 @@ def test_refusals():
     assert "template_mean" in refused.value.mend
     with pytest.raises(rz.OptionError, match=r"of a model of 3 layers x 4 heads; .* has 2 layers"):
         MaskedRuns(loaded("gpt2", n_layer=2), graph, task)
-    with pytest.raises(rz.OptionError, match="heads and MLPs as wholes"):
-        MaskedRuns(model, graph_of(model, finer="L1.mlp_act[N3]"), task)
     with pytest.raises(rz.OptionError, match="max_memory"):
         MaskedRuns(model, graph, task, max_memory="100 kB")
     with pytest.raises(rz.ShapeError, match=r"\[3\] and type bool"):

@@ -25,6 +25,8 @@ class Known:
         sent: layer by layer, what each head sends less its reference, ``[head row pos d_model]``.
         rest: layer by layer, what attention adds beside its heads behind a post-norm; else None.
         mlps: layer by layer, what the MLP sends less its reference ``[row pos d_model]``.
+        finer: layer by layer, what its finer parts send less their references
+            ``[node row pos d_model]``; None without any.
         answers: last stream where the answer is read, ``[row d_model]``.
     """
 
@@ -32,6 +34,7 @@ class Known:
     sent: list[Tensor] = field(default_factory=list)
     rest: list[Tensor | None] = field(default_factory=list)
     mlps: list[Tensor | None] = field(default_factory=list)
+    finer: list[Tensor | None] = field(default_factory=list)
     answers: Tensor | None = None
 
 
@@ -157,7 +160,8 @@ def _sums(model: Model, values: SenderValues) -> dict[tuple[str, int], Tensor]:
         if isinstance(bias, Tensor) and layer.attn_writer is layer.o_proj:
             after = after + bias.detach() * layer.scale
         found["mlp", at] = stream if layer.wiring == "parallel" else after
-        mlp = values.mlps[at]
+        mlp, finer = values.mlps[at], values.finer[at]
         stream = after if mlp is None else after + mlp
+        stream = stream if finer is None else stream + finer.sum(dim=2)
     found["end", model.n_layers] = stream
     return found

@@ -96,6 +96,7 @@ class Grounds:
             tally=Tally(self.model.adapted, tokens, ground.prompts, ground.width),
             marks=marks,
             keep=keep,
+            finer=self.references.finer,
         )
 
     def _proven(self, rows: range) -> Ground:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from residuum.circuits.engine.finer import finer_layers
 from residuum.circuits.engine.ground import Ground
 from residuum.circuits.engine.grounds import Grounds, refuse_unproven
 from residuum.circuits.engine.order import Order, Wiring
@@ -39,7 +40,8 @@ class MaskedRuns:
     What each head's query, key and value, each MLP and the logits read is the sum over all senders
     of the run's own value where the edge is kept, and of the reference value elsewhere. Biases of
     attention belong to no sender and always have the run's own value. A head behind a post-norm
-    sends its share at that run's own norm scale.
+    sends its share at that run's own norm scale. Neurons or latents that are nodes of the graph
+    read streams of their own; the MLP is then the rest: what it adds to its own beside them.
 
     Args:
         model: a loaded model whose layer seam is proven.
@@ -57,7 +59,8 @@ class MaskedRuns:
 
     Raises:
         OptionError: no model; an unknown reference or metric; a model without a proven seam; a
-            graph of another model, or with parts finer than heads and MLPs; too little memory.
+            graph of another model, or with neurons or latents that cannot be nodes; too little
+            memory.
         TaskError: no task; ids of another tokenizer; positions that the task does not name; no
             other prompt of some length to resample from.
         CheckFailed: with all edges kept this is not the clean run, or with none not the reference
@@ -97,8 +100,9 @@ class MaskedRuns:
         self.model, self.graph, self.task = model, graph_on(graph, model), task
         self.reference, self.seed = check_reference(reference), whole_number(seed, "seed", 0)
         self.measure: Metric = metric_named(metric or task.metric)
-        self.wiring = Wiring.of(self.graph, Order.of(model))
-        self.references = References(model, task, self.reference, seed)
+        finer = finer_layers(model, self.graph)
+        self.wiring = Wiring.of(self.graph, Order.of(model, finer))
+        self.references = References(model, task, self.reference, seed, finer)
         self.portions: Portions = portions_of(
             model, task, self.wiring, memory_in_bytes(max_memory), self.measure
         )

@@ -8,13 +8,16 @@ nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
+from residuum.circuits.engine.finer import Finer
 from residuum.circuits.graph.graph import Graph
-from residuum.core import OptionError
+from residuum.circuits.graph.nodes import inputs_of
+from residuum.core import Address, OptionError
 from residuum.runs import Model
 
 _SLOTS = ("q", "k", "v")
@@ -24,22 +27,25 @@ _SLOTS = ("q", "k", "v")
 class Order:
     """Numbers of a model's senders and receivers.
 
-    Senders are numbered ``embed``, then by layer its heads and its MLP; receivers by layer its
-    heads' queries, keys, values and its MLP, then the logits.
+    Senders are numbered ``embed``, then by layer its heads, its MLP and finer parts of it;
+    receivers by layer its heads' queries, keys, values, its MLP and finer parts of it, then the
+    logits.
 
     Attributes:
         heads, groups: query heads and key/value heads of every layer.
         mlp: for each layer, whether it has an MLP.
         parallel: for each layer, whether its MLP reads the same stream as its attention.
+        finer: layer -> its neurons or latents that are nodes of their own, as senders.
     """
 
     heads: int
     groups: int
     mlp: tuple[bool, ...]
     parallel: tuple[bool, ...]
+    finer: Mapping[int, tuple[Address, ...]] = field(default_factory=dict)
 
     @staticmethod
-    def of(model: Model) -> Order:
+    def of(model: Model, finer: Finer | None = None) -> Order:
         """The order of a model's parts."""
         layers = model.adapted.parts.layers
         return Order(
@@ -47,6 +53,7 @@ class Order:
             model.dims.n_kv_heads,
             tuple(layer.has_mlp for layer in layers),
             tuple(layer.wiring == "parallel" for layer in layers),
+            {layer: each.nodes for layer, each in (finer or {}).items()},
         )
 
     @property
@@ -58,9 +65,10 @@ class Order:
     def _bases(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """First sender and first receiver of each layer, and one past the last."""
         senders, receivers = [1], [0]
-        for has in self.mlp:
-            senders.append(senders[-1] + self.heads + has)
-            receivers.append(receivers[-1] + self.heads + 2 * self.groups + has)
+        for layer, has in enumerate(self.mlp):
+            parts = has + self.n_finer(layer)
+            senders.append(senders[-1] + self.heads + parts)
+            receivers.append(receivers[-1] + self.heads + 2 * self.groups + parts)
         return tuple(senders), tuple(receivers)
 
     @property
@@ -82,6 +90,15 @@ class Order:
         """The sender that is a layer's MLP."""
         return self._bases[0][layer] + self.heads
 
+    def n_finer(self, layer: int) -> int:
+        """How many of a layer's neurons or latents are nodes of their own."""
+        return len(self.finer.get(layer, ()))
+
+    def sending_finer(self, layer: int) -> slice:
+        """The senders that are finer parts of a layer's MLP."""
+        first = self.sending_mlp(layer) + 1
+        return slice(first, first + self.n_finer(layer))
+
     def of_slot(self, slot: str) -> int:
         """How many heads a slot has."""
         return self.heads if slot == "q" else self.groups
@@ -97,6 +114,11 @@ class Order:
         """The receiver that is a layer's MLP."""
         return self._bases[1][layer] + self.heads + 2 * self.groups
 
+    def reading_finer(self, layer: int) -> slice:
+        """The receivers that are finer parts of a layer's MLP."""
+        first = self.reading_mlp(layer) + 1
+        return slice(first, first + self.n_finer(layer))
+
     def after_attention(self, layer: int) -> int:
         """The first receiver after a layer's heads: of a sequential block, one that reads them."""
         return self.reading_mlp(layer)
@@ -111,8 +133,11 @@ class Order:
         """The receivers of which only what they read at the answer's token matters."""
         last = self.n_layers - 1
         queries = self.reading(last, "q")
-        mlp = [self.reading_mlp(last)] if self.mlp[last] else []
-        return np.array([*range(queries.start, queries.stop), *mlp, self.logits])
+        late = [*range(queries.start, queries.stop), self.logits]
+        if self.mlp[last]:
+            finer = self.reading_finer(last)
+            late += [self.reading_mlp(last), *range(finer.start, finer.stop)]
+        return np.array(late)
 
     def before_attention(self, layer: int) -> int:
         """How many of the senders are in the stream that a layer's attention reads."""
@@ -130,6 +155,7 @@ class Order:
         for layer, has in enumerate(self.mlp):
             found += [f"L{layer}.head_out[H{head}]" for head in range(self.heads)]
             found += [f"L{layer}.mlp_out"] * has
+            found += map(str, self.finer.get(layer, ()))
         return tuple(found)
 
     @cached_property
@@ -140,6 +166,7 @@ class Order:
             for slot in _SLOTS:
                 found += [f"L{layer}.{slot}_in[H{i}]" for i in range(self.of_slot(slot))]
             found += [f"L{layer}.mlp_in"] * has
+            found += [str(at) for each in self.finer.get(layer, ()) for at in inputs_of(each, 1)]
         return (*found, "logits")
 
     @cached_property
@@ -150,7 +177,8 @@ class Order:
             for slot in _SLOTS:
                 found[self.reading(layer, slot), : self.before_attention(layer)] = True
             if has:
-                found[self.reading_mlp(layer), : self.before_mlp(layer)] = True
+                first = self.reading_mlp(layer)
+                found[first : first + 1 + self.n_finer(layer), : self.before_mlp(layer)] = True
         found[self.logits] = True
         return found
 
@@ -176,7 +204,7 @@ class Wiring:
         """The places of a graph's edges.
 
         Raises:
-            OptionError: nodes that the model does not have, or that are finer than heads and MLPs.
+            OptionError: nodes that the model does not have.
         """
         senders = _numbers(map(str, graph.senders), order.sender_names, "sender")
         receivers = _numbers(map(str, graph.receivers), order.receiver_names, "receiver")
@@ -219,13 +247,9 @@ def _numbers(given: map[str], known: tuple[str, ...], role: str) -> np.ndarray:
     found = list(given)
     strange = [name for name in found if name not in at]
     if strange:
-        finer = "mlp_act" in strange[0] or "mlp_pre" in strange[0] or "/" in strange[0]
         raise OptionError(
-            f"masked runs have no {role} {strange[0]}: "
-            + ("they keep and cut heads and MLPs as wholes" if finer else "the model has none"),
-            mend="use graph_of(model) without finer= parts"
-            if finer
-            else "make the graph of this model: graph_of(model)",
+            f"masked runs have no {role} {strange[0]}: the model has none",
+            mend="make the graph of this model: graph_of(model)",
         )
     return np.array([at[name] for name in found], dtype=np.int64)
 

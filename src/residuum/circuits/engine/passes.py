@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from residuum.circuits.engine.attention import projected
+from residuum.circuits.engine.finer import Finer, FinerLayer
 from residuum.circuits.engine.ground import Ground, Known
 from residuum.circuits.engine.order import Order
 from residuum.circuits.engine.readers import SLOTS, readers_of
@@ -32,6 +33,7 @@ class Pass:
         marks: the masks as bool, for receivers with equal masks to share a stream; None where
             masks are between 0 and 1 or have gradients.
         keep: whether projections are kept, for :meth:`known`.
+        finer: neurons and latents that are nodes of their own.
     """
 
     adapted: Adapted
@@ -44,6 +46,7 @@ class Pass:
     tally: Tally
     marks: np.ndarray | None = None
     keep: bool = False
+    finer: Finer = field(default_factory=dict)
     inputs: list[dict[str, Tensor]] = field(default_factory=list)
     stream: Stream = field(init=False)
     recall: Recall = field(init=False)
@@ -74,6 +77,8 @@ class Pass:
             made.rest.append(beside.pop(0) if self.joint.beside[layer] else None)
             mlp = self.order.sending_mlp(layer) if self.order.mlp[layer] else None
             made.mlps.append(None if mlp is None else blocks[mlp][0])
+            parts = layer in self.finer
+            made.finer.append(blocks[self.order.sending_finer(layer).start] if parts else None)
         return made
 
     # -- attention ---------------------------------------------------------------------------
@@ -161,7 +166,9 @@ class Pass:
         part = self.adapted.parts.layers[layer]
         d_head = part.projections.d_head
         heads = {slot: self.recall.inputs(layer, slot, rows, d_head) for slot in SLOTS}
-        readers = readers_of(self.order, self.states, self.marks, layer, rows)
+        slots = {slot: self.order.reading(layer, slot) for slot in SLOTS}
+        before = self.order.before_attention(layer)
+        readers = readers_of(self.states, self.marks, slots, before, rows)
         if readers is None:
             return heads
         streams = self.stream.read(rows, readers.receivers, "attention", layer)
@@ -180,6 +187,8 @@ class Pass:
 
     def _mlp(self, layer: int) -> list[Block]:
         """What the layer's MLP sends."""
+        if layer in self.finer:
+            return self._split_mlp(layer, self.finer[layer])
         sender, receiver = self.order.sending_mlp(layer), self.order.reading_mlp(layer)
         if not self.states.changed[:, sender].any():
             return []
@@ -194,6 +203,48 @@ class Pass:
             block.values[torch.as_tensor(rows)] = made - self.recall.reference_mlp(layer, ends)
             self.tally.mlp(layer, len(rows), ends)
         return [block]
+
+    def _split_mlp(self, layer: int, finer: FinerLayer) -> list[Block]:
+        """What the layer's finer parts send, and the rest of its MLP."""
+        sender, at, ends = (
+            self.order.sending_mlp(layer),
+            self.order.sending_finer(layer),
+            self._is_last(layer),
+        )
+        sent = np.flatnonzero(self.states.changed[:, at].any(axis=0))
+        blocks = []
+        if self.states.changed[:, sender].any():
+            blocks.append(self.stream.block(np.array([sender]), late=ends))
+            self.recall.mlp(layer, blocks[0].values)
+        if len(sent):
+            blocks.append(self.stream.block(at.start + sent, late=ends))
+            self.recall.finer(layer, blocks[-1].values, sent)
+        rows = np.flatnonzero(self.states.own[:, sender : at.stop].any(axis=1))
+        here = self.order.reading_mlp(layer)
+        slots = {"rest": slice(here, here + 1), "finer": self.order.reading_finer(layer)}
+        before = self.order.before_mlp(layer)
+        readers = readers_of(self.states, self.marks, slots, before, rows)
+        if readers is None:
+            return blocks
+        streams = self.stream.read(rows, readers.receivers, "mlp", layer)
+        added, numbers = (
+            each.unflatten(0, streams.shape[:3]) for each in finer.split(streams.flatten(0, 2))
+        )
+        self.tally.mlp(layer, int(np.prod(streams.shape[:2])), ends)
+        for circuits, which, _ in readers.alike("rest"):
+            own = torch.as_tensor(circuits), torch.as_tensor(which)
+            made = finer.rest(added[own], numbers[own])
+            reference = self.recall.reference_mlp(layer, ends)
+            blocks[0].values[torch.as_tensor(rows[circuits]), 0] = made - reference
+        references = self.recall.reference_finer(layer, ends) if len(sent) else None
+        for circuits, which, nodes in readers.alike("finer"):
+            assert references is not None
+            own = numbers[torch.as_tensor(circuits), torch.as_tensor(which)]
+            made = (finer.sent(own) - references)[..., nodes, :].movedim(-2, 1)
+            places = torch.as_tensor(np.searchsorted(sent, nodes))
+            mine = torch.as_tensor(rows[circuits])[:, None]
+            blocks[-1].values[mine, places[None]] = made
+        return blocks
 
     def _end(self) -> Tensor:
         width = self.ground.embed.shape[-1]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from residuum.circuits.engine.order import Order
 from residuum.circuits.engine.states import States
 
 SLOTS = ("q", "k", "v")
@@ -14,18 +14,18 @@ SLOTS = ("q", "k", "v")
 
 @dataclass(frozen=True, eq=False)
 class Readers:
-    """Streams that some circuits' heads read in one layer.
+    """Streams that some circuits' parts read at one place.
 
     Attributes:
         receivers: ``[circuit stream]``, for each stream a receiver that reads it.
-        streams: slot -> ``[circuit head]`` the number of its stream, -1 where its input is known.
+        streams: slot -> ``[circuit part]`` the number of its stream, -1 where its input is known.
     """
 
     receivers: np.ndarray
     streams: dict[str, np.ndarray]
 
     def alike(self, slot: str) -> list[tuple[np.ndarray, np.ndarray, list[int]]]:
-        """Heads that read the same streams in the same circuits: circuits, streams, heads."""
+        """Parts that read the same streams in the same circuits: circuits, streams, parts."""
         numbers = self.streams[slot]
         found: dict[bytes, list[int]] = {}
         for head in range(numbers.shape[1]):
@@ -40,24 +40,28 @@ class Readers:
 
 
 def readers_of(
-    order: Order, states: States, marks: np.ndarray | None, layer: int, rows: np.ndarray
+    states: States,
+    marks: np.ndarray | None,
+    slots: Mapping[str, slice],
+    before: int,
+    rows: np.ndarray,
 ) -> Readers | None:
-    """The streams to make for a layer's heads in some circuits; None if all inputs are known.
+    """The streams to make for some receivers in some circuits; None if all inputs are known.
 
     Args:
         marks: bool ``[circuit receiver sender position]``, the edges that are kept; None where
             every receiver must have a stream of its own.
+        slots: name -> receivers, that all read the same place.
+        before: how many senders are in the stream there.
     """
-    before = order.before_attention(layer)
     own = states.own_in[rows]
     found: list[dict[bytes, int]] = [{} for _ in rows]
     first: list[list[int]] = [[] for _ in rows]
     streams: dict[str, np.ndarray] = {}
-    for slot in SLOTS:
-        at = order.reading(layer, slot)
+    for slot, at in slots.items():
         numbers = np.full((len(rows), at.stop - at.start), -1)
-        for row, head in np.argwhere(own[:, at]):
-            receiver, circuit = at.start + int(head), int(rows[row])
+        for row, part in np.argwhere(own[:, at]):
+            receiver, circuit = at.start + int(part), int(rows[row])
             key = receiver.to_bytes(4, "little")
             if marks is not None:
                 unlike = states.changed[circuit, :before, None]
@@ -65,11 +69,11 @@ def readers_of(
             if key not in found[row]:
                 found[row][key] = len(first[row])
                 first[row].append(receiver)
-            numbers[row, head] = found[row][key]
+            numbers[row, part] = found[row][key]
         streams[slot] = numbers
-    most = max(map(len, first))
+    most = max(map(len, first), default=0)
     if not most:
         return None
-    filler = order.reading(layer, "q").start
+    filler = next(iter(slots.values())).start
     padded = [each + (each or [filler])[:1] * (most - len(each)) for each in first]
     return Readers(np.array(padded), streams)

@@ -67,6 +67,20 @@ class Recall:
             if value is not None:
                 values[torch.as_tensor(rows), 0] = value
 
+    def finer(self, layer: int, values: Tensor, nodes: np.ndarray) -> None:
+        """Fill in what finer parts send less their references, ``[circuit node row pos d_model]``.
+
+        Args:
+            nodes: which of the layer's they are.
+        """
+        first = self.order.sending_finer(layer).start
+        for known, which in self._unlike_references():
+            for place, node in enumerate(nodes):
+                rows = self._rows(which, first + int(node))
+                sent = known.finer[layer] if len(rows) else None
+                if sent is not None:
+                    values[torch.as_tensor(rows), place] = sent[node]
+
     def answers(self, values: Tensor) -> None:
         """Fill in the last streams, ``[circuit row d_model]``."""
         for known, which in self._both(self.states.whole_in, self.states.empty_in):
@@ -83,6 +97,12 @@ class Recall:
     def reference_mlp(self, layer: int, ends: bool) -> Tensor:
         """The MLP's reference, ``[row pos d_model]``."""
         value = self.ground.reference.mlps[layer]
+        assert value is not None
+        return self.ground.at_ends(value, 0) if ends else value
+
+    def reference_finer(self, layer: int, ends: bool) -> Tensor:
+        """The finer parts' references, ``[row pos node d_model]``."""
+        value = self.ground.reference.finer[layer]
         assert value is not None
         return self.ground.at_ends(value, 0) if ends else value
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
+from residuum.circuits.engine.finer import Finer
 from residuum.circuits.graph.scores import REFERENCES
 from residuum.core import Address, OptionError, TaskError
 from residuum.models import Batch
@@ -25,12 +26,15 @@ class SenderValues:
     Attributes:
         embed: ``[row pos d_model]``.
         heads: layer by layer, ``[row pos head d_model]``.
-        mlps: layer by layer, ``[row pos d_model]``; None where there is no MLP.
+        mlps: layer by layer, ``[row pos d_model]``; None where there is no MLP. Where some of an
+            MLP's neurons or latents are nodes of their own, of the rest of it.
+        finer: layer by layer, of those nodes, ``[row pos node d_model]``; None without any.
     """
 
     embed: Tensor
     heads: list[Tensor]
     mlps: list[Tensor | None]
+    finer: list[Tensor | None]
 
     def cut(self, rows: Tensor, start: int) -> SenderValues:
         """Some of the rows, from a position on."""
@@ -43,6 +47,7 @@ class SenderValues:
             one(self.embed),
             [one(each) for each in self.heads],
             [None if each is None else one(each) for each in self.mlps],
+            [None if each is None else one(each) for each in self.finer],
         )
 
 
@@ -83,6 +88,7 @@ class References:
     """Reference values of one kind, for any of the task's prompts.
 
     Attributes:
+        finer: neurons and latents that are nodes of their own.
         prompts: those whose values are carried; None for a constant.
     """
 
@@ -90,6 +96,7 @@ class References:
     task: Task
     kind: str
     seed: int = 0
+    finer: Finer = field(default_factory=dict)
     passes: float = 0.0
 
     def __post_init__(self) -> None:
@@ -106,8 +113,10 @@ class References:
         """For some of the prompts, from a position on; and the last logits, if they are a run's."""
         if self.prompts is not None:
             self.passes += len(rows) / len(self.task)
-            run = self._captured(self.prompts.rows(rows.start, rows.stop), None)
-            return self._values(run).cut(torch.arange(len(rows)), start), run.last
+            batch = self.prompts.rows(rows.start, rows.stop)
+            run = self._captured(batch, None)
+            values = self._values(run, self._numbers(batch))
+            return values.cut(torch.arange(len(rows)), start), run.last
         if self._constants is None:
             self._constants = self._constant()
         return self._constants.cut(self._of_rows[rows.start : rows.stop], start), None
@@ -123,6 +132,7 @@ class References:
             torch.cat([one.embed for one in each]),
             [torch.cat(layer) for layer in zip(*(one.heads for one in each), strict=True)],
             [_joined(layer) for layer in zip(*(one.mlps for one in each), strict=True)],
+            [_joined(layer) for layer in zip(*(one.finer for one in each), strict=True)],
         )
 
     def _of_template(self, rows: Sequence[int]) -> SenderValues:
@@ -141,7 +151,10 @@ class References:
         return _each(values, lambda mean: _spread(mean, width, by_position))
 
     def _run(self, batch: Batch, reduce: Any) -> SenderValues:
-        return self._values(self._captured(batch, reduce))
+        numbers = self._numbers(batch)
+        if reduce is not None:
+            numbers = {at: _reduced(each, batch, reduce) for at, each in numbers.items()}
+        return self._values(self._captured(batch, reduce), numbers)
 
     def _captured(self, batch: Batch, reduce: Any) -> Run:
         asked = [Capture(at, reduce=reduce) for at in self._sites()]
@@ -154,14 +167,41 @@ class References:
         sites += [Address("head_out", layer.index) for layer in layers]
         return sites + [Address("mlp_out", layer.index) for layer in layers if layer.has_mlp]
 
-    def _values(self, run: Run) -> SenderValues:
+    def _numbers(self, batch: Batch) -> dict[int, Tensor]:
+        """Numbers of the finer parts ``[row pos node]``, by layer; takes a pass of its own."""
+        if not self.finer:
+            return {}
+        sites = {layer: Address("mlp_in", layer) for layer in self.finer}
+        captured = list(sites.values())
+        run = self.model.run(batch, capture=captured, logits=False, batch_size=_AT_ONCE)
+        self.passes += len(batch.ids) / len(self.task)
+        with torch.no_grad():
+            streams = {layer: run[at].to(self.model.dtype) for layer, at in sites.items()}
+            return {at: self.finer[at].split(each)[1] for at, each in streams.items()}
+
+    def _values(self, run: Run, numbers: dict[int, Tensor]) -> SenderValues:
         kept = {at: run[at].to(self.model.dtype) for at in self._sites()}
         layers = range(self.model.n_layers)
+        for layer, each in numbers.items():
+            at = Address("mlp_out", layer)
+            kept[at] = self.finer[layer].rest(kept[at], each)
         return SenderValues(
             kept[Address("resid_pre", 0)],
             [kept[Address("head_out", layer)] for layer in layers],
             [kept.get(Address("mlp_out", layer)) for layer in layers],
+            [self.finer[at].sent(numbers[at]) if at in numbers else None for at in layers],
         )
+
+
+def _reduced(numbers: Tensor, batch: Batch, reduce: str) -> Tensor:
+    """The mean over prompts ``[pos node]``, or over all real tokens ``[node]``."""
+    if reduce == "mean_by_pos":
+        return numbers.mean(dim=0)
+    return (
+        (numbers if batch.mask is None else numbers[batch.mask.to(numbers.device)])
+        .flatten(0, -2)
+        .mean(dim=0)
+    )
 
 
 def _joined(values: tuple[Tensor | None, ...]) -> Tensor | None:
@@ -174,6 +214,7 @@ def _each(values: SenderValues, change: Any) -> SenderValues:
         change(values.embed),
         [change(each) for each in values.heads],
         [None if each is None else change(each) for each in values.mlps],
+        [None if each is None else change(each) for each in values.finer],
     )
 
 

@@ -93,6 +93,8 @@ def _token_bytes(model: Model, wiring: Wiring) -> float:
     read = 4 * slots * dims.d_model
     heads = 6 * dims.n_heads * (dims.d_head + dims.d_model // 2)
     hidden = 4 * (dims.d_mlp or 4 * dims.d_model)
+    finer = max((order.n_finer(layer) for layer in order.finer), default=0)
+    hidden += finer * (hidden + 3 * dims.d_model)
     return (sent + read + heads + hidden) * model.dtype.itemsize
 
 

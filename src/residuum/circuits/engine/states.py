@@ -98,10 +98,11 @@ def states_of(wiring: Wiring, masks: np.ndarray, joint: Joint, *, run_like: bool
             beside_whole &= whole[:, at].all(axis=1, keepdims=True)
             beside_empty &= empty[:, at].all(axis=1, keepdims=True)
         if order.mlp[layer]:
-            here = order.reading_mlp(layer)
-            read(slice(here, here + 1), order.before_mlp(layer))
-            whole[:, order.sending_mlp(layer)] = whole_in[:, here]
-            empty[:, order.sending_mlp(layer)] = empty_in[:, here]
+            here, there = order.reading_mlp(layer), order.sending_mlp(layer)
+            parts = 1 + order.n_finer(layer)
+            read(slice(here, here + parts), order.before_mlp(layer))
+            whole[:, there : there + parts] = whole_in[:, here : here + parts]
+            empty[:, there : there + parts] = empty_in[:, here : here + parts]
     read(slice(order.logits, order.logits + 1), order.n_senders)
     needed, own_in = _needed(order, some, ~(whole_in | empty_in), joint)
     changed = ~empty if run_like else np.ones_like(whole)
@@ -141,7 +142,8 @@ def _needed(
     for layer in reversed(range(order.n_layers)):
         if order.mlp[layer]:
             at, sender = order.reading_mlp(layer), order.sending_mlp(layer)
-            mark(slice(at, at + 1), sent[:, sender : sender + 1])
+            parts = 1 + order.n_finer(layer)
+            mark(slice(at, at + parts), sent[:, sender : sender + parts])
         heads = sent[:, order.sending(layer)]
         if joint.beside[layer]:
             heads |= read[:, order.after_attention(layer) :].any(axis=1, keepdims=True)

@@ -158,5 +158,5 @@ def _senders(order: Order, states: States, joint: Joint) -> int:
         if joint.outputs[layer] and (heads or joint.beside[layer]):
             heads = order.heads + joint.beside[layer]
         mlp = order.mlp[layer] and changed[order.sending_mlp(layer)]
-        found += heads + int(mlp)
+        found += heads + int(mlp) + int(changed[order.sending_finer(layer)].sum())
     return found
