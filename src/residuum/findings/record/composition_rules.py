@@ -1,0 +1,166 @@
+"""What the paths between the named parts allow to say; none of it decides the status."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from residuum.findings.record.composition_evidence import (
+    LEAST_PATH,
+    CompositionEvidence,
+    PathEvidence,
+)
+from residuum.findings.record.rules import ALPHA, Outcome, Rule, percent, share
+from residuum.findings.record.words import short
+
+MOST_SAID = 3
+"""Senders that a sentence names."""
+
+
+def composition_rules(evidence: CompositionEvidence) -> tuple[Rule, ...]:
+    """Do they feed one another, do the weights agree, and has each head a known kind."""
+    return (_feeding(evidence), _weights(evidence), _kinds(evidence))
+
+
+def _feeding(evidence: CompositionEvidence) -> Rule:
+    between = evidence.between
+    outcome: Outcome = "fails"
+    if evidence.fed:
+        outcome = "holds"
+    elif not between or any(path.feeds != "not shown" for path in between):
+        outcome = "unclear"
+    return _rule(
+        "They feed one another",
+        f"one path or more from part to part restores and costs something, intervals above 0, "
+        f"{percent(LEAST_PATH)} of the distance at least, joint p at most {ALPHA:g}, and more than "
+        "every other head tried on the same input",
+        fed_words(evidence),
+        outcome,
+    )
+
+
+def _weights(evidence: CompositionEvidence) -> Rule:
+    """Is what a path carries in the weights: its composition score beyond random matrices."""
+    found = [(path, score) for path in evidence.fed if (score := evidence.score(path))]
+    agree = [(path, score) for path, score in found if score.p <= ALPHA]
+    outcome: Outcome = "unclear"
+    if found:
+        outcome = "holds" if len(agree) == len(found) else "fails" if not agree else "unclear"
+    said = "; ".join(
+        f"{arrow(path)} score {score.score:.2f}, random up to {score.high:.2f}, p {score.p:.2g}"
+        for path, score in found[:MOST_SAID]
+    )
+    return _rule(
+        "The weights agree",
+        "where one head feeds another, what it writes lies in what the other reads, more than the "
+        f"same matrices turned at random (p at most {ALPHA:g}, each pair by itself)",
+        f"{len(agree)} of {len(found)} fed paths; {said}" if found else "no head feeds another",
+        outcome,
+    )
+
+
+def _kinds(evidence: CompositionEvidence) -> Rule:
+    heads = [head for head in evidence.heads if head.named]
+    known = [head for head in heads if head.kind]
+    outcome: Outcome = "unclear"
+    if heads and any(head.attends for head in heads):
+        outcome = "holds" if len(known) == len(heads) else "fails" if not known else "unclear"
+    return _rule(
+        "Of a known kind",
+        "every named head attends in a way that has a name, and its removal bears the name out on "
+        "the same prompts",
+        "; ".join(f"{short(head.at)} {head.kind}" for head in known) or "none of them",
+        outcome,
+    )
+
+
+def _rule(name: str, demands: str, found: str, outcome: Outcome) -> Rule:
+    return Rule(name, demands, found, outcome, "composition", decides=False)
+
+
+def arrow(path: PathEvidence) -> str:
+    """A path as people write it.
+
+    >>> from residuum.findings.record.evidence import Estimate
+    >>> one = Estimate(0.4, 0.3, 0.5, 32)
+    >>> arrow(PathEvidence("L0.z[H0]", "L1.z[H0]", "k", one, one, one, 0, 0, 0, 1, "feeds"))
+    'L0.H0 → (k) L1.H0'
+    """
+    reads = "" if path.reads in ("mlp", "logits") else f"({path.reads}) "
+    return f"{short(path.sender)} → {reads}{short(path.receiver)}"
+
+
+def fed_words(evidence: CompositionEvidence) -> str:
+    """Who feeds whom, in one sentence without a full stop; or why nobody is said to."""
+    if evidence.fed:
+        return _told(evidence.fed)
+    if not evidence.paths:
+        return "not tested"
+    if not evidence.between:
+        return "not testable: none of these parts lies before another"
+    may = [path for path in evidence.between if path.feeds != "not shown"]
+    if not may:
+        return "no path between these parts restores and costs anything"
+    beaten = [path for path in may if path.beyond_controls is False]
+    if len(beaten) == len(may):
+        return (
+            f"no more than other heads do: {arrow(may[0])} {share(may[0].restores)}, the best of "
+            f"{may[0].controls} others {percent(may[0].control)}"
+        )
+    best = next(path for path in may if path.beyond_controls is not False)
+    few = (
+        f"these pairs have too few templates for any p below {evidence.floor:.2g}"
+        if evidence.floor > ALPHA
+        else f"joint p {best.p:.2g}"
+    )
+    return f"may: {arrow(best)} restores {share(best.restores)}, but {few}"
+
+
+def _told(paths: Sequence[PathEvidence]) -> str:
+    """Paths of a sender into the same kind of input together: ``A → (q) B, C``."""
+    groups: dict[tuple[str, str], list[PathEvidence]] = {}
+    for path in paths:
+        groups.setdefault((path.sender, path.reads), []).append(path)
+    said = []
+    for found in list(groups.values())[:MOST_SAID]:
+        more = "".join(f", {short(path.receiver)}" for path in found[1:])
+        restores = [path.restores for path in found]
+        range_ = share(restores[0]) if len(found) == 1 else _range([r.value for r in restores])
+        said.append(f"{arrow(found[0])}{more} ({range_})")
+    left = len(groups) - len(said)
+    return "; ".join(said) + (f"; and {left} more" if left else "")
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = percent(min(values)), percent(max(values))
+    return low if low == high else f"{low.removesuffix(' %')} to {high}"
+
+
+def path_words(evidence: CompositionEvidence, path: PathEvidence) -> str:
+    """One path in a sentence: who, what each is, how much, and what else was tried."""
+    names = [_named(evidence, at) for at in (path.sender, path.receiver)]
+    reads = {"q": "as its queries", "k": "as its keys", "v": "as its values"}.get(path.reads, "")
+    said = f"{names[1]} reads {reads} what {names[0]} writes".replace("  ", " ")
+    said += (
+        f": this path alone restores {share(path.restores)} of the distance and costs "
+        f"{share(path.loses)}, joint p {path.p:.2g}"
+    )
+    if path.controls:
+        said += f"; the best of {path.controls} other heads restores {percent(path.control)}"
+    else:
+        said += "; there is no other head before it to compare with"
+    score = evidence.score(path)
+    if score is not None and score.own == score.own and score.own * score.tokens >= 2:
+        said += f"; by the weights {percent(score.own)} of {score.tokens} tokens match themselves"
+    return f"{said}."
+
+
+def _named(evidence: CompositionEvidence, at: str) -> str:
+    kind = evidence.kind(at)
+    return f"{short(at)} ({kind})" if kind else short(at)
+
+
+def composition_claim(evidence: CompositionEvidence) -> str:
+    """What a claim adds: the strongest path from part to part; empty where none is shown."""
+    if not evidence.fed:
+        return ""
+    return f"Among them {arrow(evidence.fed[0])}: {path_words(evidence, evidence.fed[0])}"

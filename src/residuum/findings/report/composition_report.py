@@ -1,0 +1,129 @@
+"""The part of a report that says how the named parts work together."""
+
+from __future__ import annotations
+
+from residuum.core import Address
+from residuum.figures import (
+    Box,
+    Bullets,
+    Fold,
+    Heading,
+    LayeredGraph,
+    Link,
+    Paragraph,
+    Part,
+)
+from residuum.findings.record.composition_evidence import (
+    LEAST_PATH,
+    CompositionEvidence,
+    PathEvidence,
+)
+from residuum.findings.record.composition_rules import fed_words, path_words
+from residuum.findings.record.rules import percent
+from residuum.findings.record.words import short
+from residuum.findings.report.composition_tables import kind_table, path_table, score_table
+
+_PORTS = {"q": -0.9, "k": 0.0, "v": 0.9}
+_MOST_TOLD = 4
+
+
+def composition_parts(evidence: CompositionEvidence) -> list[Part]:
+    """Heading, picture, sentences and tables."""
+    shown: list[Part] = [
+        Heading("How do they work together?"),
+        Paragraph(
+            "Each path is one experiment: one input of one part (a head's queries, keys or values, "
+            "or an MLP's input) reads what the sender writes on the other prompt of the pair, and "
+            f"everything else stays{_passing(evidence)}. What the corrupt run regains and what the "
+            "clean run loses by one path says who feeds whom."
+        ),
+    ]
+    picture = path_graph(evidence)
+    if picture is not None:
+        shown.append(picture)
+    shown.append(Paragraph(f"**{fed_words(evidence)}**"))
+    shown += _details(evidence)
+    if evidence.left_out:
+        shown.append(Paragraph(f"Not done: {'; '.join(evidence.left_out)}."))
+    return shown
+
+
+def _passing(evidence: CompositionEvidence) -> str:
+    return ", but for MLPs in between, which pass the change on" if evidence.through_mlps else ""
+
+
+def _details(evidence: CompositionEvidence) -> list[Part]:
+    shown: list[Part] = []
+    told = [path_words(evidence, path) for path in evidence.fed[:_MOST_TOLD]]
+    if told:
+        shown.append(Bullets(told))
+    if evidence.paths:
+        shown.append(path_table(evidence))
+    if evidence.heads:
+        shown += [Heading("What is each head?", level=3), kind_table(evidence)]
+    if evidence.scores:
+        shown.append(Fold("What the weights say of each pair", [score_table(evidence)]))
+    return shown
+
+
+def path_graph(evidence: CompositionEvidence) -> LayeredGraph | None:
+    """The parts from the tokens to the logits and what flows between them; None without a path."""
+    paths = sorted(
+        (path for path in evidence.paths if path.feeds != "not shown"),
+        key=lambda path: -path.restores.value,
+    )
+    if not paths:
+        return None
+    ends = {at for path in paths for at in (path.sender, path.receiver)}
+    ends |= {head.at for head in evidence.heads if head.named}
+    names = sorted(ends, key=_place)
+    levels = sorted({_place(at)[:2] for at in names})
+    boxes = [
+        Box(at, _label(at), levels.index(_place(at)[:2]), int(at.endswith("mlp_out")))
+        for at in names
+    ]
+    links = [
+        Link(
+            names.index(path.sender), names.index(path.receiver), path.restores.value,
+            _PORTS.get(path.reads, 0.0), _note(path),
+        )
+        for path in paths
+    ]  # fmt: skip
+    return LayeredGraph(
+        boxes,
+        links,
+        [
+            f"L{int(layer)}" if 0 <= layer < float("inf") and not mlp else ""
+            for layer, mlp in levels
+        ],
+        unit="of the distance",
+        noun="paths",
+        title="What feeds what",
+        caption="From the tokens (bottom) to the logits. Queries arrive at the left of a head, "
+        "keys in the middle, values at the right. Width: the share of the distance between "
+        "corrupt and clean that this path alone restores. Drawn: paths whose interval lies above "
+        f"0 both ways and that restore or cost at least {percent(LEAST_PATH)}.",
+        does_not_show="paths through heads that are not named.",
+    )
+
+
+def _note(path: PathEvidence) -> str:
+    reads = "" if path.reads in ("logits", "mlp") else path.reads
+    return ", ".join(each for each in (reads, "may feed" * (path.feeds == "may feed")) if each)
+
+
+def _place(at: str) -> tuple[float, bool, int]:
+    """Layer, whether an MLP, number; the tokens below all, the logits above."""
+    if at == "embed":
+        return -1.0, False, 0
+    if at == "logits":
+        return float("inf"), False, 0
+    address = Address.parse(at)
+    head = address.part if isinstance(address.part, int) else 0
+    return float(address.layer), address.name == "mlp_out", head  # type: ignore[arg-type]
+
+
+def _label(at: str) -> str:
+    if ".z[" in at:
+        return short(at).split(".")[-1]
+    return f"MLP{at[1:].split('.')[0]}" if at.endswith("mlp_out") else at
