@@ -80,11 +80,22 @@ def test_ids_are_those_that_viewers_take_apart(graph, tmp_path):
             assert own["activation"] == node.value and own["clerp"] == node.words
             assert own["jsNodeId"] == f"{x}_{y}-0"
         elif node.kind == "logit":
-            assert own["token_prob"] == node.probability and "Output" in own["clerp"]
+            assert own["token_prob"] == node.probability
+            assert own["clerp"] == f'Output "<{node.index}>" (p={node.probability:.3f})'
             assert own["influence"] is None
         pages.setdefault(own["jsNodeId"], set()).add((node.kind, node.layer, node.index))
     assert all(len(each) == 1 for each in pages.values())
     assert sum(each["is_target_logit"] for each in data["nodes"]) == 1
+
+
+def test_a_contrast_has_no_probability_in_a_viewer(tmp_path):
+    model = loaded("gpt2")
+    own = attribution_graph(model, IDS, transcoders(model), target={7: 1, 40: -1}, skip=())
+    own.write_json(tmp_path / "x.json")
+    nodes = json.loads((tmp_path / "x.json").read_text())["nodes"]
+    logit = next(each for each in nodes if each["feature_type"] == "logit")
+    assert logit["clerp"] == 'Output "<7> - <40>"' and logit["is_target_logit"]
+    assert logit["token_prob"] == 0.0 and logit["feature"] == 7
 
 
 def test_the_viewers_slider_reads_cumulative_influence(graph, tmp_path):

@@ -11,7 +11,14 @@ from tiny import loaded, random_ids
 
 import residuum as rz
 from residuum.circuits import attribution_graph
-from residuum.core import AddressError, LoadError, OptionError, SiteRefused, TokenError
+from residuum.core import (
+    AddressError,
+    LoadError,
+    OptionError,
+    ShapeError,
+    SiteRefused,
+    TokenError,
+)
 
 IDS = random_ids(1, 5)
 
@@ -79,7 +86,7 @@ def test_transcoders_of_another_model_are_refused(model, given):
 
 
 def test_no_transcoders_are_refused(model, given):
-    for wrong in ({}, None, [given[0]], {"0": given[0]}, 3):
+    for wrong in ({}, None, [given[0]], {"0": given[0]}, {-1: given[2]}, 3):
         with pytest.raises(OptionError, match="names no transcoder of a layer"):
             attribution_graph(model, IDS, wrong)
     with pytest.raises(OptionError, match="which is no dictionary"):
@@ -115,7 +122,8 @@ def test_a_prompt_too_long_for_the_memory_is_refused(model, given):
     "wrong",
     [
         {"target": []}, {"target": [3, 3]}, {"target": {}}, {"target": {3: "much"}},
-        {"target": {3: 0}}, {"target": 3.5}, {"target_share": 0}, {"target_share": True},
+        {"target": {3: 0}}, {"target": {3: 1e300}}, {"target": {3: float("nan")}},
+        {"target": 3.5}, {"target_share": 0}, {"target_share": True},
         {"max_targets": 0}, {"max_nodes": 0}, {"node_threshold": 1.5}, {"edge_threshold": -1},
         {"max_memory": "much"}, {"skip": "bos"}, {"thresholds": 3},
     ],
@@ -165,3 +173,42 @@ def test_a_norm_that_is_no_affine_map_is_refused(given):
         assert error.value.where == "L1.ln2"
     finally:
         handle.remove()
+
+
+def test_a_contrast_that_names_a_token_twice_is_refused():
+    model = rz.load("microworld")
+    coders = {1: coder("L1.ln2", ("L1.mlp_out",), 128)}
+    same = {"Paris": 1, model.to_single_token("Paris"): -1}
+    with pytest.raises(OptionError, match="twice, the second time as"):
+        attribution_graph(model, "The capital of France is", coders, target=same)
+
+
+@pytest.mark.parametrize("name", ["W_enc", "W_dec", "b_dec", "b_enc"])
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+def test_numbers_that_are_none_are_refused(model, given, name, wrong):
+    value = getattr(given[0], name).clone()
+    value.view(-1)[1] = wrong
+    with pytest.raises(ShapeError, match=f"{name} holds NaN or infinity"):
+        attribution_graph(model, IDS, {0: replace(given[0], **{name: value})})
+
+
+def test_an_empty_prompt_is_refused(model, given):
+    with pytest.raises(TokenError, match="the prompt is empty"):
+        attribution_graph(model, IDS[:, :0], given)
+
+
+def test_one_token_has_a_graph_and_no_variance(model, given):
+    graph = attribution_graph(model, IDS[:, :1], given, skip=())
+    assert graph.gap < 1e-4 and graph.of_kind("token").sum() == 1
+    assert dict(graph.unexplained) == {} and "MLPs' variance" not in str(graph)
+    assert "one token does not vary, so what is left unexplained is not known" in graph.warnings
+    two = attribution_graph(model, IDS[:, :2], given, skip=(0,))
+    assert dict(two.unexplained) == {} and "not known" in str(two)
+
+
+def test_more_nodes_and_targets_than_there_are_is_all_of_them(model, given):
+    graph = attribution_graph(
+        model, IDS, given, skip=(), max_nodes=10**9, max_targets=10**9, target_share=1.0
+    )
+    assert graph.of_kind("feature").sum() == graph.n_active
+    assert graph.of_kind("logit").sum() == model.d_vocab

@@ -132,7 +132,9 @@ def hang(model: Model, transcoders: Any, dtype: torch.dtype) -> Hangings:
 
 
 def _by_layer(transcoders: Any) -> dict[int, Any]:
-    good = isinstance(transcoders, Mapping) and all(type(each) is int for each in transcoders)
+    good = isinstance(transcoders, Mapping) and all(
+        type(each) is int and each >= 0 for each in transcoders
+    )
     if not good or not transcoders:
         got = "none" if isinstance(transcoders, Mapping) and good else shown(transcoders)
         raise OptionError(

@@ -19,6 +19,9 @@ from residuum.runs import Model, shown
 Terms = tuple[tuple[int, float], ...]
 """A target: tokens and what their logits are multiplied by."""
 
+_MOST_WEIGHT = 1e6
+"""Of a token in a contrast; of more, single precision keeps nothing of the others."""
+
 
 @dataclass(frozen=True, eq=False)
 class LogitTargets:
@@ -120,15 +123,21 @@ def _token(model: Model, value: Any) -> int:
 
 
 def _weights(model: Model, target: Mapping[Any, Any]) -> Terms:
-    found = {}
+    found: dict[int, float] = {}
     for word, weight in target.items():
         good = isinstance(weight, (int, float)) and not isinstance(weight, bool)
-        if not good or not np.isfinite(weight) or not weight:
+        if not good or not 0 < abs(weight) <= _MOST_WEIGHT:
             raise OptionError(
                 f"the contrast weighs {shown(word)} by {shown(weight)}",
                 mend="give each token a number, such as {'Mary': 1, 'John': -1}",
             )
-        found[_token(model, word)] = float(weight)
+        token = _token(model, word)
+        if token in found:
+            raise OptionError(
+                f"the contrast names token {token} twice, the second time as {shown(word)}",
+                mend="give each token once",
+            )
+        found[token] = float(weight)
     if not found:
         raise OptionError("the contrast is empty", mend="such as {'Mary': 1, 'John': -1}")
     return tuple(found.items())

@@ -104,7 +104,7 @@ def _node(node: GraphNode, top: int, reached: float, target: bool) -> dict[str, 
         "run_idx": 0,
         "reverse_ctx_idx": 0,
         "jsNodeId": _page_id(node, layer, feature),
-        "clerp": f"Output {node.words} (p={chance:.3f})" if logit else _label(node),
+        "clerp": _label(node),
         "influence": None if logit else reached,
         "activation": node.value if node.kind == "feature" else None,
     }
@@ -118,6 +118,11 @@ def _page_id(node: GraphNode, layer: str, feature: int) -> str:
 
 
 def _label(node: GraphNode) -> str:
+    """Of a feature its label; of a token's logit also the probability, which a contrast has not."""
+    if node.kind == "logit" and node.probability is not None:
+        return f'Output "{node.words[1:-1]}" (p={node.probability:.3f})'
+    if node.kind == "logit":
+        return f'Output "{node.words.replace(chr(39), "")}"'
     return node.words if node.kind == "feature" else ""
 
 
