@@ -73,7 +73,7 @@ kinds = {
     "decoders shuffled": {layer: shuffled(own, layer) for layer, own in trained.items()},
     "random, dense": {layer: random(layer) for layer in layers},
 }
-print("task       transcoders         replaced complete unexplained  features (null)  logits")
+print("task       transcoders       replaced complete unexplained features (null) error logits  p")
 for name in ("ioi", "agreement") if full else ("ioi",):
     task = rz.task(name, model, n=prompts, seed=0)
     for kind, transcoders in kinds.items():
@@ -88,7 +88,7 @@ for name in ("ioi", "agreement") if full else ("ioi",):
             features, logits = test.of_features, test.of_logits
             rows.append([
                 graph.scores.replacement, graph.scores.completeness, left, features.spearman,
-                features.null_mean, logits.spearman,
+                features.null_mean, features.error, logits.spearman, logits.p_value,
             ])  # fmt: skip
             if i == 0 and kind == "trained":
                 graph.save(f"attribution_{name}.html")
@@ -96,7 +96,7 @@ for name in ("ioi", "agreement") if full else ("ioi",):
                 first = f"{graph}\n{test}"
         found = np.mean(rows, 0)
         print(
-            f"{name:10} {kind:20} {found[0]:.2f}     {found[1]:.2f} {found[2]:10.0%}      "
-            f"{found[3]:.2f} ({found[4]:+.2f})      {found[5]:.2f}"
+            f"{name:10} {kind:17} {found[0]:8.2f} {found[1]:8.2f} {found[2]:11.0%} "
+            f"{found[3]:8.2f} ({found[4]:+.2f}) {found[5]:4.2f} {found[6]:6.2f}  {found[7]:.2f}"
         )
     print(f"\n{first}\n")
