@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from residuum.core import Address
 from residuum.figures import (
-    Box,
     Bullets,
     Fold,
     Heading,
@@ -20,10 +18,9 @@ from residuum.findings.record.composition_evidence import (
 )
 from residuum.findings.record.composition_rules import fed_words, path_words
 from residuum.findings.record.rules import percent
-from residuum.findings.record.words import short
 from residuum.findings.report.composition_tables import kind_table, path_table, score_table
+from residuum.findings.report.part_layers import PORTS, layers_of
 
-_PORTS = {"q": -0.9, "k": 0.0, "v": 0.9}
 _MOST_TOLD = 4
 
 
@@ -76,26 +73,18 @@ def path_graph(evidence: CompositionEvidence) -> LayeredGraph | None:
         return None
     ends = {at for path in paths for at in (path.sender, path.receiver)}
     ends |= {head.at for head in evidence.heads if head.named}
-    names = sorted(ends, key=_place)
-    levels = sorted({_place(at)[:2] for at in names})
-    boxes = [
-        Box(at, _label(at), levels.index(_place(at)[:2]), int(at.endswith("mlp_out")))
-        for at in names
-    ]
+    names, boxes, rows = layers_of(ends)
     links = [
         Link(
             names.index(path.sender), names.index(path.receiver), path.restores.value,
-            _PORTS.get(path.reads, 0.0), _note(path),
+            PORTS.get(path.reads, 0.0), _note(path),
         )
         for path in paths
     ]  # fmt: skip
     return LayeredGraph(
         boxes,
         links,
-        [
-            f"L{int(layer)}" if 0 <= layer < float("inf") and not mlp else ""
-            for layer, mlp in levels
-        ],
+        rows,
         unit="of the distance",
         noun="paths",
         title="What feeds what",
@@ -110,20 +99,3 @@ def path_graph(evidence: CompositionEvidence) -> LayeredGraph | None:
 def _note(path: PathEvidence) -> str:
     reads = "" if path.reads in ("logits", "mlp") else path.reads
     return ", ".join(each for each in (reads, "may feed" * (path.feeds == "may feed")) if each)
-
-
-def _place(at: str) -> tuple[float, bool, int]:
-    """Layer, whether an MLP, number; the tokens below all, the logits above."""
-    if at == "embed":
-        return -1.0, False, 0
-    if at == "logits":
-        return float("inf"), False, 0
-    address = Address.parse(at)
-    head = address.part if isinstance(address.part, int) else 0
-    return float(address.layer), address.name == "mlp_out", head  # type: ignore[arg-type]
-
-
-def _label(at: str) -> str:
-    if ".z[" in at:
-        return short(at).split(".")[-1]
-    return f"MLP{at[1:].split('.')[0]}" if at.endswith("mlp_out") else at

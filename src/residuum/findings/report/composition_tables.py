@@ -92,8 +92,8 @@ def kind_table(evidence: CompositionEvidence) -> Table:
     """What each head may be called, what it looks at, and what its weights do with a token."""
     rows = [
         [
-            short(head.at) + ("" if head.named else " (writes)"), _kinds(head), _looks(head.attends),
-            head.copying, _share_of(head.writes_own, head.tokens),
+            short(head.at) + ("" if head.named else " (writes)"), _kinds(head),
+            _looks(head.attends), head.copying, _share_of(head.writes_own, head.tokens),
             _share_of(head.asks_own, head.tokens),
         ]
         for head in evidence.heads
