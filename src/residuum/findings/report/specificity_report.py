@@ -1,0 +1,122 @@
+"""The part of a finding's report on specificity: other tasks, and plain text."""
+
+from __future__ import annotations
+
+from residuum.figures import Bars, Column, Heading, Paragraph, Part, Table
+from residuum.findings.record.evidence import Estimate
+from residuum.findings.record.rules import number, percent, share
+from residuum.findings.record.specificity_evidence import (
+    Loss,
+    OtherTask,
+    SpecificityEvidence,
+    TextLoss,
+)
+from residuum.findings.record.specificity_rules import SPARED, TEXT_UP, specificity_words
+
+_VERDICTS = {
+    "spared": "spared",
+    "needed": "also needed",
+    "as random": "harmed as by random parts",
+    "unclear": "unclear",
+    "absent": "the model does not do it",
+}
+
+
+def specificity_parts(evidence: SpecificityEvidence, task: str) -> list[Part]:
+    """Headings, tables and pictures.
+
+    Args:
+        evidence: what was measured.
+        task: name of the finding's own task.
+    """
+    words = specificity_words(evidence)
+    shown: list[Part] = [
+        Heading("Is it this behaviour?"),
+        Paragraph(
+            "The same parts, removed while the model does something else. If much else breaks with "
+            "them, they are needed for this behaviour, but not for it alone."
+        ),
+        Paragraph(f"**{words[0].upper()}{words[1:]}.**"),
+    ]
+    if evidence.tested:
+        shown += [_bars(evidence, task), _table(evidence, task)]
+    if evidence.text is not None:
+        shown.append(_text(evidence.text))
+    if evidence.left_out:
+        shown.append(Paragraph(f"Not done: {'; '.join(evidence.left_out)}."))
+    return shown
+
+
+def _bars(evidence: SpecificityEvidence, task: str) -> Bars:
+    """The costliest way of removal, of the behaviour itself and of each other task."""
+    own = max(evidence.own, key=lambda each: each.lost.value)
+    others = [(each.task, each.worst.lost) for each in evidence.tested if each.worst]
+    others.sort(key=lambda each: -each[1].value)
+    rows: list[tuple[str, Estimate]] = [(f"{task} (this one)", own.lost), *others]
+    return Bars(
+        [name for name, _ in rows],
+        [100 * each.value for _, each in rows],
+        lo=[100 * each.low for _, each in rows],
+        hi=[100 * each.high for _, each in rows],
+        x="lost, of the task's own distance between corrupt and clean",
+        unit="%",
+        order="given",
+        title="What each task loses without the parts",
+        caption="The costlier of two ways of removal: each part at its mean over that task's "
+        "prompts, or at its value on another of them; 95 % intervals. A task is spared if it loses "
+        f"at most {percent(SPARED)} of what this behaviour loses in the same way, interval and "
+        "all.",
+        does_not_show="tasks that nobody asked of the model.",
+    )
+
+
+def _table(evidence: SpecificityEvidence, task: str) -> Table:
+    rows = [[f"{task} (this one)", *_costs(evidence.own), "", ""]]
+    rows += [
+        [each.task, *_costs(each.losses), _random(each), _VERDICTS[each.verdict]]
+        for each in evidence.others
+    ]
+    return Table(
+        [
+            Column("task"),
+            Column("at its mean: loses", align="right"),
+            Column("resampled: loses", align="right"),
+            Column("random parts: at most", align="right"),
+            Column("verdict"),
+        ],
+        rows,
+        title="Other tasks without the parts, with 95 % intervals",
+        caption="Shares of each task's own distance. **Random parts**: the most that sets of as "
+        "many other parts of the same kinds cost, in the way of removal that harms; they are "
+        "removed only where the named parts cost more than a spared task may lose.",
+    )
+
+
+def _costs(losses: tuple[Loss, ...]) -> list[str]:
+    costs = {each.how: share(each.lost) for each in losses}
+    return [costs.get(how, "–") for how in ("mean", "resampled")]
+
+
+def _random(task: OtherTask) -> str:
+    drawn = [value for each in task.losses for value in each.random]
+    return percent(max(drawn)) if drawn else "–"
+
+
+def _text(text: TextLoss) -> Table:
+    rise = text.up.value / text.before.value if text.before.value else 0.0
+    rows = [
+        ["intact", number(text.before), ""],
+        ["without the named parts", f"+ {number(text.up, 3)}", percent(rise)],
+    ]
+    if text.random_up:
+        most = max(text.random_up)
+        rows.append(["without random parts, at most", f"+ {most:.3f}",
+                     percent(most / text.before.value)])  # fmt: skip
+    return Table(
+        [Column(""), Column("loss (nats per token)", align="right"), Column("rise", align="right")],
+        rows,
+        title=f"Plain text: {_VERDICTS[text.verdict]}",
+        caption=f"{text.texts} texts, {text.tokens} tokens: {text.source}. Parts are held at their "
+        f"mean over this text. Spared: the loss rises by at most {percent(TEXT_UP)}, interval and "
+        "all. 95 % intervals, by text.",
+    )

@@ -1,0 +1,157 @@
+"""Is it this behaviour: other tasks and plain text without the mechanism, where it is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from handmade import INDUCTION, PREVIOUS, induction_task
+
+import residuum as rz
+from residuum.figures import page
+from residuum.findings.chain.bench import Bench
+from residuum.findings.chain.plain_text import Texts, text_loss
+from residuum.findings.chain.replacement import ablated, lost
+from residuum.findings.chain.specificity_stage import other_tasks, specificity, verdict_of
+from residuum.findings.record.budget import budget_named
+from residuum.findings.record.evidence import Estimate
+from residuum.findings.record.plain import from_plain, to_plain
+from residuum.findings.record.specificity_evidence import Loss, OtherTask, SpecificityEvidence
+from residuum.findings.record.specificity_rules import specificity_rules, specificity_words
+from residuum.findings.report.specificity_report import specificity_parts
+from residuum.runs import Model
+
+KNOWN = (f"L0.z[H{PREVIOUS}]", f"L1.z[H{INDUCTION}]")
+SPEND = replace(budget_named("quick"), n=12)
+IOI = ("L0.z[H1]", "L0.z[H5]", "L3.z[H7]")
+"""Heads that move the answer most on ``ioi``."""
+
+
+@pytest.fixture(scope="module")
+def hand() -> Bench:
+    return Bench(rz.load("handmade_induction"), induction_task(24))
+
+
+@pytest.fixture(scope="module")
+def evidence(model: Model) -> SpecificityEvidence:
+    """Microworld's ``ioi`` heads on three other tasks."""
+    others = [rz.task(name, model, n=12) for name in ("induction", "agreement", "refusal")]
+    return specificity(Bench(model, rz.task("ioi", model, n=12)), IOI, SPEND, others=others)
+
+
+def test_all_other_tasks_of_a_model_are_asked(model: Model) -> None:
+    bench = Bench(model, rz.task("ioi", model, n=8))
+    tasks, left_out = other_tasks(bench, SPEND)
+    names = {each.name for each in tasks}
+    assert names == {*rz.task_names(model)} - {"ioi"} and len(names) == 9
+    assert {len(each) for each in tasks} == {12} and not left_out
+
+
+def test_tasks_and_plain_text_are_measured(evidence: SpecificityEvidence) -> None:
+    assert len(evidence.tested) == 3 and {each.n for each in evidence.others} == {12}
+    assert {each.how for each in evidence.own} == {"mean", "resampled"}
+    assert all(each.lost.low > 0 for each in evidence.own)
+    assert evidence.text is not None and evidence.text.texts == 24 and not evidence.left_out
+    assert 0.5 < evidence.text.before.value < 2
+
+
+def test_what_ioi_heads_do_not_serve_is_spared(evidence: SpecificityEvidence) -> None:
+    """Repeats of random words and verb numbers need no names."""
+    spared = {each.task for each in evidence.judged("spared")}
+    assert {"induction", "agreement"} <= spared
+    assert "spared: " in specificity_words(evidence)
+    rules = specificity_rules(evidence)
+    assert [rule.asks for rule in rules] == ["specificity"] * 2
+    assert not any(rule.decides for rule in rules)
+
+
+def test_a_task_that_needs_the_parts_is_named(hand: Bench) -> None:
+    """The same behaviour under other names: all of it needs the parts, and the claim says so."""
+    others = [replace(induction_task(24, seed), name=f"other {seed}") for seed in (1, 2, 3)]
+    found = specificity(hand, KNOWN, SPEND, others=others)
+    assert [each.verdict for each in found.others] == ["needed"] * 3
+    assert all(each.worst and each.worst.random for each in found.others)
+    tasks, text = specificity_rules(found)
+    assert tasks.outcome == "fails"
+    assert tasks.found.startswith("also needed by other ")
+    assert text.name == "Plain text is spared"
+    html = page("t", specificity_parts(found, "induction"))
+    assert "also needed" in html and "Also needed by other" in html
+
+
+def test_parts_that_do_nothing_spare_everything(hand: Bench) -> None:
+    """The rule can hold: the heads that write where nobody reads, against the known ones."""
+    others = [replace(induction_task(24, seed), name=f"other {seed}") for seed in (1, 2, 3)]
+    idle = specificity(hand, [f"L1.z[H{3 - INDUCTION}]"], SPEND, others=others)
+    (own, *_) = idle.own
+    assert own.lost.value == pytest.approx(0.0, abs=1e-6)
+    known = specificity(hand, KNOWN, SPEND, others=others).own[0].lost.value
+    bounds = {"mean": 0.25 * known}
+    assert all(verdict_of(each.losses[:1], bounds) == "spared" for each in idle.others)
+
+
+def test_without_a_tokenizer_it_is_not_testable(hand: Bench) -> None:
+    found = specificity(hand, KNOWN, SPEND)
+    assert found.others == () and found.text is None
+    (rule,) = specificity_rules(found)
+    assert rule.outcome == "unclear"
+    assert rule.found.startswith("not testable: other tasks: the model has no tokenizer")
+    assert "Not testable" in page("t", specificity_parts(found, "induction"))
+
+
+def test_a_trained_model_without_a_tokenizer_is_not_testable(test_data: Any) -> None:
+    model = rz.load(test_data / "gbmi_indhead")
+    letters = torch.rand(16, 26, generator=torch.Generator().manual_seed(0)).argsort(dim=1)[:, :7]
+    clean = torch.cat([letters, letters[:, :1]], dim=1)
+    corrupt = torch.cat([letters, letters[:, 2:3]], dim=1)
+    task = rz.Task.from_pairs(
+        clean=clean, corrupt=corrupt, answers=letters[:, 1], wrong=letters[:, 3]
+    )
+    found = specificity(Bench(model, task), ["L1.z[H0]"], SPEND)
+    assert specificity_words(found).startswith("not testable")
+    assert found.own[0].lost.low > 0
+
+
+def test_fewer_than_three_tasks_say_nothing(hand: Bench) -> None:
+    other = replace(induction_task(24, 1), name="other")
+    found = specificity(hand, KNOWN, SPEND, others=[other])
+    assert specificity_words(found) == "not testable: of 1 other tasks the model does 1"
+
+
+def test_harm_that_random_parts_do_as_well_is_told_apart() -> None:
+    harm = Estimate(0.5, 0.4, 0.6, 8)
+    bounds = {"mean": 0.1}
+    assert verdict_of([Loss("mean", harm, (0.2, 0.3))], bounds) == "needed"
+    assert verdict_of([Loss("mean", harm, (0.2, 0.7))], bounds) == "as random"
+    assert verdict_of([Loss("mean", Estimate(0.1, 0.0, 0.2, 8), ())], bounds) == "unclear"
+    assert verdict_of([Loss("mean", Estimate(-0.5, -0.6, -0.4, 8), ())], bounds) == "unclear"
+    task = OtherTask("t", 8, True, 1.0, "logits", (Loss("mean", harm, (0.7,)),), "as random")
+    said = specificity_words(SpecificityEvidence((), (task,) * 3, None, ()))
+    assert said.startswith("harmed, but no more than by random parts: t (50 % lost, mean)")
+
+
+def test_plain_text_is_padded_out_of_the_loss(hand: Bench) -> None:
+    """A text's loss is its own, whatever stands beside it."""
+    rows = ((0, 3, 4, 5, 3, 4), (0, 7, 8, 7))
+    together = text_loss(hand, KNOWN, Texts("two", rows), 0)
+    alone = [text_loss(hand, [], Texts("one", (row, row)), 0) for row in rows]
+    mean = sum(each.before.value for each in alone) / 2
+    assert together.before.value == pytest.approx(mean, rel=1e-5)
+    assert together.tokens == 8
+
+
+def test_removal_by_mean_is_the_patching_rooms_own(model: Model) -> None:
+    """Edits made here do what ``rz.knock_out`` does."""
+    bench = Bench(model, rz.task("ioi", model, n=8))
+    for how in (rz.MeanAblation(), rz.ResampleAblation(seed=3), rz.SwapAblation()):
+        expected = rz.knock_out(model, bench.task, list(IOI), how=how, controls=0).joint[-1]
+        mine = lost(bench, ablated(bench, IOI, how))
+        assert mine == pytest.approx(-expected, abs=1e-4)
+
+
+def test_the_evidence_is_plain_data_and_has_a_page(evidence: SpecificityEvidence) -> None:
+    assert from_plain(SpecificityEvidence, to_plain(evidence)) == evidence
+    html = page("t", specificity_parts(evidence, "ioi"))
+    assert "ioi (this one)" in html and "Plain text" in html
