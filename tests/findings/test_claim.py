@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from residuum.findings.chain.claim import limits
+from residuum.findings.chain.scope import limits
 
 
 @pytest.mark.parametrize(

@@ -145,14 +145,14 @@ def test_verdicts_are_the_sweeps_own(finding: Finding, bench: Bench) -> None:
 
 
 def test_an_answer_that_is_not_in_the_prompt_has_no_mover(model: Model) -> None:
-    found = rz.investigate(model, "facts")
+    found = rz.investigate(model, "facts", stages=())
     assert found.roles is not None and found.movers == ()
     assert all(head.attends_answer is None for head in found.roles.heads)
 
 
 def test_what_the_pairs_do_not_allow_is_said(model: Model) -> None:
     """Induction's prompts have so many lengths that some have no other prompt to draw from."""
-    found = rz.investigate(model, "induction")
+    found = rz.investigate(model, "induction", stages=())
     assert found.parts is not None and found.parts.removal(RESAMPLE) is None
     assert found.parts.left_out == ("resampled: no other prompt of 5 tokens to resample from",)
     assert found.parts.main.how == SWAP and len(found.movers) >= 2

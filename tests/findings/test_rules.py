@@ -81,12 +81,16 @@ def test_behaviour_rules(choice: Estimate, contrast: Estimate, outcomes: list[st
     ] == outcomes
 
 
-def heads(recovered: float, lost: float, best: float, sets: int = 20) -> SetEvidence:
+def heads(
+    recovered: float, lost: float, best: float, sets: int = 20, pushes: tuple[float, ...] = ()
+) -> SetEvidence:
     def wide(value: float) -> Estimate:
         return Estimate(value, value - 0.05, value + 0.05, 32)
 
     random = (best,) * sets
-    return SetEvidence(wide(recovered), wide(lost), wide(lost), random, random, random, wide(1.0))
+    return SetEvidence(
+        wide(recovered), wide(lost), wide(lost), random, random, random, pushes, pushes, wide(1.0)
+    )
 
 
 @pytest.mark.parametrize(
@@ -99,6 +103,8 @@ def heads(recovered: float, lost: float, best: float, sets: int = 20) -> SetEvid
         (heads(0.9, 0.8, 0.95), ["holds", "holds", "fails"]),
         (heads(0.9, 0.8, 0.1, sets=3), ["holds", "holds", "unclear"]),
         (heads(math.nan, 0.8, 0.1), ["fails", "holds", "unclear"]),
+        (heads(0.9, 0.8, 0.1, sets=0, pushes=(0.2,) * 20), ["holds", "holds", "holds"]),
+        (heads(0.9, 0.8, 0.1, sets=3, pushes=(0.95,) * 17), ["holds", "holds", "fails"]),
     ],
 )
 def test_head_rules(evidence: SetEvidence, outcomes: list[str]) -> None:

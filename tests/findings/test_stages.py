@@ -26,16 +26,16 @@ def test_goes_on_after_a_kill(
 
     monkeypatch.setattr(course, "where", killed)
     with pytest.raises(Killed):
-        rz.investigate(model, "ioi", out=tmp_path)
+        rz.investigate(model, "ioi", out=tmp_path, stages=())
     monkeypatch.undo()
     kept = sorted(path.name.split("-")[0] for path in (tmp_path / ".stages").iterdir())
     assert kept == ["behaviour", "lens"]
     monkeypatch.setattr(course, "behaviour", killed)
     monkeypatch.setattr(course, "lens", killed)
-    assert rz.investigate(model, "ioi", out=tmp_path).claim == finding.claim
+    assert rz.investigate(model, "ioi", out=tmp_path, stages=()).claim == finding.claim
     monkeypatch.setattr(course, "where", killed)
     monkeypatch.setattr(course, "parts", killed)
-    assert rz.investigate(model, "ioi", out=tmp_path) == finding
+    assert rz.investigate(model, "ioi", out=tmp_path, stages=()) == finding
 
 
 def test_other_inputs_are_other_stages(tmp_path: Path) -> None:

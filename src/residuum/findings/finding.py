@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from residuum.core import CheckFailed, LoadError, Provenance, StoreError, content_hash
 from residuum.findings.record.budget import Budget
+from residuum.findings.record.composition_evidence import CompositionEvidence
+from residuum.findings.record.controls_evidence import ControlsEvidence
 from residuum.findings.record.evidence import (
     BehaviourEvidence,
     LensEvidence,
@@ -61,6 +63,8 @@ class Finding:
         task: the pairs as token ids, enough to run it again.
         provenance: model, weights, tokenizer, data, seed, software.
         given: the circuit or direction that was examined, as plain data.
+        composition, controls: evidence of the further stages; None where not asked for, or where
+            the behaviour was absent.
     """
 
     claim: str
@@ -86,6 +90,8 @@ class Finding:
     task: dict[str, Any]
     provenance: Provenance
     given: dict[str, Any] | None = None
+    composition: CompositionEvidence | None = None
+    controls: ControlsEvidence | None = None
 
     @property
     def mechanism(self) -> Mechanism:

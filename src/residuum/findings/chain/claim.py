@@ -1,13 +1,13 @@
-"""Sentences of a finding, built from its numbers: claim, falsifier, scope and limits."""
+"""The sentences of a finding about named parts, built from its numbers: claim and falsifier."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import torch
+from dataclasses import dataclass
 
 from residuum.findings.chain.bench import Bench
+from residuum.findings.record.composition_evidence import CompositionEvidence
 from residuum.findings.record.evidence import BehaviourEvidence
+from residuum.findings.record.mechanism import Mechanism
 from residuum.findings.record.part_evidence import PartsEvidence
 from residuum.findings.record.rules import (
     ALPHA,
@@ -19,148 +19,170 @@ from residuum.findings.record.rules import (
     present,
     share,
 )
-from residuum.findings.record.words import listed, metric_words, model_name, short
+from residuum.findings.record.words import (
+    listed,
+    metric_words,
+    model_name,
+    parts_in_words,
+    short,
+)
 
 INTERVENTION = (
-    "patching `z`, what a head hands to its output projection, at all positions: clean values "
-    "into the corrupt run, and corrupt values into the clean run"
+    "patching `z`, what a head hands to its output projection, and `mlp_out`, what an MLP adds to "
+    "the stream, at all positions: clean values into the corrupt run, and corrupt values into the "
+    "clean run"
 )
 
 
-def data_name(bench: Bench) -> str:
-    """How many pairs of what: ``32 held-out ioi prompts``."""
-    held_out = "held-out " if "split=test" in bench.task.source else ""
-    return f"{len(bench.task)} {held_out}{bench.task.name} prompts"
+@dataclass(frozen=True)
+class Told:
+    """What a claim is built from.
+
+    Attributes:
+        bench: the measuring half.
+        mechanism: what is named.
+        behaviour: is it there.
+        rules, status: what was decided.
+        added: sentences of further stages, without a full stop.
+    """
+
+    bench: Bench
+    mechanism: Mechanism
+    behaviour: BehaviourEvidence
+    rules: tuple[Rule, ...]
+    status: Status
+    added: tuple[str, ...] = ()
+
+    @property
+    def where(self) -> str:
+        """On how many pairs of what: ``On 32 held-out ioi prompts``."""
+        task = self.bench.task
+        held_out = "held-out " if "split=test" in task.source else ""
+        return f"On {len(task)} {held_out}{task.name} prompts"
+
+    @property
+    def answer(self) -> str:
+        """Whose answer, and how good it is."""
+        seen, model = self.behaviour, model_name(self.bench.model.name)
+        measure = f"{metric_words(self.bench.task.metric)} {number(seen.metric_clean)}"
+        return f"{model}'s answer ({measure}, accuracy {percent(seen.accuracy.value)})"
+
+    @property
+    def name(self) -> str:
+        """What is named, in words."""
+        return parts_in_words(self.mechanism.components)
 
 
-def claim(
-    bench: Bench,
-    behaviour: BehaviourEvidence,
-    parts: PartsEvidence | None,
-    rules: tuple[Rule, ...],
-    status: Status,
-) -> str:
-    """The claim as one sentence."""
-    model, where = model_name(bench.model.name), f"On {data_name(bench)}"
-    if not present(rules) or parts is None:
-        return (
-            f"{where}, {model} does not show the behaviour: it ranks the right answer above the "
-            f"wrong one for {share(behaviour.choice)} of them, where random labels give "
-            f"{percent(behaviour.shuffled.value)}, and clean and corrupt prompts differ by "
-            f"{number(behaviour.contrast)} {bench.metric.unit}."
-        )
-    measure = f"{metric_words(bench.task.metric)} {number(behaviour.metric_clean)}"
-    answer = f"{model}'s answer ({measure}, accuracy {percent(behaviour.accuracy.value)})"
-    names = listed([short(head.at) for head in parts.named])
-    noun = "head" if len(parts.named) == 1 else "heads"
-    return f"{where}, {answer} {_verdict(parts, f'{noun} {names}', status)}"
-
-
-def _verdict(parts: PartsEvidence, heads: str, status: Status) -> str:
-    joint = parts.together
-    best = max(joint.random_recovered, default=float("nan"))
-    its, sets = ("its", "heads") if len(parts.named) == 1 else ("their", "sets of as many heads")
-    said = (
-        f"given {its} clean values, a corrupt run regains {share(joint.recovered)} of the answer; "
-        f"given {its} corrupt values, a clean run loses {share(joint.swap_drop)}; the best of "
-        f"{len(joint.random_recovered)} random {sets} regains {percent(best)}."
+def absent(told: Told) -> str:
+    """The claim where there is nothing to explain."""
+    seen, bench = told.behaviour, told.bench
+    nothing = "no mechanism found"
+    if told.mechanism.origin == "given":
+        nothing = f"{told.name or 'what was stated'} cannot be its mechanism"
+    return (
+        f"{told.where}, {model_name(bench.model.name)} does not show the behaviour, so {nothing}: "
+        f"it ranks the right answer above the wrong one for {share(seen.choice)} of them, where "
+        f"random labels give {percent(seen.shuffled.value)}, and clean and corrupt prompts differ "
+        f"by {number(seen.contrast)} {bench.metric.unit}."
     )
+
+
+def claim(told: Told, parts: PartsEvidence | None) -> str:
+    """The claim as one sentence, and what further stages add to it."""
+    if not present(told.rules) or parts is None:
+        return absent(told)
     apart = by_themselves(parts)
-    said += f" In the joint test over all heads {apart}." if apart else ""
-    if status == "supported":
-        return f"depends on {heads}: {said}"
-    if status == "undecided":
-        return f"may depend on {heads}, but the evidence is mixed: {said}"
-    return f"was not traced to a few heads; the strongest are {heads}: {said}"
+    more = [f"In the joint test over its whole sweep {apart}"] if apart else []
+    ends = (f"{each}." for each in (*more, *told.added))
+    return " ".join([verdict(told, _measured(parts)), *ends])
+
+
+def verdict(told: Told, measured: str) -> str:
+    """What the status lets say, and the numbers behind it.
+
+    Args:
+        told: what is told of.
+        measured: the numbers, without a full stop.
+    """
+    found = told.mechanism.origin == "found"
+    if told.status == "supported":
+        return f"{told.where}, {told.answer} depends on {told.name}: {measured}."
+    if told.status == "undecided":
+        mixed = "but the evidence is mixed"
+        return f"{told.where}, {told.answer} may depend on {told.name}, {mixed}: {measured}."
+    if found:
+        strongest = f"the strongest parts, {told.name}, do not carry it"
+        return f"{told.where}, no mechanism found for {told.answer}; {strongest}: {measured}."
+    stated = f"does not depend on {told.name} as stated"
+    return f"{told.where}, {told.answer} {stated}: {measured}."
+
+
+def _measured(parts: PartsEvidence) -> str:
+    joint = parts.together
+    recovered, lost = joint.chance
+    its = "its" if len(parts.named) == 1 else "their"
+    best = (
+        f"the best of {joint.controls} regains {percent(max(recovered))} and loses "
+        f"{percent(max(lost))}"
+        if recovered
+        else "there is no other part to compare with"
+    )
+    return (
+        f"given {its} clean values, a corrupt run regains {share(joint.recovered)} of the answer; "
+        f"given {its} corrupt values, a clean run loses {share(joint.swap_drop)}; {best}"
+    )
 
 
 def by_themselves(parts: PartsEvidence) -> str:
-    """Which of the named heads are not shown by themselves; empty where all are.
+    """Which of the named parts are not shown by themselves; empty where all are.
 
     >>> by_themselves(PartsEvidence((), None, (), (), 0.01))  # type: ignore[arg-type]
     ''
     """
     said: list[str] = []
     for verdict in ("undecided", "not shown"):
-        heads = [short(head.at) for head in parts.named if head.verdict == verdict]
-        if heads:
-            lowest = min(head.p for head in parts.named if head.verdict == verdict)
-            alone = "by itself" if len(heads) == 1 else "by themselves"
-            are = "is" if len(heads) == 1 else "are"
-            said.append(f"{listed(heads)} {are} {verdict} {alone} (joint p from {lowest:.2g})")
+        named = [short(part.at) for part in parts.named if part.verdict == verdict]
+        if named:
+            lowest = min(part.p for part in parts.named if part.verdict == verdict)
+            alone = "by itself" if len(named) == 1 else "by themselves"
+            are = "is" if len(named) == 1 else "are"
+            said.append(f"{listed(named)} {are} {verdict} {alone} (joint p from {lowest:.2g})")
     if said and parts.floor > ALPHA:
         said.append(f"these pairs have too few templates for any p below {parts.floor:.2g}")
     return "; ".join(said)
 
 
-def falsifier(bench: Bench, named: Sequence[str], found: bool) -> str:
+def feeding_words(evidence: CompositionEvidence) -> str:
+    """Which named part feeds which, for a claim: the strongest path; empty where none is shown."""
+    if not evidence.fed:
+        return ""
+    path = evidence.fed[0]
+    sender, receiver = (_kind(evidence, at) for at in (path.sender, path.receiver))
+    through = {"q": "queries", "k": "keys", "v": "values"}.get(path.reads, "input")
+    return (
+        f"Of these, {sender} feeds the {through} of {receiver}: that path alone restores "
+        f"{share(path.restores)} of the answer and costs {share(path.loses)}"
+    )
+
+
+def _kind(evidence: CompositionEvidence, at: str) -> str:
+    kind = evidence.kind(at)
+    return f"{short(at)} ({kind})" if kind else short(at)
+
+
+def falsifier(told: Told) -> str:
     """What would refute the claim."""
-    task = bench.task.name
-    if not found:
+    task = told.bench.task.name
+    if not present(told.rules):
         return (
             f"Refuted if, on other {task} pairs for the same weights, the right answer is "
             "preferred more often than under random labels and the metric is higher on clean "
             "than on corrupt prompts."
         )
-    heads = listed([short(at) for at in named])
-    together, them = ("", "it") if len(named) == 1 else (" together", "them")
+    together, them = ("", "it") if len(told.mechanism.components) == 1 else (" together", "them")
     return (
-        f"Refuted if, on new {task} pairs for the same weights, patching {heads}{together} "
+        f"Refuted if, on new {task} pairs for the same weights, patching {told.name}{together} "
         f"recovers less than {percent(ENOUGH)} of the distance from corrupt to clean, or no more "
-        f"than random heads do, or if giving {them} corrupt values costs less than "
-        f"{percent(ENOUGH)} of it."
+        f"than random parts of the same kinds do, or if giving {them} corrupt values costs less "
+        f"than {percent(ENOUGH)} of it."
     )
-
-
-def scope(bench: Bench, n_chosen: int, n_given: int) -> tuple[str, ...]:
-    """What the claim is about."""
-    model, task = bench.model, bench.task
-    left = (
-        f" ({n_given} were given, the budget takes these)" if n_given > n_chosen + len(task) else ""
-    )
-    source = f", from {task.source}" if task.source else ""
-    return (
-        f"One model: {model.name}, weights {model.adapted.weight_hash[:12]}, "
-        f"{str(model.dtype).removeprefix('torch.')} on {model.device}.",
-        f"One task: {task.name}{source}; heads were chosen on {n_chosen} pairs and measured on "
-        f"{len(task)} others{left}.",
-        f"One measure: the {metric_words(task.metric)} ({bench.metric.unit}) at the last "
-        "token of the prompt.",
-        "One kind of part: attention heads. MLPs are shown by layer, and are not named.",
-    )
-
-
-def limits(clean: torch.Tensor, corrupt: torch.Tensor, lengths: torch.Tensor) -> tuple[str, ...]:
-    """What a finding about these pairs never says.
-
-    Args:
-        clean: token ids of the clean prompts, ``(pairs, positions)``.
-        corrupt: the same of the corrupt prompts.
-        lengths: tokens of each pair without padding, ``(pairs,)``.
-
-    Returns:
-        Sentences; the first counts the token positions in which the pairs differ.
-    """
-    inside = torch.arange(clean.shape[1], device=clean.device) < lengths.to(clean.device)[:, None]
-    counts = ((clean != corrupt) & inside).sum(1).tolist()
-    low, high = min(counts), max(counts)
-    many = f"{low}" if low == high else f"{low} to {high}"
-    noun = "position" if high == 1 else "positions"
-    first = (
-        f"Clean and corrupt prompt of a pair differ in {many} token {noun}. What both prompts "
-        "share is not seen by patching between them."
-    )
-    return (first, *LIMITS)
-
-
-LIMITS = (
-    "Naming a head says that its value matters, not what it computes. A mover is one by three "
-    "measurements; what else it does, and how the heads work together, was not examined.",
-    "A head that is not named may still be able to take over (a backup), and a head that is named "
-    "may only pass on what an earlier one found.",
-    "Silencing a head (writing zeros) takes it out of its usual range; such numbers are given "
-    "beside the others and decide nothing.",
-    "Nothing was tested on other tasks, other templates or other models. Intervals are about "
-    "drawing more pairs from the same source.",
-)
-"""What a finding of this form never says, whatever its pairs are."""

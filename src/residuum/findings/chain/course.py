@@ -15,6 +15,7 @@ from residuum.findings.chain.lens_stage import lens
 from residuum.findings.chain.parts_stage import parts
 from residuum.findings.chain.roles_stage import roles
 from residuum.findings.chain.samples import samples
+from residuum.findings.chain.scope import limits, scope
 from residuum.findings.chain.software import code_hash, software
 from residuum.findings.chain.stages import Stages
 from residuum.findings.chain.where_stage import where
@@ -130,9 +131,8 @@ class Course:
         held: dict[str, Any] = {"where": places, "parts": named, "roles": does}
         rules = (*mechanism_rules(named.together), each_rule(named.named))
         for number, each in enumerate(self.order.further, start=_CORE + 1):
-            work = Work(
-                self.choose, self.bench, mechanism, self.budget, self.numbered(number)
-            )  # fmt: skip
+            progress = self.numbered(number)
+            work = Work(self.choose, self.bench, mechanism, self.budget, progress, dict(held))
             held[each.name] = self.stages.run(
                 each.name, each.kind, lambda each=each, work=work: each.compute(work), on
             )
@@ -169,14 +169,18 @@ class Course:
         held: dict[str, Any],
     ) -> Finding:
         """The finding, worded and signed."""
-        status, named = decide(rules), held.get("parts")
+        status, tested = decide(rules), [each.name for each in self.order.further]
+        told = say.Told(self.bench, mechanism, shown, rules, status, self.added(held, "words"))
         evidence = {"where": None, "parts": None, "roles": None, **held}
         return Finding(
-            claim=say.claim(self.bench, shown, named, rules, status),
+            claim=say.claim(told, held.get("parts")),
             status=status,
-            falsifier=say.falsifier(self.bench, mechanism.components, named is not None),
-            scope=say.scope(self.bench, len(self.choose.task), self.order.n_given),
-            limits=say.limits(self.task.clean, self.task.corrupt, self.task.lengths),
+            falsifier=say.falsifier(told),
+            scope=(
+                *scope(self.bench, mechanism, len(self.choose.task), self.order.n_given, rules),
+                *(f"{note}." for note in self.added(held, "notes")),
+            ),
+            limits=limits(self.task.clean, self.task.corrupt, self.task.lengths, tested),
             origin=mechanism.origin,
             kind=mechanism.kind,
             components=mechanism.components,
@@ -184,7 +188,7 @@ class Course:
             metric=self.task.metric,
             unit=self.bench.metric.unit,
             budget=self.budget,
-            stages=tuple(each.name for each in self.order.further),
+            stages=tuple(tested),
             rules=rules,
             behaviour=shown,
             lens=reading,
@@ -194,6 +198,12 @@ class Course:
             given=mechanism.data,
             **evidence,
         )
+
+    def added(self, held: dict[str, Any], what: str) -> tuple[str, ...]:
+        """What further stages add to the claim (``words``) or to the scope (``notes``)."""
+        ran = [each for each in self.order.further if each.name in held]
+        said = [getattr(each, what)(held[each.name]) for each in ran]
+        return tuple(each.rstrip(".") for each in said if each)
 
     def provenance(self, mechanism: Mechanism) -> Any:
         """Model, weights, tokenizer, data, strategy, seed and software."""

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from residuum.core import OptionError, Progress
 from residuum.findings.chain.bench import Bench
+from residuum.findings.chain.claim import feeding_words
+from residuum.findings.chain.composition_stage import composition
+from residuum.findings.chain.controls_stage import controls
 from residuum.findings.record.budget import Budget
+from residuum.findings.record.composition_evidence import CompositionEvidence
+from residuum.findings.record.composition_rules import composition_rules
+from residuum.findings.record.controls_evidence import ControlsEvidence
+from residuum.findings.record.controls_rules import attending_words, controls_rules
 from residuum.findings.record.mechanism import Mechanism
 from residuum.findings.record.rules import Rule
 
@@ -22,6 +29,7 @@ class Work:
         mechanism: what the claim names.
         budget: what may be spent.
         progress: who is told.
+        held: evidence of the stages before, by field of the finding.
     """
 
     choose: Bench
@@ -29,6 +37,12 @@ class Work:
     mechanism: Mechanism
     budget: Budget
     progress: Progress
+    held: Mapping[str, Any]
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Addresses of what is named."""
+        return self.mechanism.components
 
 
 @dataclass(frozen=True)
@@ -40,15 +54,31 @@ class Further:
         kind: record type of its evidence.
         compute: does the work.
         rules: what follows from the evidence.
+        words: what it adds to the claim, without a full stop; empty where nothing.
+        notes: what it adds to the scope; empty where nothing.
     """
 
     name: str
     kind: type[Any]
     compute: Callable[[Work], Any]
     rules: Callable[[Any], tuple[Rule, ...]]
+    words: Callable[[Any], str] = lambda evidence: ""
+    notes: Callable[[Any], str] = lambda evidence: ""
 
 
-FURTHER: tuple[Further, ...] = ()
+def _composition(work: Work) -> CompositionEvidence:
+    writers = work.held["roles"].writers
+    return composition(work.bench, work.parts, work.budget, work.progress, writers=writers)
+
+
+def _controls(work: Work) -> ControlsEvidence:
+    return controls(work.bench, work.parts, work.budget, work.progress)
+
+
+FURTHER: tuple[Further, ...] = (
+    Further("composition", CompositionEvidence, _composition, composition_rules, feeding_words),
+    Further("controls", ControlsEvidence, _controls, controls_rules, notes=attending_words),
+)
 """All optional stages, in the order in which they run."""
 
 

@@ -1,4 +1,4 @@
-"""Stage 4: the chosen heads one by one and together, against random heads."""
+"""Stage 4: the named parts one by one and together, against random ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import numpy as np
 
 from residuum.core import SILENT, Patch, Progress
 from residuum.findings.chain.bench import Bench
+from residuum.findings.chain.controls_stage import pushed
 from residuum.findings.chain.removing import knocked_out, removal, removed
+from residuum.findings.record.controls_evidence import PushControl
 from residuum.findings.record.evidence import Estimate, WhereEvidence
 from residuum.findings.record.part_evidence import (
     SWAP,
@@ -17,6 +19,7 @@ from residuum.findings.record.part_evidence import (
     PartsEvidence,
     SetEvidence,
 )
+from residuum.findings.record.rules import FEWEST_SETS
 from residuum.patching import Knockout, SwapAblation
 
 
@@ -27,21 +30,27 @@ def parts(
     places: WhereEvidence,
     progress: Progress = SILENT,
 ) -> PartsEvidence:
-    """Patch the chosen heads and take them out; then as many random ones, again and again.
+    """Patch the named parts and take them out; then as many random ones, again and again.
+
+    Where the model has too few other parts of the kinds, the same parts are also moved as far in
+    random directions.
 
     Args:
         bench: the measuring half.
-        chosen: addresses of heads, ``L2.z[H3]``.
-        random_sets: how many random sets of as many other heads.
+        chosen: addresses of heads, ``L2.z[H3]``, and MLPs, ``L3.mlp_out``.
+        random_sets: how many random sets of as many other parts of the same kinds.
         places: the sweeps on the measuring half: each part's p and verdict.
         progress: told of every forward pass.
     """
     patched = removed(bench, chosen, SwapAblation(), random_sets, progress, backwards=True)
     taken_out, left_out = knocked_out(bench, chosen, random_sets, progress)
+    missing = random_sets - len(patched.random_sets)
+    few = len(patched.random_sets) < FEWEST_SETS
+    pushes = pushed(bench, chosen, missing, progress) if few else None
     pairs = zip(chosen, patched.singles, strict=True)
     return PartsEvidence(
         named=tuple(_part(bench, at, effects, places) for at, effects in pairs),
-        together=_together(bench, patched, taken_out),
+        together=_together(bench, patched, taken_out, pushes),
         removals=tuple(removal(name, out, bench) for name, out in taken_out.items()),
         left_out=left_out,
         floor=places.heads.floor,
@@ -60,7 +69,9 @@ def _part(bench: Bench, at: str, effects: np.ndarray, places: WhereEvidence) -> 
     )
 
 
-def _together(bench: Bench, patched: Knockout, taken_out: dict[str, Knockout]) -> SetEvidence:
+def _together(
+    bench: Bench, patched: Knockout, taken_out: dict[str, Knockout], pushes: PushControl | None
+) -> SetEvidence:
     swap, zero = taken_out[SWAP], taken_out[ZERO]
     return SetEvidence(
         recovered=share(bench, patched.joint[-1]),
@@ -69,6 +80,8 @@ def _together(bench: Bench, patched: Knockout, taken_out: dict[str, Knockout]) -
         random_recovered=_shares(bench, patched.random_joint),
         random_swap_drop=_shares(bench, -swap.random_joint),
         random_zero_drop=_shares(bench, -zero.random_joint),
+        pushed_recovered=pushes.random_recovered if pushes else (),
+        pushed_swap_drop=pushes.random_lost if pushes else (),
         all_heads_recovered=share(bench, _all_patched(bench)),
     )
 

@@ -13,14 +13,15 @@ from residuum.core import SILENT, Progress
 from residuum.findings.chain.bench import Bench
 from residuum.findings.chain.parts_stage import numbers
 from residuum.findings.chain.removing import removal, removed
+from residuum.findings.chain.where_stage import has_mlps
 from residuum.findings.record.evidence import Estimate
+from residuum.findings.record.mechanism import is_head
 from residuum.findings.record.part_evidence import SWAP, Picture, RoleEvidence, RolesEvidence
 from residuum.patching import Knockout, PathTable, SwapAblation, path_patch
 from residuum.runs import Run
 
 LEAST_ATTENTION = 0.1
 """Share of a mover's attention that goes to the answer at least, interval and all."""
-_SENDERS = ("L*.z[H*]", "L*.mlp_out")
 
 
 def choose_writers(choose: Bench, max_heads: int, progress: Progress = SILENT) -> tuple[str, ...]:
@@ -48,18 +49,20 @@ def roles(
     Args:
         choose: the choosing half: writers are chosen on it.
         bench: the measuring half.
-        chosen: the heads that matter, described beside the writers.
+        chosen: the parts that matter; heads among them are described beside the writers.
         max_heads: writers at most.
         random_sets: random sets of heads removed for comparison with the writers.
         progress: told of every forward pass.
     """
     writers = choose_writers(choose, max_heads, progress)
-    table = _direct(bench, _SENDERS, progress)
-    heads = (*chosen, *(at for at in writers if at not in chosen))
-    alone = removed(bench, heads, SwapAblation(), 0, progress)
+    senders = ("L*.z[H*]", *(("L*.mlp_out",) if has_mlps(bench) else ()))
+    table = _direct(bench, senders, progress)
+    named = [at for at in chosen if is_head(at)]
+    heads = (*named, *(at for at in writers if at not in named))
+    alone = removed(bench, heads, SwapAblation(), 0, progress).singles if heads else ()
     run = bench.run("clean", capture=sorted({f"L{numbers(at)[0]}.pattern" for at in heads}))
     look = _Look(bench, run)
-    pairs = zip(heads, alone.singles, strict=True)
+    pairs = zip(heads, alone, strict=True)
     mlps = [name for name in _senders(table) if name.endswith(".mlp_out")]
     return RolesEvidence(
         heads=tuple(_role(bench, table, look, at, effects) for at, effects in pairs),

@@ -11,13 +11,12 @@ from torch import Tensor
 
 from residuum.core import SILENT, Patch, Progress, track
 from residuum.findings.chain.bench import Bench
+from residuum.findings.chain.choosing import choose_parts
 from residuum.findings.record.budget import Budget
 from residuum.findings.record.evidence import GridEvidence, WhereEvidence
 from residuum.patching import Sweep, patch
 from residuum.patching.results.statistics import statistics_of
 
-SMALLEST_SHARE = 0.05
-"""A head is named if it alone recovers at least this share of the distance."""
 ROUNDING = 8
 """Units in the last place of the largest metric value that count as zero."""
 
@@ -25,8 +24,8 @@ ROUNDING = 8
 def where(choose: Bench, bench: Bench, spend: Budget, progress: Progress = SILENT) -> WhereEvidence:
     """Patch the stream by position, every head, and each layer's attention and MLP.
 
-    Heads are chosen on ``choose`` and measured on ``bench``, so that no head looks strong
-    because it was picked for looking strong.
+    Parts are chosen on ``choose`` and measured on ``bench``, so that none looks strong because it
+    was picked for looking strong.
 
     Args:
         choose: the choosing half.
@@ -34,21 +33,12 @@ def where(choose: Bench, bench: Bench, spend: Budget, progress: Progress = SILEN
         spend: how many parts to name at most.
         progress: told of every forward pass.
     """
-    first = patch(
-        choose.model,
-        choose.task,
-        "z",
-        ("layer", "head"),
-        progress=_Named(progress, "choosing heads"),
-    )
-    chosen = choose_heads(first, spend.max_heads)
-    second = patch(
-        bench.model,
-        bench.task,
-        "z",
-        ("layer", "head"),
-        progress=_Named(progress, "measuring heads"),
-    )
+    cells = ("layer", "head")
+    named = _Named(progress, "choosing heads"), _Named(progress, "measuring heads")
+    first = patch(choose.model, choose.task, "z", cells, progress=named[0])
+    mlps = patch(choose.model, choose.task, "mlp_out", ("layer",)) if has_mlps(choose) else None
+    chosen = choose_parts(choose, first, mlps, spend, progress)
+    second = patch(bench.model, bench.task, "z", cells, progress=named[1])
     return WhereEvidence(
         stream=stream(bench, progress),
         heads=grid(bench, second),
@@ -58,20 +48,9 @@ def where(choose: Bench, bench: Bench, spend: Budget, progress: Progress = SILEN
     )
 
 
-def choose_heads(sweep: Sweep, max_heads: int) -> list[tuple[str, float]]:
-    """Heads that move the answer towards clean most, with the share that each recovers.
-
-    Those above :data:`SMALLEST_SHARE`, at most ``max_heads``; if none is, the largest alone.
-    """
-    shares = np.nan_to_num(sweep.recovered_frac.values)
-    order = np.argsort(-shares.ravel(), kind="stable")[:max_heads]
-    found = []
-    for flat in order:
-        layer, head = np.unravel_index(flat, shares.shape)
-        share = float(shares[layer, head])
-        if not found or share >= SMALLEST_SHARE:
-            found.append((f"L{layer}.z[H{head}]", share))
-    return found
+def has_mlps(bench: Bench) -> bool:
+    """Whether the model's layers have MLPs."""
+    return any(tap.name == "mlp_out" for tap in bench.model.adapted.taps)
 
 
 class _Named:
@@ -137,12 +116,12 @@ def _rounding(bench: Bench) -> float:
 
 
 def _parts(bench: Bench, progress: Progress) -> GridEvidence:
-    """``attn_out`` and ``mlp_out`` by layer."""
-    sites = ("attn_out", "mlp_out")
+    """``attn_out`` and ``mlp_out`` by layer; the first alone for a model without MLPs."""
+    sites = ("attn_out", "mlp_out") if has_mlps(bench) else ("attn_out",)
     sweeps = [patch(bench.model, bench.task, site, ("layer",), progress=progress) for site in sites]
     values = np.stack([sweep.per_example.values for sweep in sweeps], axis=1)
     rows = [f"L{layer}" for layer in range(values.shape[0])]
-    return grid_of(bench, "attn_out, mlp_out", rows, list(sites), values)
+    return grid_of(bench, ", ".join(sites), rows, list(sites), values)
 
 
 def stream(bench: Bench, progress: Progress = SILENT) -> GridEvidence | None:

@@ -172,8 +172,8 @@ class WhereEvidence:
         stream: residual stream, layers by positions; None where prompts do not align.
         heads: ``z``, layers by heads, on the measuring half.
         parts: ``attn_out`` and ``mlp_out``, layers by the two.
-        chosen: heads chosen on the choosing half, largest first.
-        chosen_recovered: what each recovered on the choosing half.
+        chosen: heads chosen on the choosing half, largest first, then MLPs that add to these.
+        chosen_recovered: what each recovered alone on the choosing half.
     """
 
     stream: GridEvidence | None

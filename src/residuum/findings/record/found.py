@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 from residuum.core import Provenance
 from residuum.findings.record.budget import Budget
+from residuum.findings.record.composition_evidence import CompositionEvidence
+from residuum.findings.record.controls_evidence import ControlsEvidence
 from residuum.findings.record.evidence import (
     BehaviourEvidence,
     LensEvidence,
@@ -97,6 +99,16 @@ class Found(Protocol):
     @property
     def roles(self) -> RolesEvidence | None:
         """What they do for the answer."""
+        ...
+
+    @property
+    def composition(self) -> CompositionEvidence | None:
+        """How they work together."""
+        ...
+
+    @property
+    def controls(self) -> ControlsEvidence | None:
+        """What is found where there should be nothing."""
         ...
 
     @property

@@ -72,6 +72,8 @@ class SetEvidence:
         recovered: patched together, over the distance from corrupt to clean.
         swap_drop, zero_drop: lost by the clean run, over the same distance.
         random_recovered, random_swap_drop, random_zero_drop: the same for each random set.
+        pushed_recovered, pushed_swap_drop: the same for the named parts themselves, moved as far in
+            random directions; only where too few random sets are possible.
         all_heads_recovered: all heads patched at once: what heads can carry at most.
     """
 
@@ -81,7 +83,25 @@ class SetEvidence:
     random_recovered: tuple[float, ...]
     random_swap_drop: tuple[float, ...]
     random_zero_drop: tuple[float, ...]
+    pushed_recovered: tuple[float, ...]
+    pushed_swap_drop: tuple[float, ...]
     all_heads_recovered: Estimate
+
+    @property
+    def chance(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """What chance recovers and costs: all random sets and random directions."""
+        return (
+            self.random_recovered + self.pushed_recovered,
+            self.random_swap_drop + self.pushed_swap_drop,
+        )
+
+    @property
+    def controls(self) -> str:
+        """What chance was, in words."""
+        sets, pushes = len(self.random_recovered), len(self.pushed_recovered)
+        said = [f"{sets} random sets of as many other parts of the same kinds"] if sets else []
+        said += [f"{pushes} random directions of the same length"] if pushes else []
+        return " and ".join(said) or "nothing: no random set is possible"
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ ENOUGH = 0.3
 ALPHA = 0.05
 """Joint p up to which a head is shown by itself."""
 FEWEST_SETS = 10
-"""Random sets below which the comparison with chance stays unclear."""
+"""Random sets (or, where these are too few, directions) that a comparison with chance needs."""
 REFUTING = ("Enough", "More than chance")
 """Rules about a mechanism whose failing refutes it."""
 
@@ -77,9 +77,8 @@ def behaviour_rules(evidence: BehaviourEvidence, unit: str) -> tuple[Rule, ...]:
 
 def mechanism_rules(evidence: SetEvidence) -> tuple[Rule, ...]:
     """Is this the mechanism: enough, needed, and more than chance."""
-    sets = len(evidence.random_recovered)
-    best = max(evidence.random_recovered, default=float("nan"))
-    best_drop = max(evidence.random_swap_drop, default=float("nan"))
+    recovered, lost = evidence.chance
+    best, worst = (max(each, default=float("nan")) for each in (recovered, lost))
     return (
         Rule(
             "Enough",
@@ -101,9 +100,9 @@ def mechanism_rules(evidence: SetEvidence) -> tuple[Rule, ...]:
         ),
         Rule(
             "More than chance",
-            f"both exceed every one of {sets} random sets of as many other parts of the same kinds",
-            f"the best random set recovers {percent(best)} and loses {percent(best_drop)}",
-            _beyond(evidence, sets),
+            f"both exceed every one of {evidence.controls}",
+            f"the best of these recovers {percent(best)} and loses {percent(worst)}",
+            _beyond(evidence),
             "mechanism",
             decides=True,
         ),
@@ -164,11 +163,12 @@ def _above(estimate: Estimate, bound: float, also: bool = True) -> Outcome:
     return "holds" if estimate.low > bound else "unclear"
 
 
-def _beyond(evidence: SetEvidence, sets: int) -> Outcome:
-    if sets < FEWEST_SETS:
+def _beyond(evidence: SetEvidence) -> Outcome:
+    recovered, lost = evidence.chance
+    if len(recovered) < FEWEST_SETS:
         return "unclear"
-    more = evidence.recovered.value > max(evidence.random_recovered)
-    worse = evidence.swap_drop.value > max(evidence.random_swap_drop)
+    more = evidence.recovered.value > max(recovered)
+    worse = evidence.swap_drop.value > max(lost)
     return "holds" if more and worse else "unclear" if more or worse else "fails"
 
 

@@ -14,12 +14,27 @@ _METRIC_WORDS = {
 
 
 def short(at: str) -> str:
-    """A head's address as people say it.
+    """A head's or an MLP's address as people say it.
 
-    >>> short("L2.z[H3]")
-    'L2.H3'
+    >>> short("L2.z[H3]"), short("L2.mlp_out")
+    ('L2.H3', 'L2.MLP')
     """
-    return at.replace(".z[H", ".H").removesuffix("]")
+    return at.replace(".z[H", ".H").removesuffix("]").replace(".mlp_out", ".MLP")
+
+
+def parts_in_words(components: Sequence[str]) -> str:
+    """Heads and MLPs as a claim names them.
+
+    >>> parts_in_words(["L2.z[H3]", "L0.z[H1]", "L3.mlp_out"])
+    'heads L2.H3 and L0.H1 and the MLP of layer 3'
+    """
+    heads = [short(at) for at in components if not at.endswith(".mlp_out")]
+    layers = [at.split(".")[0].removeprefix("L") for at in components if at.endswith(".mlp_out")]
+    said = [f"{'head' if len(heads) == 1 else 'heads'} {listed(heads)}"] if heads else []
+    if layers:
+        one = len(layers) == 1
+        said.append(f"the MLP{'' if one else 's'} of layer{'' if one else 's'} {listed(layers)}")
+    return " and ".join(said)
 
 
 def listed(names: Sequence[str]) -> str:

@@ -23,6 +23,8 @@ from residuum.findings.record.evidence import Estimate
 from residuum.findings.record.found import Found
 from residuum.findings.record.rules import ENOUGH, number, percent, share
 from residuum.findings.record.words import metric_words, model_name
+from residuum.findings.report.composition_report import composition_parts
+from residuum.findings.report.controls_report import controls_parts
 from residuum.findings.report.head_report import (
     chosen_heads,
     controls,
@@ -58,6 +60,10 @@ def report_html(finding: Found, replay_path: str = "finding.json") -> str:
         parts += [*chosen_heads(finding), *controls(finding)]
     if finding.roles is not None:
         parts += written_by(finding)
+    if finding.composition is not None:
+        parts += composition_parts(finding.composition)
+    if finding.controls is not None:
+        parts += controls_parts(finding.controls, finding.unit)
     parts += [*_decision(finding), *_data(finding), *_origin(finding, replay_path)]
     return page(
         f"{finding.task['name']} in {name}",

@@ -1,0 +1,105 @@
+"""What a finding is about, and what it does not say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from residuum.findings.chain.bench import Bench
+from residuum.findings.record.mechanism import Mechanism
+from residuum.findings.record.rules import Rule
+from residuum.findings.record.words import metric_words
+
+_PARTS = {
+    "components": "Kinds of part: attention heads and whole MLPs, at all positions; not single "
+    "neurons, features or positions.",
+    "circuit": "Kind of mechanism: a circuit of edges between heads, MLPs and the embedding.",
+    "direction": "Kind of mechanism: one direction at one site, in the stream or a part of it.",
+}
+
+
+def scope(
+    bench: Bench, mechanism: Mechanism, n_chosen: int, n_given: int, rules: Sequence[Rule]
+) -> tuple[str, ...]:
+    """What the claim is about; rules that do not decide narrow it in their own words.
+
+    Args:
+        bench: the measuring half.
+        mechanism: what is named.
+        n_chosen: pairs of the choosing half.
+        n_given: pairs that the caller gave.
+        rules: how they came out.
+    """
+    model, task = bench.model, bench.task
+    left = (
+        f" ({n_given} were given, the budget takes these)" if n_given > n_chosen + len(task) else ""
+    )
+    source = f", from {task.source}" if task.source else ""
+    chosen = (
+        f"parts were chosen on {n_chosen} pairs and measured on {len(task)} others"
+        if mechanism.origin == "found"
+        else f"what was stated is measured on {len(task)} pairs"
+    )
+    return (
+        f"One model: {model.name}, weights {model.adapted.weight_hash[:12]}, "
+        f"{str(model.dtype).removeprefix('torch.')} on {model.device}.",
+        f"One task: {task.name}{source}; {chosen}{left}.",
+        f"One measure: the {metric_words(task.metric)} ({bench.metric.unit}) at the last "
+        "token of the prompt.",
+        _PARTS[mechanism.kind],
+        *(narrowed(rule) for rule in rules if not rule.decides and rule.asks != "each"),
+    )
+
+
+def narrowed(rule: Rule) -> str:
+    """A rule that does not decide, as a line of the scope.
+
+    >>> narrowed(Rule("Plain text is spared", "", "up 0.01 nats", "holds", "specificity", False))
+    'Plain text is spared: yes; up 0.01 nats.'
+    """
+    came = {"holds": "yes", "fails": "no", "unclear": "not known"}[rule.outcome]
+    return f"{rule.name}: {came}; {rule.found}."
+
+
+def limits(
+    clean: torch.Tensor, corrupt: torch.Tensor, lengths: torch.Tensor, tested: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """What a finding about these pairs never says.
+
+    Args:
+        clean: token ids of the clean prompts, ``(pairs, positions)``.
+        corrupt: the same of the corrupt prompts.
+        lengths: tokens of each pair without padding, ``(pairs,)``.
+        tested: names of the further stages that were run.
+
+    Returns:
+        Sentences; the first counts the token positions in which the pairs differ.
+    """
+    inside = torch.arange(clean.shape[1], device=clean.device) < lengths.to(clean.device)[:, None]
+    counts = ((clean != corrupt) & inside).sum(1).tolist()
+    low, high = min(counts), max(counts)
+    many = f"{low}" if low == high else f"{low} to {high}"
+    noun = "position" if high == 1 else "positions"
+    first = (
+        f"Clean and corrupt prompt of a pair differ in {many} token {noun}. What both prompts "
+        "share is not seen by patching between them."
+    )
+    untested = [
+        name
+        for name, stage in (("other tasks", "specificity"), ("other templates", "robustness"))
+        if stage not in tested
+    ]
+    return (first, *LIMITS, f"Nothing was tested on {', '.join([*untested, 'other models'])}. "
+            "Intervals are about drawing more pairs from the same source.")  # fmt: skip
+
+
+LIMITS = (
+    "Naming a part says that its value matters, not what it computes. A mover is one by three "
+    "measurements; what else it does was not examined.",
+    "A part that is not named may still be able to take over (a backup), and a part that is named "
+    "may only pass on what an earlier one found.",
+    "Silencing a part (writing zeros) takes it out of its usual range; such numbers are given "
+    "beside the others and decide nothing.",
+)
+"""What a finding of this form never says, whatever its pairs are."""
