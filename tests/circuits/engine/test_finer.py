@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from finer_models import LATENTS, NEURONS, with_dictionary
 from finer_oracle import Oracle, finer_reference
 from layerwise import metric_of
 from test_masked import some_circuits, task_of
@@ -12,31 +15,6 @@ from tiny import loaded
 
 import residuum as rz
 from residuum.circuits import MaskedRuns, graph_of
-from residuum.dictionaries import Dictionary, ReLU
-
-NEURONS = ("L0.mlp_act[N3]", "L1.mlp_act[N0]", "L1.mlp_act[N5]", "L2.mlp_act[N7]")
-LATENTS = ("L1.mlp_out/coder[F2]", "L1.mlp_out/coder[F9]")
-
-
-def with_dictionary(name, dtype, reads="mlp_out", layer=1):
-    """A model with a random dictionary on it, of an MLP's output or of what it reads."""
-    model = loaded(name, dtype)
-    width, latents = model.dims.d_model, 24
-    draw = torch.Generator().manual_seed(2)
-    weights = [
-        torch.randn(*shape, generator=draw) for shape in ((width, latents), (latents, width))
-    ]
-    coder = Dictionary(
-        (f"L{layer}.{reads}",),
-        (f"L{layer}.mlp_out",),
-        W_enc=weights[0][None],
-        W_dec=weights[1][:, None] / 50,
-        b_enc=torch.full((latents,), 0.5),
-        b_dec=torch.ones(1, width) / 10,
-        activation=ReLU(),
-    ).to(dtype)
-    model.dictionaries["coder"] = coder
-    return model
 
 
 def assert_is_by_hand(runs, kept, bound):
@@ -136,6 +114,11 @@ def test_what_cannot_be_a_node_is_refused():
     model = loaded("gemma2")
     with pytest.raises(rz.OptionError, match="puts a norm behind its MLP"):
         MaskedRuns(model, graph_of(model, finer="L1.mlp_act[N3]"), task)
+    plain = loaded("gpt2")
+    nodes = graph_of(plain, finer="L1.mlp_act[N5]")
+    far = tuple(str(each).replace("N5", "N999") for each in nodes.senders)
+    with pytest.raises(rz.OptionError, match=r"mlp_act\[N999\] cannot be a node: .* neurons there"):
+        MaskedRuns(plain, replace(nodes, senders=far), task)
     model = with_dictionary("gpt2", torch.float32)
     both = graph_of(model, finer=[*LATENTS, "L1.mlp_act[N3]"])
     with pytest.raises(rz.OptionError, match="neurons and latents of coder as parts, which over"):

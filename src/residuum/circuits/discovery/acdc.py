@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from residuum.circuits.discovery.exact_masked import masked_runs
 from residuum.circuits.discovery.path_search import own_circuit
 from residuum.circuits.discovery.problem import DiscoveryProblem
-from residuum.circuits.engine.masked import MaskedRuns
 from residuum.circuits.graph.circuit import Circuit
-from residuum.circuits.graph.graph import Graph
 from residuum.circuits.graph.nodes import parts_of
 from residuum.circuits.graph.scores import EdgeScores
 from residuum.core import SILENT, OptionError, Progress
@@ -144,16 +143,3 @@ class _Tries:
                 self.kept[edge], self.now = False, value
             else:
                 self.ahead = min(_MOST, 2 * self.ahead)
-
-
-def masked_runs(problem: DiscoveryProblem, graph: Graph | None = None) -> MaskedRuns:
-    """Runs of the problem's prompts with some edges kept."""
-    return MaskedRuns(
-        problem.model,
-        problem.graph if graph is None else graph,
-        problem.task,
-        problem.reference,
-        metric=problem.metric.name,
-        seed=problem.seed,
-        max_memory=problem.max_memory,
-    )

@@ -54,7 +54,7 @@ class Passed:
 
         Yields:
             A place, slopes ``[input row pos d_model]`` (queries, then keys, then values of a
-            layer's heads; one for an MLP), and the opened block.
+            layer's heads; of an MLP its own, then its finer parts'), and the opened block.
         """
         below = self.first + len(self.blocks) if below is None else below
         for layer in range(below - 1, self.first - 1, -1):
@@ -63,7 +63,8 @@ class Passed:
                 self.slopes[layer] = slope
             read = block.through_mlp(slope, retain)
             if read is not None:
-                yield ("mlp", layer), read[None], block
+                yield ("mlp", layer), read, block
+                read = read.sum(dim=0)
             at_heads = slope if read is None or block.parallel else slope + read
             heads = block.through_heads(at_heads, retain)
             yield ("heads", layer), heads, block
@@ -90,6 +91,7 @@ class Passed:
             start=chunk.start,
             moved=moved,
             explicit=chunk.explicit,
+            finer=chunk.problem.finer.get(layer),
         )
 
 
@@ -126,7 +128,7 @@ class Chunk:
         if prompts is not None:
             other = prompts.rows(self.low, self.high)
             recorded = record(adapted, other)
-            self.reference = RunRows(adapted, recorded)
+            self.reference = RunRows(adapted, recorded, problem.finer)
             self.start = self._agreeing(other)
         else:
             recorded = self.own = record(adapted, self.clean)
@@ -186,6 +188,7 @@ class Chunk:
                 start=self.start,
                 moved=moved.get(layer),
                 explicit=self.explicit,
+                finer=self.problem.finer.get(layer),
             )
             if sending is not None:
                 self._put(sending, block)
@@ -209,8 +212,15 @@ class Chunk:
             if sending.has("head_out", layer):
                 own = heads_sent(adapted, layer, block.z, block.added.detach())
                 sending.put("head_out", layer, own - self.reference.heads(layer, start))
-            if block.written is not None and sending.has("mlp_out", layer):
-                own = block.written.detach()
+            if block.written is None:
+                return
+            own = block.written.detach()
+            if block.finer is not None and block.numbers is not None:
+                numbers = block.numbers.detach()
+                each = block.finer.sent(numbers).movedim(-2, 0)
+                sending.put_each(block.finer.nodes, each - self.reference.finer(layer, start))
+                own = block.finer.rest(own, numbers)
+            if sending.has("mlp_out", layer):
                 sending.put("mlp_out", layer, own - self.reference.mlp(layer, start))
 
     def slope(self, passed: Passed) -> tuple[Tensor, Tensor]:

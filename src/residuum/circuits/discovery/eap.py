@@ -168,6 +168,6 @@ def _moved(chunk: Chunk, streams: list[Tensor], name: str, layer: int | None, by
 
     if layer is None:
         return chunk.forward(shifted(streams[0]))
-    if name == "mlp_out":
+    if name in ("mlp_out", "mlp_act"):
         return chunk.forward(shifted(streams[layer + 1]), layer + 1)
     return chunk.forward(streams[layer], layer, moved={layer: by.to(streams[layer].dtype)})

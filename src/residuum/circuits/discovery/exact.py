@@ -3,7 +3,8 @@
 An edge's receiver reads the clean stream less (clean - reference) of its sender. By forks, one pass
 through the layer's own projections gives what every head would read, and each edge is one fork of
 the later layers; edges into the logits need no pass at all. ``engine="naive"`` makes one whole pass
-an edge, with an edit of the receiver's input.
+an edge, with an edit of the receiver's input. Where neurons or latents are nodes, an edge is
+measured by a masked run with all edges kept but this one, which is the same thing.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ import torch
 from torch import Tensor
 
 from residuum.circuits.discovery.chunk import Chunk
+from residuum.circuits.discovery.exact_masked import Exact, by_masks
 from residuum.circuits.discovery.problem import FORWARD, DiscoveryProblem
 from residuum.circuits.graph.scores import EdgeScores
+from residuum.circuits.graph.shape import is_finer
 from residuum.core import SILENT, Add, Address, OptionError, Progress
 from residuum.core.progress import track
 from residuum.models import final_logits
@@ -38,7 +41,8 @@ class ExactEdges:
 
     Attributes:
         engine: ``"forked"`` computes only what an edge can change, ``"naive"`` one whole pass an
-            edge; ``"auto"`` forks where that is proven equal on the model.
+            edge; ``"auto"`` forks where that is proven equal on the model, and takes masked runs
+            where neurons or latents are nodes.
 
     Raises:
         OptionError: another engine.
@@ -74,21 +78,6 @@ class ExactEdges:
         return problem.scores(self.record, found.examples, full=found.full, empty=found.empty)
 
 
-@dataclass
-class Exact:
-    """Exact effects of some edges.
-
-    Attributes:
-        examples: float64 ``[example edge]``, of the edges asked for, in that order.
-        full: the clean metric by example, more being better.
-        empty: the metric on the reference's prompts; None where it is no run.
-    """
-
-    examples: np.ndarray
-    full: np.ndarray
-    empty: np.ndarray | None
-
-
 def measure_edges(
     problem: DiscoveryProblem,
     edges: np.ndarray,
@@ -103,6 +92,8 @@ def measure_edges(
     Raises:
         OptionError: ``engine="forked"`` where forks are not proven equal.
     """
+    if problem.finer:
+        return by_masks(problem, edges, engine, progress)
     examples = np.zeros((len(problem.task), len(edges)))
     full, empty = np.full((2, len(problem.task)), np.nan)
     _, chunks = problem.divided(2.0)
@@ -135,8 +126,9 @@ def why_not_forked(problem: DiscoveryProblem) -> str:
     """Why edges cannot be forked on this model; empty if nothing stands against."""
     model, graph = problem.model, problem.graph
     parallel = tuple(layer.wiring == "parallel" for layer in model.adapted.parts.layers)
-    receivers = tuple(Receiver((each,)) for each in graph.receivers)
-    return why_not(model, PathGrid(graph.senders, receivers, (), parallel), problem.clean)
+    receivers = tuple(Receiver((each,)) for each in graph.receivers if not is_finer(each))
+    senders = tuple(each for each in graph.senders if not is_finer(each))
+    return why_not(model, PathGrid(senders, receivers, (), parallel), problem.clean)
 
 
 class _Reader:

@@ -14,7 +14,7 @@ from residuum.circuits.discovery.gradients import Arriving, arrivals
 from residuum.circuits.discovery.opened import Opened
 from residuum.circuits.discovery.problem import DiscoveryProblem
 from residuum.circuits.graph.scores import EdgeScores
-from residuum.core import SILENT, Progress
+from residuum.core import SILENT, Address, Progress
 from residuum.core.progress import track
 from residuum.models.norms import frozen_scale
 from residuum.models.weights import output_heads
@@ -52,8 +52,7 @@ class InformationFlow:
     def score(self, problem: DiscoveryProblem, progress: Progress = SILENT) -> EdgeScores:
         """For every edge a share from 0 to 1."""
         plain = replace(problem, reference="zero")  # what differs from nothing is what is sent
-        dims = problem.model.dims
-        arriving = arrivals(problem.graph, dims.n_heads, dims.n_kv_heads)
+        arriving = arrivals(problem)
         examples = np.zeros((len(problem.task), problem.graph.n_edges))
         full = np.full(len(problem.task), np.nan)
         _, chunks = plain.divided(2.0, 4.0 * problem.model.n_layers)
@@ -99,8 +98,7 @@ class _Routes:
         for block in reversed(passed.blocks):
             assert isinstance(block, Opened)
             if block.read is not None:
-                own = self._width("mlp_out", block.layer)
-                self._arrive(("mlp", block.layer), block.read, own[:1])
+                self._arrive(("mlp", block.layer), block.read, self._of_mlp(block))
             values = self._at_values(block)
             nothing = values.new_zeros(self._before_values(), *values.shape[1:])
             self._arrive(("heads", block.layer), block.stream, torch.cat([nothing, values]))
@@ -109,10 +107,12 @@ class _Routes:
         dims = self.chunk.problem.model.dims
         return dims.n_heads + dims.n_kv_heads
 
-    def _width(self, name: str, layer: int) -> Tensor:
-        """Widths of a layer's senders of this name, ``[n row pos]``; zero without any."""
-        at = [i for a, i in self.number.items() if (a.name, a.layer) == (name, layer)]
-        return self.widths[at] if at else torch.zeros_like(self.widths[:1])
+    def _of_mlp(self, block: Opened) -> Tensor:
+        """Widths of a layer's MLP and its finer parts, ``[n row pos]``; zero where none sends."""
+        nodes = () if block.finer is None else block.finer.nodes
+        at = [self.number.get(each) for each in (Address("mlp_out", block.layer), *nodes)]
+        nothing = torch.zeros_like(self.widths[0])
+        return torch.stack([nothing if each is None else self.widths[each] for each in at])
 
     def _arrive(self, place: Place, stream: Tensor, widths: Tensor) -> None:
         """Let the senders before a place have what its readers are reached with.

@@ -17,9 +17,10 @@ from torch import Tensor
 
 from residuum.circuits.discovery.chunk import Chunk, Passed, Place
 from residuum.circuits.discovery.problem import DiscoveryProblem, need_gradient
-from residuum.circuits.graph.graph import Graph
-from residuum.circuits.graph.nodes import HEAD_RECEIVERS
-from residuum.core import Address, OptionError, Progress
+from residuum.circuits.engine.finer import Finer
+from residuum.circuits.graph.nodes import HEAD_RECEIVERS, parts_of
+from residuum.circuits.graph.shape import is_finer
+from residuum.core import Address, Progress
 from residuum.core.progress import track
 
 
@@ -40,23 +41,13 @@ class Arriving:
     positions: np.ndarray
 
 
-def arrivals(graph: Graph, n_heads: int, n_kv_heads: int) -> dict[Place, Arriving]:
-    """The edges of a graph by the place where they arrive.
-
-    Raises:
-        OptionError: a graph with finer parts than heads and MLPs.
-    """
+def arrivals(problem: DiscoveryProblem) -> dict[Place, Arriving]:
+    """The edges of a problem's graph by the place where they arrive."""
+    graph, dims = problem.graph, problem.model.dims
     offsets: dict[str, int] = dict(
-        zip(HEAD_RECEIVERS, (0, n_heads, n_heads + n_kv_heads), strict=True)
+        zip(HEAD_RECEIVERS, (0, dims.n_heads, dims.n_heads + dims.n_kv_heads), strict=True)
     )
-    finer = [a for a in (*graph.senders, *graph.receivers) if a.name in ("mlp_act", "mlp_pre")]
-    finer += [a for a in (*graph.senders, *graph.receivers) if a.dictionary is not None]
-    if finer:
-        raise OptionError(
-            f"edges of finer parts such as {finer[0]} are not scored",
-            mend="discover on the graph of heads and MLPs: graph_of(model)",
-        )
-    places = [_place(receiver, offsets) for receiver in graph.receivers]
+    places = [_place(receiver, offsets, problem.finer) for receiver in graph.receivers]
     by_place: dict[Place, list[int]] = {}
     for edge, receiver in enumerate(graph.edges[:, 1].tolist()):
         by_place.setdefault(places[receiver][0], []).append(edge)
@@ -69,8 +60,10 @@ def arrivals(graph: Graph, n_heads: int, n_kv_heads: int) -> dict[Place, Arrivin
     return found
 
 
-def _place(receiver: Address, offsets: dict[str, int]) -> tuple[Place, int]:
+def _place(receiver: Address, offsets: dict[str, int], finer: Finer) -> tuple[Place, int]:
     layer = receiver.layer if isinstance(receiver.layer, int) else None
+    if layer is not None and is_finer(receiver):
+        return ("mlp", layer), 1 + finer[layer].nodes.index(parts_of(receiver, 1)[0])
     if receiver.name in offsets:
         assert isinstance(receiver.part, int)
         return ("heads", layer), offsets[receiver.name] + receiver.part
@@ -85,9 +78,8 @@ class Contraction:
     """
 
     def __init__(self, problem: DiscoveryProblem) -> None:
-        dims = problem.model.dims
         self.problem = problem
-        self.arriving = arrivals(problem.graph, dims.n_heads, dims.n_kv_heads)
+        self.arriving = arrivals(problem)
         self.examples = np.zeros((len(problem.task), problem.graph.n_edges))
 
     def add(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from residuum.circuits.discovery.acdc import masked_runs
+from residuum.circuits.discovery.exact_masked import masked_runs
 from residuum.circuits.discovery.gates import Descent, goal_of
 from residuum.circuits.discovery.path_search import own_circuit
 from residuum.circuits.discovery.problem import DiscoveryProblem, need_gradient

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from residuum.circuits.engine.finer import FinerLayer
 from residuum.models import LayerCall, Seam
 
 SLOTS = ("q", "k", "v")
@@ -37,6 +38,8 @@ class Opened:
         heads: its queries, keys and values then, ``[row pos head d_head]``, all positions.
         source: what the block reads at all positions.
         pattern_slope: the slope there, once the heads have been gone through.
+        finer: neurons or latents of its MLP that are nodes of their own.
+        numbers: theirs in this run, ``[row pos node]``, in the graph of the gradient.
     """
 
     seam: Seam
@@ -53,6 +56,8 @@ class Opened:
     pattern_slope: Tensor | None = None
     heads: tuple[Tensor, ...] = ()
     source: Tensor | None = None
+    finer: FinerLayer | None = None
+    numbers: Tensor | None = None
 
     @property
     def parallel(self) -> bool:
@@ -60,10 +65,30 @@ class Opened:
         return self.seam.parts.layers[self.layer].wiring == "parallel"
 
     def through_mlp(self, slope: Tensor, retain: bool = False) -> Tensor | None:
-        """Slope at the MLP's own input, from the slope at what it adds; None without an MLP."""
+        """Slopes at the inputs of the MLP (of its rest) and of its finer parts.
+
+        Args:
+            slope: at what the MLP adds.
+
+        Returns:
+            ``[input row pos d_model]``, their sum being the slope at the stream that is read; None
+            without an MLP.
+        """
         if self.read is None or self.written is None:
             return None
-        return torch.autograd.grad(self.written, self.read, slope, retain_graph=retain)[0]
+        many = self.finer is not None
+        whole = torch.autograd.grad(self.written, self.read, slope, retain_graph=retain or many)[0]
+        if self.finer is None:
+            return whole[None]
+        assert self.numbers is not None
+        parts, wanted = [], slope @ self.finer.directions.T
+        for node in range(len(self.finer)):
+            keep = retain or node + 1 < len(self.finer)
+            at = torch.zeros_like(wanted)
+            at[..., node] = wanted[..., node]
+            parts.append(torch.autograd.grad(self.numbers, self.read, at, retain_graph=keep)[0])
+        finer = torch.stack(parts)
+        return torch.cat([(whole - finer.sum(dim=0))[None], finer])
 
     def through_heads(self, slope: Tensor, retain: bool = False) -> Tensor:
         """Slopes at each head's own inputs, queries, keys, values: ``[input row pos d_model]``.
@@ -105,6 +130,7 @@ def open_block(
     start: int = 0,
     moved: Tensor | None = None,
     explicit: bool = False,
+    finer: FinerLayer | None = None,
 ) -> Opened:
     """Run one block from its parts, cut open where its readers read.
 
@@ -114,6 +140,7 @@ def open_block(
         start: positions before it are read, and nothing is computed from them.
         moved: added to what attention adds, from ``start`` on.
         explicit: write attention out and keep its pattern.
+        finer: parts of its MLP that are nodes of their own.
     """
     part = seam.parts.layers[layer]
     stream = stream.detach()
@@ -139,10 +166,13 @@ def open_block(
         added = seam.out(layer, z)
         if moved is not None:
             added = added + moved
-        output, read, written = own + added.detach(), None, None
+        output, read, written, numbers = own + added.detach(), None, None, None
         if part.has_mlp:
             read = (own if part.wiring == "parallel" else output).detach().requires_grad_()
-            written = seam.mlp(layer, read)
+            if finer is None:
+                written = seam.mlp(layer, read)
+            else:
+                written, numbers = finer.split(read)
             output = output + written.detach()
     projected = tuple(leaves[index] for index in range(len(part.projections.modules)))
     return Opened(
@@ -159,6 +189,8 @@ def open_block(
         None if looked is None else looked.pattern,
         heads=() if looked is None else (q.detach(), k.detach(), v.detach()),
         source=stream,
+        finer=finer,
+        numbers=numbers,
     )
 
 

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from residuum.circuits.engine.finer import Finer, finer_layers
 from residuum.circuits.engine.references import References
-from residuum.circuits.graph.fitting import partial_graph
+from residuum.circuits.graph.fitting import dictionary_hashes, partial_graph
 from residuum.circuits.graph.graph import Graph
 from residuum.circuits.graph.positions import position_masks
 from residuum.circuits.graph.scores import EdgeScores
@@ -65,7 +66,12 @@ class DiscoveryProblem:
     @cached_property
     def carried(self) -> References:
         """What an edge outside the circuit carries, ready to be asked for rows."""
-        return References(self.model, self.task, self.reference, self.seed)
+        return References(self.model, self.task, self.reference, self.seed, self.finer)
+
+    @cached_property
+    def finer(self) -> Finer:
+        """Neurons and latents that are nodes of the graph, by layer."""
+        return finer_layers(self.model, self.graph)
 
     @cached_property
     def clean(self) -> Batch:
@@ -152,7 +158,7 @@ class DiscoveryProblem:
             self.graph,
             mean if values is None else values,
             examples,
-            dict(method),
+            dict(method) | self._dictionaries(),
             reference,
             self.metric.name,
             float("nan") if full is None else float(self.sign * full.mean()),
@@ -167,6 +173,11 @@ class DiscoveryProblem:
             tuple(self.task.templates),
             seen=SeenPrompts.of(self.task),
         )
+
+    def _dictionaries(self) -> dict[str, Any]:
+        """Which dictionaries' latents are nodes, for the record of the method."""
+        found = dictionary_hashes(self.graph, self.model)
+        return {"dictionaries": found} if found else {}
 
 
 def metric_for(task: Task, name: str) -> Metric:
@@ -231,6 +242,7 @@ def bytes_of_a_token(problem: DiscoveryProblem, held: float, patterns: float, ke
     block = 10 * dims.d_model + 6 * (dims.d_mlp or 4 * dims.d_model)
     block += 6 * dims.n_heads * dims.d_head + 3 * dims.n_heads * width
     numbers = held * len(problem.graph.senders) * dims.d_model
+    receivers += max(map(len, problem.finer.values()), default=0)
     numbers += 4 * receivers * dims.d_model + 2 * dims.n_heads * dims.d_model
     numbers += model.n_layers * sent + block * (model.n_layers if keep else 1)
     numbers += patterns * dims.n_heads * width

@@ -8,6 +8,7 @@ from typing import Protocol
 from torch import Tensor
 
 from residuum.circuits.discovery.sent import Recorded, heads_sent
+from residuum.circuits.engine.finer import Finer
 from residuum.circuits.engine.references import SenderValues
 from residuum.models import Adapted
 
@@ -29,16 +30,25 @@ class ReferenceRows(Protocol):
         ...
 
     def mlp(self, layer: int, start: int) -> Tensor:
-        """Of a layer's MLP, ``[row pos d_model]`` from ``start`` on."""
+        """Of a layer's MLP, beside its finer parts, ``[row pos d_model]`` from ``start`` on."""
+        ...
+
+    def finer(self, layer: int, start: int) -> Tensor:
+        """Of these parts, ``[node row pos d_model]`` from ``start`` on."""
         ...
 
 
 @dataclass
 class RunRows:
-    """Another run, row by row; what its heads add is made when it is asked for."""
+    """Another run, row by row; what its heads add is made when it is asked for.
+
+    Attributes:
+        parts: neurons and latents that are nodes of their own, by layer.
+    """
 
     adapted: Adapted
     recorded: Recorded | None
+    parts: Finer
 
     @property
     def _run(self) -> Recorded:
@@ -58,7 +68,18 @@ class RunRows:
         """What the MLP adds there."""
         found = self._run.mlp[layer]
         assert found is not None
+        if layer in self.parts:
+            found = self.parts[layer].rest(found, self._numbers(layer))
         return found[:, start:]
+
+    def finer(self, layer: int, start: int) -> Tensor:
+        """What each of its finer parts adds there."""
+        return self.parts[layer].sent(self._numbers(layer))[:, start:].movedim(-2, 0)
+
+    def _numbers(self, layer: int) -> Tensor:
+        streams, added = self._run.streams[layer], self._run.added[layer]
+        read = self.adapted.seam.read_by_mlp(layer, streams, added)
+        return self.parts[layer].split(read)[1]
 
 
 @dataclass
@@ -81,3 +102,9 @@ class ConstantRows:
         found = self.values.mlps[layer]
         assert found is not None
         return found[:, start:]
+
+    def finer(self, layer: int, start: int) -> Tensor:
+        """Of its finer parts."""
+        found = self.values.finer[layer]
+        assert found is not None
+        return found[:, start:].movedim(-2, 0)

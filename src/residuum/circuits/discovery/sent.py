@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -104,6 +105,13 @@ class Sending:
     def has(self, name: str, layer: int | None = None) -> bool:
         """Whether any sender has this name (in this layer)."""
         return any(a.name == name and layer in (a.layer, None) for a in self.senders)
+
+    def put_each(self, senders: Sequence[Address], values: Tensor) -> None:
+        """Put what some senders send, ``[sender row pos d_model]``."""
+        for sender, value in zip(senders, values, strict=True):
+            index = self._at.get(sender)
+            if index is not None:
+                self.values[index] = value
 
     def put(self, name: str, layer: int | None, value: Tensor) -> None:
         """Put what the embedding or an MLP sends, ``[row pos d_model]``, or a layer's heads do,

@@ -112,7 +112,12 @@ def _made(model: Model, layer: int, nodes: Sequence[Address]) -> FinerLayer:
 
 
 def _numbers(nodes: Sequence[Address]) -> list[int]:
-    return [each.part for each in nodes if isinstance(each.part, int)]
+    return [_number(each) for each in nodes]
+
+
+def _number(node: Address) -> int:
+    assert isinstance(node.part, int)
+    return node.part
 
 
 def _neurons(model: Model, layer: int, nodes: tuple[Address, ...]) -> FinerLayer:
@@ -120,11 +125,13 @@ def _neurons(model: Model, layer: int, nodes: tuple[Address, ...]) -> FinerLayer
     why = ""
     if part.mlp_out is None or part.mlp_kind == "moe":
         why = "has no single neurons there"
+    elif max(_numbers(nodes)) >= (model.dims.d_mlp or 0):
+        why = f"has {model.dims.d_mlp} neurons there"
     elif part.mlp_writer is not part.mlp_out:
         why = "puts a norm behind its MLP, so one neuron's share of the sum depends on the others"
     if why:
         raise OptionError(
-            f"{nodes[0]} cannot be a node: {model.name} {why}",
+            f"{max(nodes, key=_number)} cannot be a node: {model.name} {why}",
             mend=f"use heads and MLPs, or latents of a dictionary of L{layer}.mlp_out",
         )
     rows = model.adapted.weights.by_layer("W_out")[layer][_numbers(nodes)]
@@ -166,6 +173,11 @@ def _columns(model: Model, coder: Coder, name: str, numbers: list[int]) -> Tenso
     with torch.no_grad():
         stream = torch.zeros(1, model.dims.d_model, dtype=model.dtype, device=model.device)
         nothing = torch.zeros_like(coder.encode(stream))
+        if max(numbers) >= nothing.shape[-1]:
+            raise OptionError(
+                f"latent {max(numbers)} of {name!r} is out of range",
+                mend=f"use 0 to {nothing.shape[-1] - 1}",
+            )
         one = nothing.repeat(len(numbers), 1)
         one[torch.arange(len(numbers)), torch.tensor(numbers)] = 1
         constant = coder.decode(nothing)

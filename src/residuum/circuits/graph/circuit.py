@@ -181,7 +181,8 @@ class Circuit:
 
     def check_fits(self, model: Model) -> None:
         """Refuse another model, as :func:`residuum.circuits.graph.fitting.check_fits` does."""
-        check_fits(self.graph, self.provenance, model)
+        method = {} if self.scores is None else self.scores.method
+        check_fits(self.graph, self.provenance, model, method)
 
     def to_dataframe(self) -> pd.DataFrame:
         """Its edges, one row each: ``edge, sender, receiver, position`` and ``score, se`` if known.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from residuum.circuits.graph.graph import Graph, need_graph
 from residuum.circuits.graph.nodes import KEYS_VALUES, reaches
@@ -72,11 +75,32 @@ def partial_graph(graph: Graph) -> tuple[str, ...]:
     )
 
 
-def check_fits(graph: Graph, provenance: Provenance, model: Model) -> None:
+def dictionary_hashes(graph: Graph, model: Model) -> dict[str, str]:
+    """Name -> SHA-256 over sites and weights, of the dictionaries whose latents are nodes.
+
+    Those without weights of their own (coders that others wrote) are left out.
+    """
+    names = sorted({each.dictionary for each in graph.senders if each.dictionary})
+    there: Any = {name: model.dictionaries.get(name) for name in names}
+    return {name: _hash(each) for name, each in there.items() if hasattr(each, "tensors")}
+
+
+def _hash(coder: Any) -> str:
+    digest = hashlib.sha256(f"{coder.reads} {coder.writes}".encode())
+    for name, value in coder.tensors().items():
+        digest.update(f"{name} {list(value.shape)} {value.dtype}".encode())
+        digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def check_fits(
+    graph: Graph, provenance: Provenance, model: Model, method: Mapping[str, Any]
+) -> None:
     """Refuse another model than a circuit is of: by its weights, and by the graph's shape.
 
     Args:
         provenance: of the circuit; without a hash of weights only the shape is compared.
+        method: record of how it was found, with hashes of dictionaries whose latents are nodes.
 
     Raises:
         OptionError: no model.
@@ -99,3 +123,10 @@ def check_fits(graph: Graph, provenance: Provenance, model: Model) -> None:
         graph_on(graph, model)
     except OptionError as error:
         raise LoadError(f"a circuit of another model: {error.what}", mend=again) from error
+    known: Mapping[str, str] = method.get("dictionaries", {})
+    for name, own in dictionary_hashes(graph, model).items() if known else ():
+        if known.get(name, own) != own:
+            raise LoadError(
+                f"the dictionary {name!r} on {model.name} is another than the circuit's",
+                mend=f"hang the circuit's on it as {name!r}, or {again}",
+            )
