@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from residuum.core import CheckFailed, LoadError, Provenance, StoreError, content_hash
 from residuum.findings.record.budget import Budget
+from residuum.findings.record.circuit_evidence import CircuitEvidence
 from residuum.findings.record.composition_evidence import CompositionEvidence
 from residuum.findings.record.controls_evidence import ControlsEvidence
 from residuum.findings.record.evidence import (
@@ -21,6 +22,7 @@ from residuum.findings.record.mechanism import Kind, Mechanism, Origin
 from residuum.findings.record.part_evidence import PartsEvidence, RolesEvidence
 from residuum.findings.record.plain import from_plain, to_plain
 from residuum.findings.record.rules import Rule, Status
+from residuum.findings.record.specificity_evidence import SpecificityEvidence
 from residuum.findings.report.head_pictures import head_bars
 from residuum.findings.report.page import report_html
 from residuum.stores.atomic import write_atomically
@@ -63,8 +65,8 @@ class Finding:
         task: the pairs as token ids, enough to run it again.
         provenance: model, weights, tokenizer, data, seed, software.
         given: the circuit or direction that was examined, as plain data.
-        composition, controls: evidence of the further stages; None where not asked for, or where
-            the behaviour was absent.
+        circuit, composition, specificity, controls: evidence of the further stages; None where not
+            asked for, or where the behaviour was absent.
     """
 
     claim: str
@@ -90,7 +92,9 @@ class Finding:
     task: dict[str, Any]
     provenance: Provenance
     given: dict[str, Any] | None = None
+    circuit: CircuitEvidence | None = None
     composition: CompositionEvidence | None = None
+    specificity: SpecificityEvidence | None = None
     controls: ControlsEvidence | None = None
 
     @property

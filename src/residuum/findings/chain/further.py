@@ -8,16 +8,22 @@ from typing import Any
 
 from residuum.core import OptionError, Progress
 from residuum.findings.chain.bench import Bench
+from residuum.findings.chain.circuit_stage import circuit
 from residuum.findings.chain.claim import feeding_words
 from residuum.findings.chain.composition_stage import composition
 from residuum.findings.chain.controls_stage import controls
+from residuum.findings.chain.specificity_stage import specificity
 from residuum.findings.record.budget import Budget
+from residuum.findings.record.circuit_evidence import CircuitEvidence
+from residuum.findings.record.circuit_rules import circuit_rules
 from residuum.findings.record.composition_evidence import CompositionEvidence
 from residuum.findings.record.composition_rules import composition_rules
 from residuum.findings.record.controls_evidence import ControlsEvidence
 from residuum.findings.record.controls_rules import attending_words, controls_rules
 from residuum.findings.record.mechanism import Mechanism
 from residuum.findings.record.rules import Rule
+from residuum.findings.record.specificity_evidence import SpecificityEvidence
+from residuum.findings.record.specificity_rules import specificity_rules, specificity_words
 
 
 @dataclass(frozen=True)
@@ -66,9 +72,21 @@ class Further:
     notes: Callable[[Any], str] = lambda evidence: ""
 
 
+def _circuit(work: Work) -> CircuitEvidence:
+    return circuit(work.choose, work.bench, work.parts, work.budget, work.progress)
+
+
 def _composition(work: Work) -> CompositionEvidence:
     writers = work.held["roles"].writers
     return composition(work.bench, work.parts, work.budget, work.progress, writers=writers)
+
+
+def _specificity(work: Work) -> SpecificityEvidence:
+    return specificity(work.bench, work.parts, work.budget, work.progress)
+
+
+def _specific(evidence: SpecificityEvidence) -> str:
+    return f"Specificity: {specificity_words(evidence)}"
 
 
 def _controls(work: Work) -> ControlsEvidence:
@@ -76,7 +94,9 @@ def _controls(work: Work) -> ControlsEvidence:
 
 
 FURTHER: tuple[Further, ...] = (
+    Further("circuit", CircuitEvidence, _circuit, circuit_rules),
     Further("composition", CompositionEvidence, _composition, composition_rules, feeding_words),
+    Further("specificity", SpecificityEvidence, _specificity, specificity_rules, _specific),
     Further("controls", ControlsEvidence, _controls, controls_rules, notes=attending_words),
 )
 """All optional stages, in the order in which they run."""

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from residuum.core import Provenance
 from residuum.findings.record.budget import Budget
+from residuum.findings.record.circuit_evidence import CircuitEvidence
 from residuum.findings.record.composition_evidence import CompositionEvidence
 from residuum.findings.record.controls_evidence import ControlsEvidence
 from residuum.findings.record.evidence import (
@@ -16,6 +17,7 @@ from residuum.findings.record.evidence import (
 )
 from residuum.findings.record.part_evidence import PartsEvidence, RolesEvidence
 from residuum.findings.record.rules import Rule, Status
+from residuum.findings.record.specificity_evidence import SpecificityEvidence
 
 
 class Found(Protocol):
@@ -99,6 +101,16 @@ class Found(Protocol):
     @property
     def roles(self) -> RolesEvidence | None:
         """What they do for the answer."""
+        ...
+
+    @property
+    def circuit(self) -> CircuitEvidence | None:
+        """Which edges carry it."""
+        ...
+
+    @property
+    def specificity(self) -> SpecificityEvidence | None:
+        """Is it this behaviour."""
         ...
 
     @property

@@ -19,7 +19,8 @@ HALF = 0.05
 """Both, for weights in 16 bits."""
 _COMPARED = (
     "status", "origin", "kind", "components", "metric", "unit", "budget", "rules", "behaviour",
-    "lens", "where", "parts", "roles", "composition", "controls", "samples",
+    "lens", "where", "parts", "roles", "circuit", "composition",
+    "specificity", "controls", "samples",
 )  # fmt: skip
 _SHOWN = 5
 

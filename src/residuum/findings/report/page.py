@@ -23,6 +23,7 @@ from residuum.findings.record.evidence import Estimate
 from residuum.findings.record.found import Found
 from residuum.findings.record.rules import ENOUGH, number, percent, share
 from residuum.findings.record.words import metric_words, model_name
+from residuum.findings.report.circuit_report import circuit_parts
 from residuum.findings.report.composition_report import composition_parts
 from residuum.findings.report.controls_report import controls_parts
 from residuum.findings.report.head_report import (
@@ -40,6 +41,7 @@ from residuum.findings.report.pictures import (
     sample_table,
     stream_map,
 )
+from residuum.findings.report.specificity_report import specificity_parts
 
 _TONES = {"supported": "good", "not supported": "bad", "undecided": "warning"}
 _MARKS = {"holds": "✓ holds", "fails": "✗ fails", "unclear": "? unclear"}
@@ -60,8 +62,12 @@ def report_html(finding: Found, replay_path: str = "finding.json") -> str:
         parts += [*chosen_heads(finding), *controls(finding)]
     if finding.roles is not None:
         parts += written_by(finding)
+    if finding.circuit is not None:
+        parts += circuit_parts(finding.circuit, finding.unit)
     if finding.composition is not None:
         parts += composition_parts(finding.composition)
+    if finding.specificity is not None:
+        parts += specificity_parts(finding.specificity, finding.task["name"])
     if finding.controls is not None:
         parts += controls_parts(finding.controls, finding.unit)
     parts += [*_decision(finding), *_data(finding), *_origin(finding, replay_path)]
