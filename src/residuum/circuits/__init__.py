@@ -13,6 +13,7 @@ from residuum.circuits.controls.joint_mask import JointMask
 from residuum.circuits.controls.permuted_control import permuted_control
 from residuum.circuits.controls.permuted_result import ChainScores, PermutedControl
 from residuum.circuits.controls.permuting import permuted_weights
+from residuum.circuits.controls.pruning import Pruned, prune_circuit
 from residuum.circuits.controls.rival_result import Candidate, RivalCircuits
 from residuum.circuits.controls.rivals import rival_circuits
 from residuum.circuits.controls.stability import circuit_stability
@@ -43,13 +44,13 @@ from residuum.circuits.graph.reading import (
 from residuum.circuits.graph.scores import REFERENCES, EdgeScores, ScoredEdge
 from residuum.circuits.graph.selection import keep, pruned, select
 from residuum.circuits.judging.evaluating import evaluate
-from residuum.circuits.judging.scores import CircuitScores
+from residuum.circuits.judging.scores import CircuitScores, load_circuit_scores
 from residuum.circuits.roles.naming import name_roles
 from residuum.circuits.roles.part_role import HeadAttention, PartEffect, PartRole
-from residuum.circuits.roles.roles import Roles
+from residuum.circuits.roles.roles import Roles, load_roles
 from residuum.circuits.trial.non_inferiority import NonInferiority, non_inferiority
 from residuum.circuits.trial.random_circuits import random_circuits
-from residuum.circuits.trial.trial_record import EdgeVerdict, Trial, TrialLevels
+from residuum.circuits.trial.trial_record import EdgeVerdict, Trial, TrialLevels, load_trial
 from residuum.circuits.trial.trying import trial
 from residuum.circuits.trial.verdict import Verdict
 
@@ -91,6 +92,7 @@ __all__ = [
     "PartRole",
     "PathSearch",
     "PermutedControl",
+    "Pruned",
     "RandomDamage",
     "Refound",
     "RivalCircuits",
@@ -113,11 +115,15 @@ __all__ = [
     "keep",
     "load_attribution_graph",
     "load_circuit",
+    "load_circuit_scores",
+    "load_roles",
+    "load_trial",
     "name_roles",
     "non_inferiority",
     "permuted_control",
     "permuted_weights",
     "position_masks",
+    "prune_circuit",
     "pruned",
     "random_circuits",
     "rival_circuits",

@@ -9,7 +9,13 @@ import pytest
 import torch
 
 import residuum as rz
-from residuum.circuits import EdgeScores, circuit_from_edges, circuit_of, graph_of
+from residuum.circuits import (
+    EdgeScores,
+    circuit_from_edges,
+    circuit_of,
+    graph_of,
+    load_circuit_scores,
+)
 from residuum.circuits.judging import score_text
 from residuum.circuits.judging.evaluating import evaluate
 from residuum.circuits.judging.ratios import Draws, estimate
@@ -202,6 +208,18 @@ def test_the_table_the_file_and_the_figures(tmp_path) -> None:
     assert data["circuit"] == circuit.hash and len(data["measured"]) == 2
     assert len(data["measured"][0]["circuit"]) == 4
     assert data["provenance"]["task_hash"] == task.task_hash
+    again = load_circuit_scores(tmp_path / "scores.json", model)
+    assert again.to_json() == scores.to_json() and str(again) == str(scores)
+    assert again.circuit == circuit and again.faithfulness == scores.faithfulness
+    with pytest.raises(rz.LoadError, match="of another model"):
+        load_circuit_scores(tmp_path / "scores.json", hand())
+    data["measured"][0]["circuit"][0] += 1
+    (tmp_path / "edited.json").write_text(json.dumps(data))
+    with pytest.raises(rz.StoreError, match="changed after it was written"):
+        load_circuit_scores(tmp_path / "edited.json")
+    circuit.save(tmp_path / "circuit.json")
+    with pytest.raises(rz.StoreError, match="not a circuit's scores"):
+        load_circuit_scores(tmp_path / "circuit.json")
     scores.save(tmp_path / "scores.csv")
     scores.save(tmp_path / "scores.svg")
     assert scores.figure("signed").to_json()["kind"] == "lines"

@@ -10,6 +10,7 @@ from typing import Any
 
 import handmade
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -22,12 +23,13 @@ from residuum.circuits import (
     circuit_from_edges,
     discover,
     graph_of,
+    load_roles,
     name_roles,
 )
 from residuum.circuits.roles.part_role import ROLES, HeadAttention, PartEffect
 from residuum.circuits.roles.places import places_of
 from residuum.circuits.roles.rules import Seen, name_head, settle
-from residuum.core import LoadError, OptionError
+from residuum.core import LoadError, OptionError, StoreError
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "families"))
 from configs import build
@@ -186,6 +188,41 @@ def test_only_the_largest_are_measured_where_asked() -> None:
     roles = name_roles(discover(world, task, EAP(), n_edges=40), world, task, most=5)
     assert len(roles.effects) == roles.measured == 5 and roles.n_edges == 40
     assert "5 of 40 edges were measured, the largest by score" in roles.warnings[0]
+
+
+def test_a_pair_repeated_is_no_further_evidence() -> None:
+    task = handmade.induction_task(8)
+    once = name_roles(whole_graph(), model(), task)
+    often = name_roles(whole_graph(), model(), task.subset([*range(8)] * 3))
+    assert often.effects == once.effects and often.n_pairs == 8
+    assert "16 of 24 pairs repeat another one" in often.warnings[-1]
+
+
+def test_prompts_of_the_discovery_are_said() -> None:
+    seen = handmade.induction_task(8)
+    circuit = discover(model(), seen, EAP(), n_edges=3)
+    (said,) = name_roles(circuit, model(), seen[1:7]).warnings
+    assert said.startswith("6 of 6 prompts are those that the circuit was found on")
+    assert not name_roles(circuit, model(), handmade.induction_task(8, 3)).warnings
+
+
+def test_roles_are_read_again(tmp_path: Path) -> None:
+    for roles in (ioi()[1], handmade_roles()):
+        roles.save(tmp_path / "roles.json")
+        again = load_roles(tmp_path / "roles.json")
+        assert again.to_json() == roles.to_json() and str(again) == str(roles)
+        assert [each.feeds for each in again] == [each.feeds for each in roles]
+        pd.testing.assert_frame_equal(again.to_dataframe(), roles.to_dataframe())
+    data = json.loads((tmp_path / "roles.json").read_text())
+    data["parts"][0]["names"] = ["name mover"]
+    (tmp_path / "edited.json").write_text(json.dumps(data))
+    with pytest.raises(StoreError, match="changed after it was written"):
+        load_roles(tmp_path / "edited.json")
+    (tmp_path / "other.json").write_text("[1]")
+    with pytest.raises(StoreError, match="not a circuit's roles of format 1"):
+        load_roles(tmp_path / "other.json")
+    with pytest.raises(StoreError, match="no such file"):
+        load_roles(tmp_path / "none.json")
 
 
 def test_results_are_written(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from residuum.circuits import (
     circuit_from_edges,
     discover,
     graph_of,
+    load_trial,
     trial,
 )
 from residuum.circuits.judging.held_out import HeldOut
@@ -263,7 +264,9 @@ def test_a_trial_is_written_and_read_again(tmp_path):
     found = wrong_trial()
     found.save(tmp_path / "trial.json")
     data = json.loads((tmp_path / "trial.json").read_text())
-    assert Trial.from_json(data) == found
+    assert Trial.from_json(data) == found == load_trial(tmp_path / "trial.json")
+    with pytest.raises(StoreError, match="no such file"):
+        load_trial(tmp_path / "none.json")
     data["verdict"] = "passes"
     with pytest.raises(StoreError, match="does not follow"):
         Trial.from_json(data)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from residuum.circuits.graph.circuit import Circuit
 from residuum.circuits.judging.reference_scores import ReferenceScores
+from residuum.core import Provenance
 
 
 class Judged(Protocol):
@@ -30,6 +31,21 @@ class Judged(Protocol):
     @property
     def examples(self) -> int:
         """How many pairs."""
+        ...
+
+    @property
+    def unit(self) -> str:
+        """Of the metric."""
+        ...
+
+    @property
+    def subsets(self) -> tuple[tuple[str, ...], ...]:
+        """Names of the parts in each random set."""
+        ...
+
+    @property
+    def provenance(self) -> Provenance:
+        """Of model, task and options."""
         ...
 
     @property

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from residuum.circuits.graph.circuit import Circuit
+from residuum.circuits.graph.circuit_saving import read_json
 from residuum.circuits.judging import score_text
 from residuum.circuits.judging.ratios import Estimate, spread
 from residuum.circuits.judging.reference_scores import AVERAGES, ReferenceScores
 from residuum.circuits.judging.score_figure import score_figure
+from residuum.circuits.judging.score_file import fields_of, score_record
 from residuum.core import OptionError, Provenance
 from residuum.core.saving import save_result
+from residuum.runs import Model
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,27 +121,17 @@ class CircuitScores:
         return score_figure(self, by, title)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data: what was measured, and every figure; NaN as None."""
-        rows = [row for each in self.by_reference.values() for row in each.rows()]
-        return {
-            "circuit": self.circuit.hash,
-            "n_edges": self.circuit.n_edges,
-            "metric": self.metric,
-            "unit": self.unit,
-            "examples": self.examples,
-            "sizes": list(self.sizes),
-            "how": self.how,
-            "subsets": [list(each) for each in self.subsets],
-            "measured": [each.to_json() for each in self.by_reference.values()],
-            "figures": [{key: _plain(value) for key, value in row.items()} for row in rows],
-            "spread": list(self.spread),
-            "passes": self.passes,
-            "bound": self.bound,
-            "held_out": self.held_out,
-            "held_out_why": self.held_out_why,
-            "warnings": list(self.warnings),
-            "provenance": self.provenance.to_json(),
-        }
+        """Plain data: what was measured, the circuit, every figure; with a hash over all of it."""
+        return score_record(self)
+
+    @staticmethod
+    def from_json(data: Any) -> CircuitScores:
+        """Read what :meth:`to_json` wrote; of the circuit's scores by example, only their errors.
+
+        Raises:
+            StoreError: another kind or format, or a content that was changed after it was written.
+        """
+        return CircuitScores(**fields_of(data))
 
     def save(self, path: str | Path) -> None:
         """Write all as JSON, the table as CSV, or the figure as HTML, SVG or PNG.
@@ -152,5 +143,18 @@ class CircuitScores:
         save_result(self, path, "a circuit's scores")
 
 
-def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and np.isnan(value) else value
+def load_circuit_scores(path: str | Path, model: Model | None = None) -> CircuitScores:
+    """Read what the scores' ``save`` wrote as ``.json``.
+
+    Args:
+        path: the file.
+        model: refused where the circuit is another model's.
+
+    Raises:
+        StoreError: no such file, no scores of a circuit, or a file that was changed.
+        LoadError: another model's.
+    """
+    found = CircuitScores.from_json(read_json(path, "a circuit's scores"))
+    if model is not None:
+        found.circuit.check_fits(model)
+    return found

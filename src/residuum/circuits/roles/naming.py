@@ -7,6 +7,8 @@ from typing import Any
 
 from residuum.circuits.graph.circuit import Circuit
 from residuum.circuits.graph.positions import end_of
+from residuum.circuits.judging.distinct_pairs import distinct_pairs
+from residuum.circuits.judging.held_out import held_out_of
 from residuum.circuits.roles.attention import attention_of
 from residuum.circuits.roles.effects import (
     Measuring,
@@ -96,9 +98,9 @@ def name_roles(
     >>> import residuum as rz
     >>> from residuum.circuits import circuit_from_edges, graph_of, name_roles
     >>> model = rz.load("handmade_induction")
-    >>> ids = [0, 3, 5, 7, 9, 3], [0, 7, 5, 3, 9, 3]
-    >>> task = rz.Task.from_pairs(clean=[ids[0]] * 8, corrupt=[ids[1]] * 8, answers=[5] * 8,
-    ...     wrong=[9] * 8)
+    >>> last = range(1, 9)
+    >>> clean, corrupt = ([[0, *ids, each, 9] for each in last] for ids in ((9, 10), (10, 9)))
+    >>> task = rz.Task.from_pairs(clean=clean, corrupt=corrupt, answers=[10] * 8, wrong=list(last))
     >>> edges = ["L0.head_out[H2] -> L1.k_in[H1]", "L1.head_out[H1] -> logits"]
     >>> name_roles(circuit_from_edges(graph_of(model), edges), model, task)["L1H1"].names
     ('induction',)
@@ -109,6 +111,8 @@ def name_roles(
     need_progress(progress)
     _check(circuit, model, heads, least_attention, least_effect)
     task.check_fits(model)
+    given, pairs = task, distinct_pairs(task)
+    task = pairs.task
     metric = metric_named(task.metric if circuit.scores is None else circuit.scores.metric)
     measuring = Measuring(
         model, task, metric, circuit.reference, whole_number(most, "most", 1), float(least_effect),
@@ -150,9 +154,9 @@ def name_roles(
         least_effect=float(least_effect),
         passes=spent + more,
         circuit_hash=circuit.hash,
-        warnings=tuple(each for each in (partly, unnamed, _same(circuit, task)) if each),
+        warnings=tuple(e for e in (partly, unnamed, _same(circuit, given), *pairs.warnings) if e),
         provenance=model.provenance(
-            task_hash=task.task_hash,
+            task_hash=given.task_hash,
             strategy=f"name_roles(least_attention={least_attention:g}, "
             f"least_effect={least_effect:g}, most={most}; circuit {circuit.hash[:12]})",
             seed=seed,
@@ -238,9 +242,8 @@ def _detectors(
 
 
 def _same(circuit: Circuit, task: Task) -> str:
-    if circuit.task_hash and circuit.task_hash == task.task_hash:
-        return "named on the pairs that the circuit was found on: effects are flattered"
-    return ""
+    known = held_out_of(circuit, task)
+    return f"{known.why}: effects are flattered" if known.holds is False else ""
 
 
 def _check(circuit: Any, model: Model, heads: Any, least_attention: Any, least_effect: Any) -> None:

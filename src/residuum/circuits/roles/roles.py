@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from residuum.circuits.graph.circuit_saving import read_json
 from residuum.circuits.roles import role_text
-from residuum.circuits.roles.part_role import ROLES, PartEffect, PartRole, plain
+from residuum.circuits.roles.part_role import ROLES, PartEffect, PartRole
 from residuum.circuits.roles.role_figure import role_figure
+from residuum.circuits.roles.role_file import fields_of, role_record
 from residuum.core import OptionError, Provenance
 from residuum.core.notebook import html_of
 from residuum.core.saving import save_result
@@ -116,17 +118,17 @@ class Roles:
         return pd.DataFrame([role_text.row(each) for each in self.parts])
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data; NaN as None."""
-        data = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return data | {
-            "format": 1,
-            "kind": "circuit_roles",
-            "parts": [each.to_json() for each in self.parts],
-            "effects": [plain(asdict(each)) for each in self.effects],
-            "positions": list(self.positions),
-            "warnings": list(self.warnings),
-            "provenance": self.provenance.to_json(),
-        }
+        """Plain data, with a hash over all of it; NaN as None."""
+        return role_record(self)
+
+    @staticmethod
+    def from_json(data: Any) -> Roles:
+        """Read what :meth:`to_json` wrote.
+
+        Raises:
+            StoreError: another kind or format, or a content that was changed after it was written.
+        """
+        return Roles(**fields_of(data))
 
     def save(self, path: str | Path) -> None:
         """Write all as JSON, the table as CSV, or the figure as HTML, SVG or PNG.
@@ -136,3 +138,12 @@ class Roles:
             StoreError: a path that cannot be written to.
         """
         save_result(self, path, "a circuit's roles")
+
+
+def load_roles(path: str | Path) -> Roles:
+    """Read what the roles' ``save`` wrote as ``.json``.
+
+    Raises:
+        StoreError: no such file, no roles of a circuit, or a file that was changed.
+    """
+    return Roles.from_json(read_json(path, "a circuit's roles"))

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from residuum.circuits.graph.circuit_saving import read_json
 from residuum.circuits.trial.trial_figure import trial_figure
 from residuum.circuits.trial.verdict import Verdict, or_nan
 from residuum.core import OptionError, Provenance, StoreError
@@ -253,6 +254,15 @@ class Trial:
             StoreError: a path that cannot be written to.
         """
         save_result(self, path, "a trial")
+
+
+def load_trial(path: str | Path) -> Trial:
+    """Read what a trial's ``save`` wrote as ``.json``.
+
+    Raises:
+        StoreError: no such file, no trial, or one whose verdict does not follow from its tests.
+    """
+    return Trial.from_json(read_json(path, "a trial of a circuit"))
 
 
 def _lists(data: dict[str, Any]) -> dict[str, Any]:
