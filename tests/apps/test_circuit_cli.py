@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,9 @@ from typing import Any
 
 import handmade
 import pytest
+
+import residuum as rz
+from residuum.circuits import circuit_from_edges, graph_of
 
 Cli = Callable[..., Any]
 FIND = ("circuit", "find", "microworld", "--task", "ioi", "--method", "eap", "--n", "32")
@@ -195,6 +199,84 @@ def test_a_file_is_shown_and_converted(narrow: Cli, found: Path, tmp_path: Path)
     edges = set(load_circuit(found).edge_names)
     assert set(load_circuit(back).edge_names) == set(load_circuit(graph).edge_names) == edges
     assert "60 of 1,519 edges" in narrow("circuit", "show", graph).out
+
+
+def test_stability(narrow: Cli, by_hand: tuple[str, str], tmp_path: Path) -> None:
+    circuit, task = by_hand
+    ask = ("circuit", "stability", "handmade_induction", circuit, "--task", task)
+    out = tmp_path / "stability.json"
+    done = narrow(*ask, "--out", str(out))
+    assert done.code == 0 and "The bar is reached." in done.out and "scores drawn" in words(done)
+    assert json.loads(out.read_text())["groups"]["prompts"]["n"] == 100
+    each = narrow(*ask, "--each", "--samples", "2", "--seeds", "1,2", "--method", "eap", "--json")
+    assert each.json["how"] == "discovery on each sample" and each.json["groups"]["seeds"]["n"] == 2
+    narrow(*ask, "--half", "second").refused("the circuit was found on task", "rz.discover")
+    narrow(*ask, "--seeds", "one").refused("no list of whole numbers", "1,2,3")
+
+
+def test_rivals(narrow: Cli, by_hand: tuple[str, str], tmp_path: Path) -> None:
+    circuit, task = by_hand
+    ask = ("circuit", "rivals", "handmade_induction", circuit, "--task", task)
+    out = tmp_path / "rivals.csv"
+    done = narrow(*ask, "--out", str(out))
+    assert done.code == 0 and "0 rivals among 5 candidates of 3 edges" in done.out
+    assert "scores × 0.5" in done.out and "the circuit" in out.read_text()
+    seeded = narrow(*ask, "--seeds", "1,2", "--json")
+    assert [each["origin"] for each in seeded.json["candidates"]][-2:] == ["seed 1", "seed 2"]
+    narrow(*ask, "--method", "eap").refused("--method would do nothing", "--seeds")
+    narrow(*ask, "--tolerance", "3").refused("tolerance=3")
+
+
+def test_damage(narrow: Cli, by_hand: tuple[str, str], tmp_path: Path) -> None:
+    circuit, task = by_hand
+    ask = ("circuit", "damage", "handmade_induction", f"task={circuit}", f"other={circuit}")
+    pairs = ("--task", task, "--reference", "counterfactual")
+    done = narrow(*ask, *pairs, "--random", "3", "--out", str(tmp_path / "damage.svg"))
+    assert done.code == 0 and "without" in done.out and "1.00" in done.out
+    assert "worst: median and largest" in words(done)
+    data = narrow(*ask, *pairs, "--json").json
+    assert [each["circuit"] for each in data["cells"]] == ["task", "other"]
+    narrow(*ask, *pairs, "--outside").refused("--outside would do nothing", "--random")
+    narrow(*ask[:3], circuit, circuit, *pairs).refused("two circuits named 'circuit'", "TASK=FILE")
+    narrow(*ask, *pairs, "--text", "none.txt").refused("--text none.txt cannot be read")
+
+
+def test_two_circuits_that_dissociate_or_not(narrow: Cli, by_hand: tuple[str, str]) -> None:
+    """The same circuit for two tasks: harm on both, and no more on its own."""
+    circuit, task = by_hand
+    second = str(Path(task).with_name("again.json"))
+    handmade.induction_task(32, 7).save(second)
+    done = narrow("circuit", "damage", "handmade_induction", f"task={circuit}", f"again={circuit}",
+                  "--task", task, "--task", second, "--reference", "counterfactual")  # fmt: skip
+    assert "task and again do not dissociate doubly" in done.out
+
+
+def test_a_method_that_the_file_does_not_tell(cli: Cli, by_hand: tuple[str, str]) -> None:
+    from residuum.circuits import load_circuit
+
+    circuit, task = by_hand
+    path = str(Path(circuit).with_name("named.json"))
+    graph = graph_of(rz.load("handmade_induction"))
+    circuit_from_edges(graph, load_circuit(circuit).edge_names).save(path)
+    ask = ("circuit", "stability", "handmade_induction", path)
+    cli(*ask, "--task", task).refused("is not told: it cannot be run again", "--method")
+
+
+def test_what_cannot_be_written_is_refused_before_any_work(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("residuum.apps.cli.circuit_find.open_model", lambda _: 1 / 0)
+    out = ("--out", str(tmp_path / "a.json"), "--out", str(tmp_path / "b.mib.json"))
+    cli(*FIND, "--by-position", *out).refused("the MIB layout holds no positions", ".graphml")
+    cli(*FIND, "--out", "c.gexf").refused("cannot write 'c.gexf'", ".mib.json, .graphml")
+
+
+def test_of_a_null_task_nothing_is_found(cli: Cli, tmp_path: Path) -> None:
+    task, path = handmade.induction_task(8), tmp_path / "null.json"
+    dataclasses.replace(task, corrupt=task.clean).save(path)
+    done = cli("circuit", "find", "handmade_induction", "--task", str(path), "--half", "all",
+               "--method", "eap", "--edges", "4")  # fmt: skip
+    assert "no edge of it has a score above rounding: nothing was found" in words(done)
 
 
 def test_bad_input(cli: Cli, found: Path, tmp_path: Path) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from residuum.apps.cli import (
     circuit_attribute,
     circuit_convert,
+    circuit_damage,
     circuit_evaluate,
     circuit_find,
+    circuit_rivals,
     circuit_roles,
     circuit_show,
+    circuit_stability,
     circuit_trial,
 )
 from residuum.apps.cli.parser import Commands, command_group
@@ -17,6 +20,9 @@ VERBS = (
     circuit_find,
     circuit_evaluate,
     circuit_trial,
+    circuit_stability,
+    circuit_rivals,
+    circuit_damage,
     circuit_roles,
     circuit_attribute,
     circuit_show,
@@ -31,6 +37,9 @@ examples:
   residuum circuit find microworld --task ioi --edges 60 --out ioi.json --out ioi.svg
   residuum circuit evaluate microworld ioi.json --task ioi
   residuum circuit trial microworld ioi.json --task ioi
+  residuum circuit stability microworld ioi.json --task ioi
+  residuum circuit rivals microworld ioi.json --task ioi
+  residuum circuit damage microworld ioi.json --task ioi --task induction
   residuum circuit roles microworld ioi.json --task ioi
   residuum circuit show ioi.json
   residuum circuit convert ioi.json ioi.graphml"""
@@ -39,7 +48,7 @@ examples:
 def add(commands: Commands) -> None:
     """Declare the command and its verbs."""
     _, verbs = command_group(
-        commands, "circuit", "which edges carry a behaviour: find, judge, put on trial, name",
+        commands, "circuit", "which edges carry a behaviour: find, judge, try, doubt, name",
         details=_DETAILS,
     )  # fmt: skip
     for verb in VERBS:

@@ -11,6 +11,7 @@ from residuum.apps.cli.circuit_options import (
     add_pairs,
     check_out,
     half_line,
+    is_mib,
     open_pairs,
     told_written,
     written,
@@ -89,6 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Find and show."""
     check_out(arguments, CIRCUITS)
     _refuse_idle(arguments)
+    _refuse_positions(arguments)
     model = open_model(arguments)
     task, _ = open_pairs(arguments, model)
     from residuum.circuits import discover, graph_of
@@ -144,6 +146,16 @@ def _selection(arguments: argparse.Namespace) -> dict[str, str]:
     """Options of the selection that were given."""
     given = {name: getattr(arguments, name) for name in ("how", "by", "prune")}
     return {name: value for name, value in given.items() if value is not None}
+
+
+def _refuse_positions(arguments: argparse.Namespace) -> None:
+    """Refuse a file that cannot hold positions, before any work is done."""
+    flat = [path for path in arguments.out if is_mib(path)]
+    if arguments.by_position and flat:
+        raise OptionError(
+            f"cannot write {flat[0]}: the MIB layout holds no positions",
+            mend="leave --by-position out, or write .json or .graphml",
+        )
 
 
 def _refuse_idle(arguments: argparse.Namespace) -> None:

@@ -19,17 +19,23 @@ if TYPE_CHECKING:
 RESULTS = (".json", ".csv", ".html", ".svg", ".png")
 """Suffixes of a result that is no circuit."""
 
-CIRCUITS = (".json", ".graphml", ".csv", ".html", ".svg", ".png")
-"""Suffixes of a circuit; ``.mib.json`` is the MIB benchmark's layout."""
+CIRCUITS = (".json", ".mib.json", ".graphml", ".csv", ".html", ".svg", ".png")
+"""Endings of a circuit's file; ``.mib.json`` is the MIB benchmark's layout."""
 
 HALVES = ("first", "second", "all")
 
 
-def add_pairs(parser: argparse.ArgumentParser, half: str) -> None:
-    """The task, its pairs, and which half of them is used."""
+def add_pairs(parser: argparse.ArgumentParser, half: str, *, several: bool = False) -> None:
+    """The task, its pairs, and which half of them is used.
+
+    Args:
+        half: used by default.
+        several: whether the task may be given several times.
+    """
+    more = "; may be given several times" * several
     parser.add_argument(
-        "--task", required=True, metavar="TASK",
-        help="name (residuum tasks), a CSV/JSONL file, or a saved task",
+        "--task", required=True, metavar="TASK", action="append" if several else "store",
+        help=f"name (residuum tasks), a CSV/JSONL file, or a saved task{more}",
     )  # fmt: skip
     parser.add_argument("--n", type=counted, default=64, help="pairs, of both halves (default: 64)")
     parser.add_argument(

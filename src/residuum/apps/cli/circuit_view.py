@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 LISTED = 12
 """Edges in the table."""
 
+ROUNDING_FRAC = 1e-6
+"""Scores of this share of the metric are none."""
+
 
 def show_circuit(circuit: Circuit, listed: int = LISTED) -> None:
     """Write what a circuit is, its largest edges, and what to know before quoting them."""
@@ -25,10 +28,28 @@ def show_circuit(circuit: Circuit, listed: int = LISTED) -> None:
     put_table(edge_rows(circuit, listed))
     for warning in () if circuit.scores is None else circuit.scores.warnings:
         put_text(f"note: {warning}")
+    nothing = _scoreless(circuit)
+    if nothing:
+        put_text(f"note: {nothing}")
     put_text(
         "A score is of one edge. That they carry the behaviour together: residuum circuit "
         "evaluate; better than random ones: residuum circuit trial."
     )
+
+
+def _scoreless(circuit: Circuit) -> str:
+    """What to say of kept edges whose score is rounding next to the metric, or 0."""
+    if circuit.scores is None:
+        return ""
+    own = abs(circuit.scores.values[circuit.kept])
+    sizes = [abs(each) for each in (circuit.scores.full, circuit.scores.empty) if each == each]
+    least = ROUNDING_FRAC * max(sizes, default=0.0)
+    idle = int((own <= least).sum())
+    if not idle:
+        return ""
+    if idle == len(own):
+        return "no edge of it has a score above rounding: nothing was found"
+    return f"{idle:,} of its {len(own):,} edges have no score above rounding"
 
 
 def _facts(circuit: Circuit) -> list[tuple[str, str]]:
