@@ -304,7 +304,7 @@ def test_refusals() -> None:
     other = circuit_from_edges(graph, graph.names[:5], provenance=hand().provenance())
     with pytest.raises(rz.LoadError, match=r"the circuit is of .*handmade"):
         evaluate(other, model, task)
-    with pytest.raises(rz.OptionError, match="the model has none"):
+    with pytest.raises(rz.LoadError, match="a circuit of another model: the graph is of a model"):
         evaluate(some, hand(), handmade.induction_task())
     null = rz.Task.from_pairs(
         clean=task.clean, corrupt=task.clean, answers=task.answers, wrong=task.wrong
