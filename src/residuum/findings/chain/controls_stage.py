@@ -31,11 +31,14 @@ from residuum.findings.record.controls_evidence import (
 )
 from residuum.findings.record.evidence import Estimate
 from residuum.findings.record.rules import ENOUGH, behaviour_rules, present
+from residuum.runs.metrics import accuracy, logit_diff
 
 MOST_TESTED = 12
 """Heads that attend strikingly, tested at most."""
 MOST_MODELS = 6
 """Models without a mechanism, at most."""
+SHUFFLES = 200
+"""Random labellings of each of them."""
 
 
 def controls(
@@ -88,9 +91,15 @@ def _models(
 def in_null_model(
     bench: Bench, null: Bench, parts: Sequence[str], kind: Weights, seed: int
 ) -> WeightControl:
-    """The behaviour and the parts in another model of the same shape."""
-    seen = behaviour(null, shuffles=200)
+    """The behaviour and the parts in another model of the same shape.
+
+    A few pairs may lean the right way by chance, and then the parts carry that, for in a small
+    model they are much of all there is. So "found there too" also asks that the behaviour be at
+    least half as far from chance as in the intact model.
+    """
+    seen = behaviour(null, shuffles=SHUFFLES)
     there = present(behaviour_rules(seen, null.metric.unit))
+    half = (chosen_share(bench) + seen.shuffled.value) / 2
     gain = gained(null, other_side(null, parts, "corrupt"))
     distance = (bench.clean - bench.corrupt).tolist()
     recovered = share_of(null, gain) if there else None
@@ -105,9 +114,17 @@ def in_null_model(
         gained=Estimate.of_ratio(gain.tolist(), distance, clusters=bench.clusters),
         recovered=recovered,
         lost=loss,
-        found=recovered is not None and loss is not None
+        found=recovered is not None and loss is not None and seen.choice.value >= half
         and recovered.low > ENOUGH and loss.low > ENOUGH,
     )  # fmt: skip
+
+
+def chosen_share(bench: Bench) -> float:
+    """Share of clean prompts that rank the answer above the wrong one, or above every token."""
+    logits, task = bench.logits("clean"), bench.task
+    if not bench.has_wrong:
+        return float(accuracy(logits, task.answers).double().mean())
+    return float((logit_diff(logits, task.answers, task.wrong) > 0).double().mean())
 
 
 # -- labels at random --------------------------------------------------------------------------

@@ -31,8 +31,8 @@ class WeightControl:
             distance from corrupt to clean.
         recovered, lost: what it gains, and what the clean run loses from their corrupt values,
             over this model's own distance; None where the behaviour is absent.
-        found: whether the same mechanism would be named there: the behaviour present, and the
-            parts enough and needed.
+        found: whether the same mechanism would be named there: the behaviour present, at least
+            half as far from random labels as in the intact model, and the parts enough and needed.
     """
 
     kind: Weights

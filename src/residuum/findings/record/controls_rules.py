@@ -35,8 +35,9 @@ def _weights(models: tuple[WeightControl, ...]) -> Rule:
     most = max(models, key=lambda each: abs(each.gained.value))
     return Rule(
         "Not without training",
-        "in models of the same shape with permuted or fresh weights, the behaviour is absent, or "
-        f"the same parts move less than {percent(ENOUGH)} of it one way or the other",
+        "in models of the same shape with permuted or fresh weights, the behaviour is absent or "
+        "less than half as far from random labels, or the same parts move less than "
+        f"{percent(ENOUGH)} of it one way or the other",
         f"the behaviour is present in {there} of {len(models)} such models, the mechanism in "
         f"{found}; of the intact model's distance the parts regain {percent(most.gained.value)} at "
         "most there",
