@@ -21,9 +21,9 @@ from residuum.findings.record.composition_evidence import (
     verdict,
 )
 from residuum.findings.record.composition_rules import (
-    composition_claim,
     composition_rules,
     fed_words,
+    path_words,
 )
 from residuum.findings.record.evidence import Estimate
 from residuum.findings.record.plain import from_plain, to_plain
@@ -68,8 +68,10 @@ def test_gbmi_is_a_previous_token_head_that_an_induction_head_reads_as_keys(
     others = [each for each in gbmi.scores if each.reads != "k"]
     assert max(each.own for each in others) < 0.2
     assert set(outcomes(gbmi).values()) == {"holds"}
-    said = composition_claim(gbmi)
-    assert "L0.H0 → (k) L1.H0" in said and "no other head before it to compare with" in said
+    assert "L0.H0 → (k) L1.H0" in fed_words(gbmi)
+    said = path_words(gbmi, path)
+    assert "(name mover and induction) reads as its keys what L0.H0 (previous-token) writes" in said
+    assert "no other head before it to compare with" in said
 
 
 def test_gbmi_paths_from_the_tokens_and_to_the_logits_are_the_known_ones(
@@ -98,10 +100,10 @@ def test_handmade_has_the_one_edge_that_was_set(handmade: CompositionEvidence) -
 
 
 def test_heads_that_do_not_carry_it_are_said_to_feed_nobody() -> None:
-    """The claim of a wrong mechanism gets no composition, and its rule fails."""
+    """A wrong mechanism has no composition, and its rule fails."""
     model = rz.load("handmade_induction")
     found = composition(handmade_halves(model)[1], ("L0.z[H1]", "L1.z[H2]"), QUICK)
-    assert not found.fed and composition_claim(found) == ""
+    assert not found.fed
     rule = composition_rules(found)[0]
     assert rule.outcome == "fails" and not rule.decides
     assert rule.found == "no path between these parts restores and costs anything"

@@ -152,7 +152,8 @@ def _rule(name: str, demands: str, found: str, outcome: Outcome) -> Rule:
 
 
 def circuit_claim(evidence: CircuitEvidence) -> str:
-    """What a claim adds: the circuit, where it is enough and beyond chance; else empty."""
+    """What a claim adds, without a full stop: a circuit that is enough and beyond chance; else
+    empty."""
     main = evidence.main
     if main is None or _enough(evidence, main).outcome != "holds":
         return ""
@@ -171,4 +172,4 @@ def circuit_claim(evidence: CircuitEvidence) -> str:
         low = percent(min(each.faithfulness.value for each in failed))
         said += ", where the rest carries the corrupt prompt's values; "
         said += f"with {words}, as little as {low}"
-    return f"{said}."
+    return said

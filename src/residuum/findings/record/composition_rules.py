@@ -157,10 +157,3 @@ def path_words(evidence: CompositionEvidence, path: PathEvidence) -> str:
 def _named(evidence: CompositionEvidence, at: str) -> str:
     kind = evidence.kind(at)
     return f"{short(at)} ({kind})" if kind else short(at)
-
-
-def composition_claim(evidence: CompositionEvidence) -> str:
-    """What a claim adds: the strongest path from part to part; empty where none is shown."""
-    if not evidence.fed:
-        return ""
-    return f"Among them {arrow(evidence.fed[0])}: {path_words(evidence, evidence.fed[0])}"
