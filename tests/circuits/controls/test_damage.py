@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from functools import cache
 
@@ -140,7 +141,11 @@ def test_files_and_figure(tmp_path) -> None:
         both().save(tmp_path / f"d.{suffix}")
     data = json.loads((tmp_path / "d.json").read_text())
     assert len(data["cells"]) == 4 and data["dissociations"][0]["holds"] is True
-    assert both().figure().values.shape == (2, 2)
+    picture = both().figure()
+    assert picture.values.shape == (2, 2) and picture.unit == "share" and not picture.y
+    assert "1 of 1 pairs of circuits dissociate" in picture.caption
+    alone = dataclasses.replace(both(), circuits={"places": both().circuits["places"]})
+    assert "dissociate" not in alone.figure().caption
     assert "random_max" in both().to_dataframe()
 
 

@@ -75,7 +75,22 @@ def test_a_large_circuit_is_drawn_in_part_and_says_so(scores):
 def test_positions_are_told(model, task):
     graph = graph_of(model, task, by_position=True)
     circuit = circuit_from_edges(graph, ["embed -> L0.k_in[H1] @S2", "L0.mlp_out -> logits @end"])
-    assert [link.note for link in circuit.figure().links] == ["k @S2", "@end"]
+    figure = circuit.figure()
+    assert [link.note for link in figure.links] == ["k @S2", "@end"]
+    assert [part.label for part in figure.parts] == ["embed @S2", "H1", "MLP0 @end", "logits"]
+    assert "Edges by position: S2 1, end 1." in figure.caption
+    several = ["embed -> L0.k_in[H1] @S2", "embed -> logits @end", "embed -> L0.q_in[H1] @end"]
+    values = np.zeros(graph.n_edges)
+    values[[graph.index(each) for each in several]] = 1.0, -5.0, 2.0
+    two = circuit_of(EdgeScores(graph, values), 3, how="top").figure()
+    assert two.parts[0].label == "embed @end +1" and "end 2, S2 1." in two.caption
+
+
+def test_one_edge_is_one_edge(scores):
+    one = circuit_of(scores, 1, how="top")
+    assert one.figure().title.startswith("Circuit of 1 edge in ")
+    assert scores.figure(1).title == "The edge with the largest score, of 1,519"
+    assert scores.figure(2).title == "The 2 edges with the largest scores, of 1,519"
 
 
 def test_a_shared_key_head_is_drawn_at_each_of_its_heads():
@@ -92,6 +107,7 @@ def test_neurons_have_their_own_boxes(model):
         graph, ["embed -> L1.mlp_pre[N3]", "L1.mlp_act[N3] -> logits"]
     ).figure()
     assert [part.label for part in figure.parts] == ["embed", "N3", "logits"]
+    assert figure.rows == ("", "L1", "")
 
 
 def test_faithfulness_stands_beside(scores):

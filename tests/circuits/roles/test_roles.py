@@ -236,6 +236,9 @@ def test_results_are_written(tmp_path: Path) -> None:
     assert data["parts"][0]["attention"][0]["from"] == "end"
     frame = roles.to_dataframe()
     assert list(frame["part"]) == [each.at for each in roles]
+    labels = {part.name.split(":")[0]: part.label for part in roles.figure().parts}
+    mlps = {name: label for name, label in labels.items() if "mlp_out" in name}
+    assert mlps and all(label.startswith(f"MLP{name[1]} ") for name, label in mlps.items())
     assert "H7 mover" in roles.figure().html() and "does not" in str(roles).lower()
 
 

@@ -275,6 +275,12 @@ def test_a_trial_is_written_and_read_again(tmp_path):
     for suffix in ("csv", "svg"):
         found.save(tmp_path / f"trial.{suffix}")
         assert (tmp_path / f"trial.{suffix}").stat().st_size > 100
+    assert found.figure().title == "task: fails (counterfactual)"
+    both = dataclasses.replace(
+        found, levels=(found.levels[0], dataclasses.replace(found.levels[0], reference="mean"))
+    )
+    assert [each.title for each in both.figure().figures] == ["counterfactual", "mean"]
+    assert max(len(label) for label in found.figure().names) < 20, "no room on a telephone"
     assert list(found.to_dataframe().test) == list(TESTS)
     assert len(found.edges_to_dataframe()) == 3
 

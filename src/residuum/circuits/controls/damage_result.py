@@ -215,18 +215,17 @@ class DamageMatrix:
             [f"{self[name, task].damage.value:.2f}" for task in self.tasks]
             for name in self.circuits
         ]
-        held = [each for each in self.dissociations if each.holds]
+        held, of = sum(each.holds for each in self.dissociations), len(self.dissociations)
+        pairs = f" {held} of {of} pairs of circuits dissociate doubly." if of else ""
         return HeatMap(
             self.values,
             row_labels=[f"without {name}" for name in self.circuits],
             col_labels=list(self.tasks),
             x="task",
-            y="circuit removed",
-            unit="share of full - empty lost",
+            unit="share",
             cell_text=texts,
-            title=f"Damage, removed edges at {self.reference}",
-            caption=f"Intervals: in the table. {len(held)} of {len(self.dissociations)} pairs of "
-            "circuits dissociate doubly.",
+            title=f"Damage: share of full - empty lost, removed edges at {self.reference}",
+            caption=f"Intervals: in the table.{pairs}",
             does_not_show="Tasks that are not here; that a circuit is enough for its task.",
         )
 

@@ -83,8 +83,14 @@ def circuit_picture(
     drawn = order[:MOST_LINKS]
     parts = _drawn_parts(graph, drawn)
     rows, labels = _rows(parts)
+    places = _places(graph, drawn, scores)
     boxes = [
-        Box(str(part), _label(part), rows[_level(part)], int(part.name.startswith("mlp_")))
+        Box(
+            str(part),
+            _label(part) + places.get(part, ""),
+            rows[_level(part)],
+            int(part.name.startswith("mlp_")),
+        )
         for part in parts
     ]
     number = {part: index for index, part in enumerate(parts)}
@@ -98,7 +104,7 @@ def circuit_picture(
         total=graph.n_edges,
         unit="" if scores is None else scores.metric,
         measured=measured,
-        title=title or f"Circuit of {len(order):,} edges in {circuit.model_name or 'a model'}",
+        title=title or f"Circuit of {_edges(len(order))} in {circuit.model_name or 'a model'}",
         caption=_caption(circuit, scores, len(order), first),
         does_not_show=_NOT_SHOWN,
     )
@@ -143,6 +149,27 @@ def measured_at(faithfulness: Any) -> Measured | None:
     return Measured("faithfulness", [size for size, _ in rows], table[:, 0], *ends)
 
 
+def _edges(n: int) -> str:
+    return f"{n:,} edge{'s' * (n != 1)}"
+
+
+def _places(graph: Graph, drawn: np.ndarray, scores: Scored | None) -> dict[Address, str]:
+    """At which position each part's edges are read, its largest one's first: `` @end +2``."""
+    if not graph.positions:
+        return {}
+    if scores is not None:
+        drawn = drawn[np.argsort(-np.abs(scores.values[drawn]), kind="stable")]
+    found: dict[Address, list[str]] = {}
+    for edge in drawn.tolist():
+        sender, _, place = graph.edges[edge].tolist()
+        found.setdefault(graph.senders[sender], []).append(graph.positions[place])
+    told = {part: list(dict.fromkeys(names)) for part, names in found.items()}
+    return {
+        part: f" @{names[0]}" + f" +{len(names) - 1}" * (len(names) > 1)
+        for part, names in told.items()
+    }
+
+
 def _drawn_parts(graph: Graph, drawn: np.ndarray) -> list[Address]:
     """Parts at an end of these edges, in forward order, a layer's heads together."""
     found: set[Address] = set()
@@ -162,8 +189,9 @@ def _level(part: Address) -> float:
 def _rows(parts: list[Address]) -> tuple[dict[float, int], list[str]]:
     """Row of each level that has a part, and the rows' labels."""
     levels = sorted({_level(part) for part in parts})
+    single = {_level(part) for part in parts if part.part is not None}
     named = [
-        f"L{int(each)}" if 0 <= each < float("inf") and each % 1 == 0 else "" for each in levels
+        f"L{int(each)}" if 0 <= each < float("inf") and each in single else "" for each in levels
     ]
     return {level: row for row, level in enumerate(levels)}, named
 
@@ -200,6 +228,13 @@ def _links(
     ]
 
 
+def _by_position(circuit: Drawn) -> str:
+    """How many of its edges are read at each position, most first."""
+    counts = np.bincount(circuit.graph.edges[circuit.kept, 2])
+    order = [at for at in np.argsort(-counts, kind="stable").tolist() if counts[at]]
+    return ", ".join(f"{circuit.graph.positions[at]} {counts[at]:,}" for at in order)
+
+
 def _links_of(graph: Graph, edges: np.ndarray, number: Mapping[Address, int]) -> int:
     return sum(len(_links(graph, edge, number, None)) for edge in edges.tolist())
 
@@ -219,6 +254,11 @@ def _caption(circuit: Drawn, scores: Scored | None, n: int, first: int) -> str:
     how = circuit.selection
     if {"how", "by"} <= set(how) and scores is not None:
         told.append(f"Chosen {how['how']} by {how['by']} score.")
+    if circuit.graph.positions:
+        told.append(
+            "@: the position at which a part's largest edge is read, and how many others there "
+            f"are. Edges by position: {_by_position(circuit)}."
+        )
     if n > first:
         told.append(f"Drawn at first: {first:,} of its {n:,} edges, those chosen first.")
     if n > MOST_LINKS:

@@ -39,8 +39,14 @@ def score_bars(edges: Sequence[Edge], total: int, metric: str, reference: str) -
         x="score",
         unit=metric,
         order="magnitude",
-        title=f"The {len(edges)} edges with the largest scores, of {total:,}",
+        title=_title(len(edges), total),
         caption=f"Above 0: the edge supports the clean behaviour. Reference: {reference}."
         + " Whiskers: 95 % bootstrap intervals." * known,
         does_not_show="what several edges do together.",
     )
+
+
+def _title(n: int, total: int) -> str:
+    if n == 1:
+        return f"The edge with the largest score, of {total:,}"
+    return f"The {n:,} edges with the largest scores, of {total:,}"

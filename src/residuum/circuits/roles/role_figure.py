@@ -76,9 +76,9 @@ def _label(part: str, names: dict[str, str]) -> str:
     address = Address.parse(part)
     if part not in names:
         return part
-    own = f"H{address.part}" if address.name == "head_out" else "MLP"
+    own = f"H{address.part}" if address.name == "head_out" else f"MLP{address.layer}"
     if address.name == "mlp_act" or address.dictionary:
-        own = f"{'F' if address.dictionary else 'N'}{address.part}"
+        own = f"L{address.layer}{'F' if address.dictionary else 'N'}{address.part}"
     return f"{own} {_SHORT[names[part]]}"
 
 

@@ -18,7 +18,7 @@ from residuum.core.saving import save_result
 if TYPE_CHECKING:
     import pandas as pd
 
-    from residuum.figures import Bars
+    from residuum.figures import Bars, Panel
 
 _FORMAT = 1
 
@@ -179,7 +179,7 @@ class Trial:
         lines += [f"  warning: {each}" for each in self.warnings]
         return "\n".join([head, *lines, f"  {self.held_out_why}", f"  rule: {self.rule}"])
 
-    def figure(self) -> Bars:
+    def figure(self) -> Bars | Panel:
         """Circuit, rest and random circuits as shares of the way from empty to full."""
         return trial_figure(self.levels, f"{self.task}: {self.verdict}", self.rule)
 
