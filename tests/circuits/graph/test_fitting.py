@@ -17,6 +17,7 @@ import residuum as rz
 from residuum.circuits import (
     EAP,
     Circuit,
+    DiscoveryProblem,
     EdgeScores,
     ExactEdges,
     Graph,
@@ -28,6 +29,7 @@ from residuum.circuits import (
 )
 from residuum.circuits.graph.fitting import graph_on, shape_of
 from residuum.core import LoadError, OptionError, StoreError
+from residuum.runs import metric_named
 
 
 @pytest.fixture(scope="session")
@@ -74,6 +76,7 @@ def test_another_models_graph_is_refused_wherever_they_meet(model, task, other):
     what = "the graph is of a model of 3 layers x 4 heads; microworld has 4 layers x 8 heads"
     for call in (
         lambda: discover(model, task, EAP(), graph=theirs),
+        lambda: DiscoveryProblem(model, task, theirs, metric_named("logit_diff")),
         lambda: MaskedRuns(model, theirs, task),
     ):
         with pytest.raises(OptionError, match=what) as caught:
@@ -147,6 +150,26 @@ def test_a_partial_graph_says_what_it_leaves_out(model, task, graph):
     whole = discover(model, task, EAP(), n_edges=5)
     assert whole.share == 5 / graph.n_edges and "leaves out" not in repr(whole)
     assert not any("leaves out" in each for each in whole.warnings)
+
+
+def test_edges_without_an_effect_are_not_called_found(model, task):
+    null = rz.Task.from_pairs(
+        clean=task.clean,
+        corrupt=task.clean,
+        answers=task.answers,
+        wrong=task.wrong,
+        lengths=task.lengths,
+    )
+    circuit = discover(model, null, EAP(), n_edges=7)
+    told = "every score is 0: nothing was found, and its 7 edges are the first of the graph"
+    assert told in circuit.warnings[0] and told in repr(circuit)
+    found = discover(model, task, EAP(), n_edges=7)
+    assert not any("score" in each and "0" in each for each in found.warnings)
+    values = np.zeros(found.graph.n_edges)
+    values[found.graph.into("logits")[:3]] = 1.0
+    some = replace(found.scores, values=values, examples=None)
+    few = replace(found, scores=some).resized(7)
+    assert few.warnings[0] == "4 of its 7 edges score 0 and only make up the number"
 
 
 def test_edges_left_out_at_some_positions_are_kept_there(model, task):

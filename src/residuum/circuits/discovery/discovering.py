@@ -10,7 +10,6 @@ from residuum.circuits.discovery.verifying import verified
 from residuum.circuits.graph.building import graph_of
 from residuum.circuits.graph.choosing import circuit_of
 from residuum.circuits.graph.circuit import Circuit
-from residuum.circuits.graph.fitting import graph_on
 from residuum.circuits.graph.graph import Graph
 from residuum.circuits.graph.scores import REFERENCES, EdgeScores
 from residuum.circuits.graph.selection import BY, HOW
@@ -124,7 +123,7 @@ def discover(
     problem = DiscoveryProblem(
         model,
         task,
-        graph_of(model) if graph is None else graph_on(graph, model),
+        graph_of(model) if graph is None else graph,
         metric_for(task, metric),
         reference,
         seed,

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from residuum.circuits.engine.finer import Finer, finer_layers
 from residuum.circuits.engine.references import References
-from residuum.circuits.graph.fitting import dictionary_hashes, partial_graph
+from residuum.circuits.graph.fitting import dictionary_hashes, graph_on, partial_graph
 from residuum.circuits.graph.graph import Graph
 from residuum.circuits.graph.positions import position_masks
 from residuum.circuits.graph.scores import EdgeScores
@@ -46,6 +46,9 @@ class DiscoveryProblem:
         max_memory: bytes beyond the model itself; by default half of what is free.
         passes: forward-pass equivalents spent so far.
         warnings: gathered on the way.
+
+    Raises:
+        OptionError: another model's graph.
     """
 
     model: Model
@@ -57,6 +60,9 @@ class DiscoveryProblem:
     max_memory: int | None = None
     passes: float = field(default=0.0, init=False)
     warnings: list[str] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        self.graph = graph_on(self.graph, self.model)
 
     @property
     def sign(self) -> float:

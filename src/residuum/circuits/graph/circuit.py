@@ -14,8 +14,9 @@ from residuum.circuits.graph import circuit_file, mib_layout, network
 from residuum.circuits.graph.circuit_figure import circuit_picture, measured_at
 from residuum.circuits.graph.circuit_parts import parts_between, told
 from residuum.circuits.graph.circuit_saving import save_circuit
+from residuum.circuits.graph.circuit_warnings import circuit_warnings
 from residuum.circuits.graph.edge_table import edge_table
-from residuum.circuits.graph.fitting import check_fits, partial_graph
+from residuum.circuits.graph.fitting import check_fits
 from residuum.circuits.graph.graph import Graph, kept_of
 from residuum.circuits.graph.scores import EdgeScores, check_reference
 from residuum.circuits.graph.seen_prompts import SeenPrompts
@@ -84,7 +85,7 @@ class Circuit:
     def warnings(self) -> tuple[str, ...]:
         """What a reader must know before quoting the circuit; its scores' warnings among it."""
         of_scores = () if self.scores is None else self.scores.warnings
-        return tuple(dict.fromkeys((*partial_graph(self.graph), *of_scores)))
+        return tuple(dict.fromkeys((*self._warnings, *of_scores)))
 
     @property
     def edge_names(self) -> tuple[str, ...]:
@@ -136,7 +137,11 @@ class Circuit:
         return hash(self.hash)
 
     def __repr__(self) -> str:
-        return "\n  ".join((told(self), *partial_graph(self.graph)))
+        return "\n  ".join((told(self), *self._warnings))
+
+    @property
+    def _warnings(self) -> tuple[str, ...]:
+        return circuit_warnings(self.graph, self.kept, self.scores)
 
     @cached_property
     def hash(self) -> str:
@@ -264,11 +269,7 @@ class Circuit:
         save_circuit(self, path)
 
     def need_edges(self) -> None:
-        """Refuse an empty circuit.
-
-        Raises:
-            OptionError: it has no edges.
-        """
+        """Refuse an empty circuit (``OptionError``)."""
         if not self.n_edges:
             raise OptionError(
                 "an empty circuit: no edge is kept",
