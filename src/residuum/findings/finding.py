@@ -23,6 +23,7 @@ from residuum.findings.record.part_evidence import PartsEvidence, RolesEvidence
 from residuum.findings.record.plain import from_plain, to_plain
 from residuum.findings.record.rules import Rule, Status
 from residuum.findings.record.specificity_evidence import SpecificityEvidence
+from residuum.findings.record.whole_evidence import WholeEvidence
 from residuum.findings.report.head_pictures import head_bars
 from residuum.findings.report.page import report_html
 from residuum.stores.atomic import write_atomically
@@ -65,6 +66,7 @@ class Finding:
         task: the pairs as token ids, enough to run it again.
         provenance: model, weights, tokenizer, data, seed, software.
         given: the circuit or direction that was examined, as plain data.
+        whole: what that circuit or direction does as a whole; ``parts`` and ``roles`` are None.
         circuit, composition, specificity, controls: evidence of the further stages; None where not
             asked for, or where the behaviour was absent.
     """
@@ -92,6 +94,7 @@ class Finding:
     task: dict[str, Any]
     provenance: Provenance
     given: dict[str, Any] | None = None
+    whole: WholeEvidence | None = None
     circuit: CircuitEvidence | None = None
     composition: CompositionEvidence | None = None
     specificity: SpecificityEvidence | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from residuum.findings.chain.bench import Bench
 from residuum.findings.record.composition_evidence import CompositionEvidence
 from residuum.findings.record.evidence import BehaviourEvidence
-from residuum.findings.record.mechanism import Mechanism
+from residuum.findings.record.mechanism import Mechanism, is_head
 from residuum.findings.record.part_evidence import PartsEvidence
 from residuum.findings.record.rules import (
     ALPHA,
@@ -19,6 +19,11 @@ from residuum.findings.record.rules import (
     present,
     share,
 )
+from residuum.findings.record.whole_evidence import (
+    CIRCUIT_ENOUGH,
+    WholeEvidence,
+    whole_words,
+)
 from residuum.findings.record.words import (
     listed,
     metric_words,
@@ -27,11 +32,16 @@ from residuum.findings.record.words import (
     short,
 )
 
-INTERVENTION = (
-    "patching `z`, what a head hands to its output projection, and `mlp_out`, what an MLP adds to "
-    "the stream, at all positions: clean values into the corrupt run, and corrupt values into the "
-    "clean run"
-)
+INTERVENTIONS = {
+    "components": "patching `z`, what a head hands to its output projection, and `mlp_out`, what "
+    "an MLP adds to the stream, at all positions: clean values into the corrupt run, and corrupt "
+    "values into the clean run",
+    "circuit": "every edge outside the circuit (and then every edge inside it) carries the value "
+    "that it has on the corrupt prompt",
+    "direction": "moving the site along the direction by the mean distance between the sides, "
+    "holding its component at the mean, and exchanging it within pairs",
+}
+"""Kind of mechanism -> what was done to it."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +80,16 @@ class Told:
     @property
     def name(self) -> str:
         """What is named, in words."""
-        return parts_in_words(self.mechanism.components)
+        components, kind = self.mechanism.components, self.mechanism.kind
+        if kind == "direction":
+            return f"one direction at {components[0]}"
+        if kind == "components":
+            return parts_in_words(components)
+        heads = sum(is_head(at) for at in components)
+        edges = len((self.mechanism.data or {})["kept"])
+        return (
+            f"a circuit of {edges} edges through {heads} heads and {len(components) - heads} MLPs"
+        )
 
 
 def absent(told: Told) -> str:
@@ -87,8 +106,10 @@ def absent(told: Told) -> str:
     )
 
 
-def claim(told: Told, parts: PartsEvidence | None) -> str:
+def claim(told: Told, parts: PartsEvidence | None, whole: WholeEvidence | None = None) -> str:
     """The claim as one sentence, and what further stages add to it."""
+    if whole is not None:
+        return verdict(told, whole_words(whole))
     if not present(told.rules) or parts is None:
         return absent(told)
     apart = by_themselves(parts)
@@ -179,6 +200,9 @@ def falsifier(told: Told) -> str:
             "preferred more often than under random labels and the metric is higher on clean "
             "than on corrupt prompts."
         )
+    again = {"circuit": _CIRCUIT_FAILS, "direction": _DIRECTION_FAILS}.get(told.mechanism.kind)
+    if again is not None:
+        return f"Refuted if, on new {task} pairs for the same weights, {again}."
     together, them = ("", "it") if len(told.mechanism.components) == 1 else (" together", "them")
     return (
         f"Refuted if, on new {task} pairs for the same weights, patching {told.name}{together} "
@@ -186,3 +210,14 @@ def falsifier(told: Told) -> str:
         f"than random parts of the same kinds do, or if giving {them} corrupt values costs less "
         f"than {percent(ENOUGH)} of it."
     )
+
+
+_CIRCUIT_FAILS = (
+    f"its edges alone do less than {percent(CIRCUIT_ENOUGH)} of what the model does, or no more "
+    f"than random circuits of its size do, or less than {percent(CIRCUIT_ENOUGH)} is lost without "
+    "them"
+)
+_DIRECTION_FAILS = (
+    f"adding it closes less than {percent(ENOUGH)} of the distance, or erasing it takes less than "
+    f"{percent(ENOUGH)} away, or random directions of its norm do as much"
+)

@@ -19,6 +19,7 @@ from residuum.findings.chain.scope import limits, scope
 from residuum.findings.chain.software import code_hash, software
 from residuum.findings.chain.stages import Stages
 from residuum.findings.chain.where_stage import where
+from residuum.findings.chain.whole_stage import whole
 from residuum.findings.finding import SCHEMA, Finding
 from residuum.findings.record.budget import Budget
 from residuum.findings.record.evidence import BehaviourEvidence, LensEvidence, WhereEvidence
@@ -33,6 +34,7 @@ from residuum.findings.record.rules import (
     mechanism_rules,
     present,
 )
+from residuum.findings.record.whole_evidence import WholeEvidence, whole_rules
 from residuum.runs import Model, Task
 
 _CORE = 5
@@ -126,6 +128,9 @@ class Course:
     ) -> tuple[dict[str, Any], tuple[Rule, ...]]:
         """Evidence on a mechanism by field of the finding, and the rules that it meets."""
         on = {"mechanism": to_plain(mechanism)}
+        if mechanism.kind != "components":
+            seen = self.stages.run("whole", WholeEvidence, lambda: self.whole(mechanism), on)
+            return {"where": places, "whole": seen}, whole_rules(seen)
         named = self.stages.run("parts", PartsEvidence, lambda: self.parts(mechanism, places), on)
         does = self.stages.run("roles", RolesEvidence, lambda: self.roles(mechanism), on)
         held: dict[str, Any] = {"where": places, "parts": named, "roles": does}
@@ -148,6 +153,10 @@ class Course:
         sets = self.budget.random_sets
         return parts(self.bench, mechanism.components, sets, places, self.numbered(4))
 
+    def whole(self, mechanism: Mechanism) -> WholeEvidence:
+        """A circuit or a direction as a whole."""
+        return whole(self.bench, mechanism, self.budget, self.numbered(4))
+
     def roles(self, mechanism: Mechanism) -> RolesEvidence:
         """Who writes the answer."""
         spend = self.budget
@@ -169,11 +178,12 @@ class Course:
         held: dict[str, Any],
     ) -> Finding:
         """The finding, worded and signed."""
-        status, tested = decide(rules), [each.name for each in self.order.further]
+        status = decide(rules)
+        tested = [each.name for each in self.order.further if each.name in held]
         told = say.Told(self.bench, mechanism, shown, rules, status, self.added(held, "words"))
         evidence = {"where": None, "parts": None, "roles": None, **held}
         return Finding(
-            claim=say.claim(told, held.get("parts")),
+            claim=say.claim(told, held.get("parts"), held.get("whole")),
             status=status,
             falsifier=say.falsifier(told),
             scope=(
@@ -184,11 +194,11 @@ class Course:
             origin=mechanism.origin,
             kind=mechanism.kind,
             components=mechanism.components,
-            intervention=say.INTERVENTION,
+            intervention=say.INTERVENTIONS[mechanism.kind],
             metric=self.task.metric,
             unit=self.bench.metric.unit,
             budget=self.budget,
-            stages=tuple(tested),
+            stages=tuple(each.name for each in self.order.further),
             rules=rules,
             behaviour=shown,
             lens=reading,

@@ -20,7 +20,7 @@ from residuum.findings.record.composition_evidence import CompositionEvidence
 from residuum.findings.record.composition_rules import composition_rules
 from residuum.findings.record.controls_evidence import ControlsEvidence
 from residuum.findings.record.controls_rules import attending_words, controls_rules
-from residuum.findings.record.mechanism import Mechanism
+from residuum.findings.record.mechanism import Kind, Mechanism
 from residuum.findings.record.rules import Rule
 from residuum.findings.record.specificity_evidence import SpecificityEvidence
 from residuum.findings.record.specificity_rules import specificity_rules, specificity_words
@@ -62,6 +62,7 @@ class Further:
         rules: what follows from the evidence.
         words: what it adds to the claim, without a full stop; empty where nothing.
         notes: what it adds to the scope; empty where nothing.
+        kinds: of mechanisms that it can be asked of.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Further:
     rules: Callable[[Any], tuple[Rule, ...]]
     words: Callable[[Any], str] = lambda evidence: ""
     notes: Callable[[Any], str] = lambda evidence: ""
+    kinds: tuple[Kind, ...] = ("components",)
 
 
 def _circuit(work: Work) -> CircuitEvidence:

@@ -83,19 +83,22 @@ def examine(
     Args:
         model: a loaded model.
         task: as in :func:`investigate`.
-        mechanism: addresses of heads ``L2.z[H3]`` and MLPs ``L3.mlp_out``, or another finding.
+        mechanism: addresses of heads ``L2.z[H3]`` and MLPs ``L3.mlp_out``; a :class:`Circuit`; a
+            :class:`Direction`; or another finding, whose mechanism is meant.
         budget: as in :func:`investigate`.
         seed: as there.
         out: as there; stages that do not depend on the mechanism are shared between examinations.
         progress: who is told.
-        stages: as there.
+        stages: as there; they ask about heads and MLPs, and are left out for a circuit or a
+            direction.
 
     Returns:
         A finding with ``origin`` ``given``.
 
     Raises:
         AddressError: a part that the model does not have.
-        OptionError, TaskError: as in :func:`investigate`; nothing stated, or no mechanism.
+        OptionError, TaskError, LoadError: as in :func:`investigate`; nothing stated, or no
+            mechanism; a circuit or direction of another model, or a direction found on these pairs.
 
     Shows: whether what is stated is enough and needed on these pairs, beyond random parts of its
     size. Does not show: that nothing else would do.
@@ -105,7 +108,9 @@ def examine(
     >>> rz.examine(model, "ioi", ["L0.z[H1]"], stages=()).origin
     'given'
     """
-    spend, further = budget_named(budget), chosen_stages(stages)
+    spend, asked = budget_named(budget), chosen_stages(stages)
     used, n_given = pairs_for(model, task, spend, seed)
-    order = Order(model, used, n_given, spend, seed, mechanism_of(model, mechanism), further)
+    stated = mechanism_of(model, mechanism)
+    further = tuple(each for each in asked if stated.kind in each.kinds)
+    order = Order(model, used, n_given, spend, seed, stated, further)
     return Course(order, None if out is None else Path(out), progress).finding()

@@ -18,6 +18,7 @@ from residuum.findings.record.evidence import (
 from residuum.findings.record.part_evidence import PartsEvidence, RolesEvidence
 from residuum.findings.record.rules import Rule, Status
 from residuum.findings.record.specificity_evidence import SpecificityEvidence
+from residuum.findings.record.whole_evidence import WholeEvidence
 
 
 class Found(Protocol):
@@ -101,6 +102,11 @@ class Found(Protocol):
     @property
     def roles(self) -> RolesEvidence | None:
         """What they do for the answer."""
+        ...
+
+    @property
+    def whole(self) -> WholeEvidence | None:
+        """A circuit or direction that was examined."""
         ...
 
     @property

@@ -19,7 +19,7 @@ HALF = 0.05
 """Both, for weights in 16 bits."""
 _COMPARED = (
     "status", "origin", "kind", "components", "metric", "unit", "budget", "rules", "behaviour",
-    "lens", "where", "parts", "roles", "circuit", "composition",
+    "lens", "where", "parts", "roles", "whole", "circuit", "composition",
     "specificity", "controls", "samples",
 )  # fmt: skip
 _SHOWN = 5

@@ -42,6 +42,7 @@ from residuum.findings.report.pictures import (
     stream_map,
 )
 from residuum.findings.report.specificity_report import specificity_parts
+from residuum.findings.report.whole_report import whole_parts
 
 _TONES = {"supported": "good", "not supported": "bad", "undecided": "warning"}
 _MARKS = {"holds": "✓ holds", "fails": "✗ fails", "unclear": "? unclear"}
@@ -60,6 +61,8 @@ def report_html(finding: Found, replay_path: str = "finding.json") -> str:
         parts += _where(finding)
     if finding.parts is not None:
         parts += [*chosen_heads(finding), *controls(finding)]
+    if finding.whole is not None:
+        parts += whole_parts(finding.whole)
     if finding.roles is not None:
         parts += written_by(finding)
     if finding.circuit is not None:

@@ -1,0 +1,110 @@
+"""Stage 4 for a stated circuit or direction: what it does as a whole, beside random ones."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from residuum.circuits import Circuit, MaskedRuns, random_circuits
+from residuum.core import SILENT, OptionError, Progress
+from residuum.directions import Direction, prove
+from residuum.findings.chain.bench import Bench
+from residuum.findings.record.budget import Budget
+from residuum.findings.record.evidence import Estimate
+from residuum.findings.record.mechanism import Mechanism
+from residuum.findings.record.whole_evidence import WholeEvidence
+
+_LEAST_DRAWS = 50
+"""Random directions at least: fewer give no p far enough below 5 %."""
+
+
+def whole(
+    bench: Bench, mechanism: Mechanism, spend: Budget, progress: Progress = SILENT
+) -> WholeEvidence:
+    """Examine a circuit or a direction on the measuring half.
+
+    Args:
+        bench: the measuring half.
+        mechanism: a circuit or a direction, as plain data.
+        spend: how many random ones (``random_sets``).
+        progress: told of masked runs or edits.
+
+    Raises:
+        OptionError, LoadError: a circuit or direction of another model.
+        TaskError: a direction found on these very pairs.
+    """
+    assert mechanism.data is not None
+    if mechanism.kind == "circuit":
+        return of_circuit(bench, Circuit.from_json(mechanism.data), spend, progress)
+    return of_direction(bench, Direction.from_json(mechanism.data), spend, progress)
+
+
+def of_circuit(
+    bench: Bench, circuit: Circuit, spend: Budget, progress: Progress = SILENT
+) -> WholeEvidence:
+    """What the circuit does alone, and what is lost without it, with random circuits of its size.
+
+    Cost: two masked runs for each of the circuit, the whole graph and every random circuit.
+    """
+    graph, note = circuit.graph, "; ".join(circuit.warnings)
+    try:
+        drawn = random_circuits(graph, circuit.n_edges, spend.random_sets, seed=bench.seed)
+    except OptionError as error:
+        drawn, note = np.empty((0, graph.n_edges), dtype=bool), error.what
+    drawn = np.unique(drawn, axis=0)
+    drawn = drawn[(drawn != circuit.kept).any(axis=1)]
+    ends = np.stack([np.ones(graph.n_edges, dtype=bool), np.zeros(graph.n_edges, dtype=bool)])
+    masks = np.concatenate([ends, circuit.kept[None], drawn])
+    runs = MaskedRuns(bench.model, graph, bench.task, seed=bench.seed)
+    alone = runs.metric(masks, progress=progress)
+    without = runs.metric(~masks[2:], progress=progress)
+    full, empty = alone[0], alone[1]
+    gained = [_share(bench, each - empty, full - empty) for each in alone[2:]]
+    lost = [_share(bench, full - each, full - empty) for each in without]
+    return WholeEvidence(
+        kind="circuit",
+        name=f"a circuit of {circuit.n_edges} edges",
+        size=circuit.n_edges,
+        total=graph.n_edges,
+        recovered=gained[0],
+        lost=lost[0],
+        random_recovered=tuple(each.value for each in gained[1:]),
+        random_lost=tuple(each.value for each in lost[1:]),
+        p=None,
+        controls=len(drawn),
+        note=note,
+    )
+
+
+def _share(bench: Bench, values: np.ndarray, distances: np.ndarray) -> Estimate:
+    return Estimate.of_ratio(values.tolist(), distances.tolist(), clusters=bench.clusters)
+
+
+def of_direction(
+    bench: Bench, direction: Direction, spend: Budget, progress: Progress = SILENT
+) -> WholeEvidence:
+    """Add the direction, erase it and swap it, beside random directions of its norm."""
+    draws = max(_LEAST_DRAWS, spend.random_sets)
+    direction.check_fits(bench.model)
+    proof = prove(
+        direction, bench.model, bench.task, n_random=draws, seed=bench.seed, progress=progress
+    )
+    gap = proof.clean - proof.corrupt
+    added, erased = proof["add"], proof["erase"]
+
+    def closed(test: object) -> Estimate:
+        low, high = (end / gap for end in test.interval)  # type: ignore[attr-defined]
+        return Estimate(test.recovered_frac, low, high, proof.n_pairs)  # type: ignore[attr-defined]
+
+    return WholeEvidence(
+        kind="direction",
+        name=f"a direction at {direction.at}",
+        size=direction.k,
+        total=direction.width,
+        recovered=closed(added),
+        lost=closed(erased),
+        random_recovered=(added.random_high / gap,),
+        random_lost=(erased.random_high / gap,),
+        p=max(each.p_adjusted for each in proof.tests if each.decides),
+        controls=draws,
+        note=proof.split,
+    )
