@@ -188,6 +188,14 @@ def test_weights_that_disagree_are_said_to() -> None:
     assert outcomes(evidence(path("not shown")))["The weights agree"] == "unclear"
 
 
+def test_weights_say_nothing_of_a_path_through_mlps() -> None:
+    through = replace(path("feeds"), direct=Estimate(0.02, 0.01, 0.03, 32))
+    found = evidence(through, p=0.9)
+    rule = composition_rules(found)[1]
+    assert rule.outcome == "unclear" and "passes through MLPs" in rule.found
+    assert "with the MLPs in between held 2 % are left" in path_words(found, through)
+
+
 def test_both_ways_and_size_are_asked_for() -> None:
     small, below = Estimate(0.01, 0.005, 0.02, 32), Estimate(0.4, -0.1, 0.5, 32)
     assert verdict(ONE, ONE, 0.01, 0.05) == "feeds"

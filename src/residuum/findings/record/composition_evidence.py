@@ -111,6 +111,11 @@ class PathEvidence:
         return self.sender != "embed" and self.receiver != "logits"
 
     @property
+    def straight(self) -> bool:
+        """Whether half of it or more goes along the stream, without the MLPs in between."""
+        return self.direct.value >= self.restores.value / 2
+
+    @property
     def beyond_controls(self) -> bool | None:
         """Whether it exceeds every other head tried, both ways; None where none was."""
         if not self.controls:

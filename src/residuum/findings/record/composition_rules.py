@@ -40,7 +40,8 @@ def _feeding(evidence: CompositionEvidence) -> Rule:
 
 def _weights(evidence: CompositionEvidence) -> Rule:
     """Is what a path carries in the weights: its composition score beyond random matrices."""
-    found = [(path, score) for path in evidence.fed if (score := evidence.score(path))]
+    straight = [path for path in evidence.fed if path.straight]
+    found = [(path, score) for path in straight if (score := evidence.score(path))]
     agree = [(path, score) for path, score in found if score.p <= ALPHA]
     outcome: Outcome = "unclear"
     if found:
@@ -51,11 +52,21 @@ def _weights(evidence: CompositionEvidence) -> Rule:
     )
     return _rule(
         "The weights agree",
-        "where one head feeds another, what it writes lies in what the other reads, more than the "
-        f"same matrices turned at random (p at most {ALPHA:g}, each pair by itself)",
-        f"{len(agree)} of {len(found)} fed paths; {said}" if found else "no head feeds another",
+        "where one head feeds another straight along the stream, what it writes lies in what the "
+        f"other reads, more than the same matrices turned at random (p at most {ALPHA:g}, each "
+        "pair by itself)",
+        f"{len(agree)} of {len(found)} such paths; {said}" if found else _untold(evidence),
         outcome,
     )
+
+
+def _untold(evidence: CompositionEvidence) -> str:
+    """Why the weights say nothing."""
+    if not evidence.fed:
+        return "not testable: no head is shown to feed another"
+    if not any(path.straight for path in evidence.fed):
+        return "not testable: it passes through MLPs, which these scores leave out"
+    return "not testable: there are no scores of these parts"
 
 
 def _kinds(evidence: CompositionEvidence) -> Rule:
@@ -144,6 +155,10 @@ def path_words(evidence: CompositionEvidence, path: PathEvidence) -> str:
         f": this path alone restores {share(path.restores)} of the distance and costs "
         f"{share(path.loses)}, joint p {path.p:.2g}"
     )
+    if not path.straight:
+        said += f"; with the MLPs in between held {percent(path.direct.value)} are left".replace(
+            "-0 %", "0 %"
+        )
     if path.controls:
         said += f"; the best of {path.controls} other heads restores {percent(path.control)}"
     else:
