@@ -145,3 +145,11 @@ def test_pictures_and_tables_are_saved(scores, tmp_path):
         EdgeScores.load(tmp_path / "c.svg")
     bars = scores.figure(5)
     assert len(bars.values) == 5 and bars.lo is not None
+
+
+def test_a_format_that_is_none_is_refused_with_all_that_there_are(scores, tmp_path):
+    for name in ("c.gexf", "c"):
+        with pytest.raises(OptionError, match="cannot save a circuit as") as refused:
+            circuit_of(scores, 3).save(tmp_path / name)
+        assert ".mib.json, .graphml, .csv" in refused.value.mend
+    assert not list(tmp_path.iterdir())

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from residuum.circuits.graph.network import write_graphml
-from residuum.core import StoreError
+from residuum.core import OptionError, StoreError
 from residuum.core.paths import as_path, writing
 from residuum.core.saving import Saveable, save_result
 
@@ -38,6 +38,11 @@ def save_circuit(circuit: Circuit, path: str | Path) -> None:
     elif name.endswith(".graphml"):
         with writing(path) as target:
             write_graphml(circuit.to_networkx(True), target)
+    elif as_path(path).suffix not in (".csv", ".html", ".svg", ".png"):
+        raise OptionError(
+            f"cannot save a circuit as {as_path(path).suffix or 'a file without suffix'!r}",
+            mend="use .json, .mib.json, .graphml, .csv, .html, .svg or .png",
+        )
     else:
         save_result(circuit, path, "a circuit")
 
