@@ -209,6 +209,9 @@ from residuum.findings import (
     investigate as investigate,
     replay as replay,
 )
+from residuum.findings.audit.audit import Audit as Audit
+from residuum.findings.audit.auditing import audit as audit
+from residuum.findings.audit.suite import Suite as Suite
 from residuum.heads import (
     HeadTable as HeadTable,
     detect_heads as detect_heads,

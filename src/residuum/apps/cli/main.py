@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from residuum.apps.cli import (
+    audit,
     circuit,
     doctor,
     features,
@@ -29,6 +30,7 @@ from residuum.core import CheckFailed, OptionError, ResiduumError
 
 COMMANDS = (
     investigate,
+    audit,
     replay,
     run,
     lens,

@@ -1,0 +1,1 @@
+"""A safety review: a suite of questions asked of a model, each answered by stated rules."""

@@ -1,0 +1,212 @@
+"""A review: the answers to a suite's questions, what they rest on, and what was not tested."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from residuum.core import CheckFailed, LoadError, Provenance, StoreError, content_hash
+from residuum.core.notebook import html_of
+from residuum.findings.audit.answer import Answer
+from residuum.findings.audit.audit_page import answer_table, audit_html
+from residuum.findings.audit.suite import Suite
+from residuum.findings.record.plain import from_plain, to_plain
+from residuum.stores.atomic import write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from residuum.figures import Table
+
+SCHEMA = "residuum.audit/1"
+FILE, PAGE = "audit.json", "audit.html"
+_ENVELOPE = ("schema", "hash", "audit")
+
+
+@dataclass(frozen=True, repr=False)
+class Audit:
+    """What a review of a model found, and what it did not test.
+
+    Shows: for each question whether stated rules hold on these prompts of this model. Does not
+    show: that a model is safe. Where nothing was found, ``not_tested`` and each answer's ``unseen``
+    say what could not have been seen.
+
+    Attributes:
+        suite: the questions.
+        answers: one for each, in their order.
+        not_tested: what no answer is about.
+        provenance: model, weights, tokenizer, seed, software.
+        against: the same of the twin; None without one.
+    """
+
+    suite: Suite
+    answers: tuple[Answer, ...]
+    not_tested: tuple[str, ...]
+    provenance: Provenance
+    against: Provenance | None
+
+    def __getitem__(self, question: str) -> Answer:
+        """The answer to the question of this name."""
+        found = {each.question: each for each in self.answers}
+        if question not in found:
+            raise KeyError(f"no question {question!r}; there are {', '.join(found)}")
+        return found[question]
+
+    @property
+    def concerns(self) -> tuple[Answer, ...]:
+        """Answers that give cause for concern."""
+        return tuple(each for each in self.answers if each.concern)
+
+    @property
+    def summary(self) -> str:
+        """One or two sentences on all of it."""
+        asked = [each for each in self.answers if each.verdict != "not testable"]
+        absent = [each for each in asked if each.verdict == "behaviour absent"]
+        undecided = [each for each in asked if each.verdict == "undecided"]
+        found = self.concerns
+        said = (
+            f"{len(found)} of {len(self.answers)} questions give cause for concern: "
+            f"{', '.join(each.question for each in found)}."
+            if found
+            else f"None of {len(self.answers)} questions gave cause for concern. That is no proof "
+            "that the model is safe: read what was not tested."
+        )
+        rest = [
+            f"{len(group)} {words}"
+            for group, words in (
+                (undecided, "undecided"),
+                (absent, "about behaviours that the model does not have"),
+                ([each for each in self.answers if each not in asked], "could not be asked"),
+            )
+            if group
+        ]
+        return f"{said} {', '.join(rest).capitalize()}.".strip() if rest else said
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over everything in it."""
+        return content_hash(to_plain(self))
+
+    def __repr__(self) -> str:
+        lines = [f"Audit({self.provenance.model_id}, suite {self.suite.name})"]
+        lines += [f"  {each.question}: {each.verdict}" for each in self.answers]
+        return "\n".join([*lines, f"  {self.summary}"])
+
+    def _repr_html_(self) -> str | None:
+        return html_of(self)
+
+    def figure(self) -> Table:
+        """The questions with their answers."""
+        return answer_table(self)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """One row for each check: question, kind, seed, verdict, check, outcome, found."""
+        import pandas as pd
+
+        columns = ("question", "kind", "seed", "verdict", "check", "about", "outcome", "found")
+        rows = [
+            (answer.question, answer.kind, each.seed, each.verdict, check.name, check.about,
+             check.outcome, check.found)
+            for answer in self.answers
+            for each in answer.tries
+            for check in each.checks
+        ]  # fmt: skip
+        return pd.DataFrame(rows, columns=list(columns))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data with schema and hash; NaN as None."""
+        data = to_plain(self)
+        return {"schema": SCHEMA, "hash": content_hash(data), "audit": data}
+
+    @staticmethod
+    def from_json(data: Any) -> Audit:
+        """Read what :meth:`to_json` wrote.
+
+        Raises:
+            StoreError: not an audit, another schema, an unknown key or a missing one.
+            CheckFailed: changed after it was written.
+        """
+        if not isinstance(data, dict) or set(data) != set(_ENVELOPE) or data["schema"] != SCHEMA:
+            raise StoreError(
+                f"not an audit of schema {SCHEMA!r}", mend="give the audit.json that audit wrote"
+            )
+        if content_hash(data["audit"]) != data["hash"]:
+            raise CheckFailed(
+                "the audit was changed after it was written: its hash does not fit",
+                mend="audit again, or take the file as it was written",
+            )
+        return _read(data["audit"])
+
+    @staticmethod
+    def load(path: str | Path) -> Audit:
+        """Read an audit from ``audit.json``, or from the folder that it lies in.
+
+        Raises:
+            LoadError: no such file, or not JSON.
+            StoreError, CheckFailed: as :meth:`from_json`.
+        """
+        path = Path(path)
+        path = path / FILE if path.is_dir() else path
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise LoadError(
+                f"cannot read an audit: {error}",
+                mend="give the audit.json that residuum audit wrote",
+                where=str(path),
+            ) from error
+        return Audit.from_json(data)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write ``audit.json`` and ``audit.html`` into a folder, and every finding beside them.
+
+        Findings stand in ``findings/QUESTION/TASK-SEED``, each with its own report.
+
+        Returns:
+            The path of ``audit.json``.
+        """
+        folder = Path(folder)
+        text = json.dumps(self.to_json(), ensure_ascii=False, allow_nan=False, indent=1)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for answer in self.answers:
+                for each in answer.tries:
+                    for number, finding in enumerate(each.findings):
+                        finding.save(folder / finding_folder(answer, each.seed, number))
+            write_atomically(folder / FILE, f"{text}\n".encode())
+            write_atomically(folder / PAGE, audit_html(self).encode())
+        except OSError as error:
+            raise StoreError(
+                f"cannot write the audit: {error.strerror}",
+                mend="give a folder that can be written to",
+                where=str(folder),
+            ) from error
+        return folder / FILE
+
+
+def finding_folder(answer: Answer, seed: int, number: int) -> Path:
+    """Where a finding is saved, below the audit's folder."""
+    plain = "".join(c if c.isalnum() else "-" for c in answer.question)
+    return Path("findings") / plain / f"{number + 1}-seed{seed}"
+
+
+def _read(data: Any) -> Audit:
+    """The record; options are read by their question's kind."""
+    from residuum.findings.audit.suite import suite_from_plain
+
+    plain = dict(data)
+    suite = suite_from_plain(plain.pop("suite"))
+    rest = from_plain(_AuditBody, plain, "audit")
+    return Audit(suite, rest.answers, rest.not_tested, rest.provenance, rest.against)
+
+
+@dataclass(frozen=True)
+class _AuditBody:
+    """An audit without its suite, as it is read."""
+
+    answers: tuple[Answer, ...]
+    not_tested: tuple[str, ...]
+    provenance: Provenance
+    against: Provenance | None
