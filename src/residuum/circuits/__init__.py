@@ -42,7 +42,9 @@ from residuum.circuits.graph.reading import (
     load_circuit,
 )
 from residuum.circuits.graph.scores import REFERENCES, EdgeScores, ScoredEdge
+from residuum.circuits.graph.seen_prompts import SeenPrompts, SharedPrompts, shared_prompts
 from residuum.circuits.graph.selection import keep, pruned, select
+from residuum.circuits.graph.shape import GraphShape
 from residuum.circuits.judging.evaluating import evaluate
 from residuum.circuits.judging.scores import CircuitScores, load_circuit_scores
 from residuum.circuits.roles.naming import name_roles
@@ -80,6 +82,7 @@ __all__ = [
     "GraphEdge",
     "GraphNode",
     "GraphScores",
+    "GraphShape",
     "HeadAttention",
     "InformationFlow",
     "JointMask",
@@ -98,6 +101,8 @@ __all__ = [
     "RivalCircuits",
     "Roles",
     "ScoredEdge",
+    "SeenPrompts",
+    "SharedPrompts",
     "Trial",
     "TrialLevels",
     "Verdict",
@@ -128,6 +133,7 @@ __all__ = [
     "random_circuits",
     "rival_circuits",
     "select",
+    "shared_prompts",
     "text_task",
     "trial",
 ]
