@@ -30,6 +30,7 @@ from residuum.findings.record.evidence import Estimate
 from residuum.findings.record.plain import from_plain, to_plain
 from residuum.findings.report.controls_report import controls_parts
 from residuum.models.handset import _D_HEAD, _UNREAD
+from residuum.organisms import compile_program
 
 KNOWN = (f"L0.z[H{PREVIOUS}]", f"L1.z[H{INDUCTION}]")
 IDLE = 3 - INDUCTION
@@ -134,6 +135,16 @@ def test_a_model_with_the_mechanism_would_be_noticed_among_the_null_models(bench
     failing = ControlsEvidence((same,), None, None, (), 0, ())
     (rule,) = controls_rules(failing)
     assert rule.outcome == "fails" and rule.decides
+
+
+def test_a_part_that_reaches_nothing_without_training_is_said_to_be_left_out() -> None:
+    """A compiled program's zeros, permuted: some of its sites lead nowhere."""
+    made = compile_program("hist")
+    bench = Bench(made.model, made.task(24))
+    found = controls(bench, ["L0.z[H0]", "L0.mlp_out"], budget_named("quick"))
+    assert len(found.weights) + len(found.left_out) >= 2
+    assert not any(each.found for each in found.weights)
+    assert all("weights: " in each for each in found.left_out)
 
 
 def test_pushes_are_as_far_as_the_swap_and_mean_nothing(bench: Bench) -> None:

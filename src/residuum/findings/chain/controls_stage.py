@@ -80,11 +80,10 @@ def _models(
     asked = list(enumerate(kinds, start=bench.seed))
     for seed, kind in track(asked, progress, "models without a mechanism", count):
         try:
-            null = null_model(bench.model, kind, seed)
-        except ResiduumError as error:
+            null = Bench(null_model(bench.model, kind, seed), bench.task, bench.seed)
+            found.append(in_null_model(bench, null, parts, kind, seed))
+        except ResiduumError as error:  # not to be made, or a part that reaches no logit in it
             left_out.append(f"{kind} weights: {error.what}")
-            continue
-        found.append(in_null_model(bench, Bench(null, bench.task, bench.seed), parts, kind, seed))
     return tuple(found), tuple(dict.fromkeys(left_out))
 
 
