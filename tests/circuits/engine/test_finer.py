@@ -15,6 +15,7 @@ from tiny import loaded
 
 import residuum as rz
 from residuum.circuits import MaskedRuns, graph_of
+from residuum.models import Batch
 
 
 def assert_is_by_hand(runs, kept, bound):
@@ -133,3 +134,17 @@ def test_what_cannot_be_a_node_is_refused():
         rz.OptionError, match=r"reads L1\.resid_post, which the MLP of layer 1 does"
     ):
         MaskedRuns(elsewhere, graph_of(elsewhere, finer=LATENTS), task)
+
+
+@pytest.mark.parametrize("lengths", [[7, 7, 7], [7, 5, 6]], ids=["even", "ragged"])
+def test_a_neurons_mean_is_that_of_its_activation(lengths):
+    """Over real tokens where lengths differ, else position by position."""
+    model, task = loaded("gpt2", torch.float64), task_of(lengths=lengths)
+    runs = MaskedRuns(model, graph_of(model, finer=NEURONS), task, "mean")
+    values, _ = runs.references.values(range(3), 0)
+    mask = None if task.attention_mask is None else torch.cat([task.attention_mask] * 2)
+    batch = Batch(torch.cat([task.clean, task.corrupt]), mask)
+    acts = model.run(batch, capture=["L1.mlp_act"])["L1.mlp_act"][..., [0, 5]]
+    mean = acts.mean(dim=0) if mask is None else acts[mask].mean(dim=0)
+    expected = mean[..., None] * model.adapted.weights.by_layer("W_out")[1][[0, 5]]
+    assert (values.finer[1] - expected).abs().max() < 1e-12 and expected.abs().max() > 1e-4
