@@ -138,7 +138,13 @@ def evidence(
         (evidence(0.95), "A circuit does it", "holds", "3 of 90 edges do 95 % [90, 100]"),
         (evidence(0.82), "A circuit does it", "unclear", "82 %"),
         (evidence(0.5), "A circuit does it", "fails", "50 %"),
-        (evidence(0.95, reached=False), "A circuit does it", "fails", "no size up to 3 edges"),
+        (evidence(1.4), "A circuit does it", "fails", "140 %"),
+        (
+            evidence(0.95, reached=False),
+            "A circuit does it",
+            "fails",
+            "no size up to 3 edges comes so near: 95 % to 95 %",
+        ),
         (evidence(0.95), "More than random circuits", "holds", "the best random one 10 %"),
         (evidence(0.95, best=0.97), "More than random circuits", "fails", "97 %"),
         (evidence(0.95, complete=0.3), "Nothing without it", "fails", "30 %"),
@@ -156,7 +162,12 @@ def test_rules_say_what_fails(found: CircuitEvidence, name: str, outcome: str, s
 def test_only_a_circuit_that_passes_its_controls_enters_the_claim() -> None:
     assert "3 of 90 edges alone does 95 %" in circuit_claim(evidence(0.95))
     assert "as little as 20 %" in circuit_claim(evidence(0.95, other=0.2))
-    for failing in (evidence(0.5), evidence(0.95, best=0.97), evidence(0.95, reached=False)):
+    for failing in (
+        evidence(0.5),
+        evidence(1.4),
+        evidence(0.95, best=0.97),
+        evidence(0.95, reached=False),
+    ):
         assert circuit_claim(failing) == ""
 
 

@@ -129,8 +129,8 @@ def _found(
     curve = tuple(
         CircuitSize(each.n_edges, float(share)) for each, share in zip(ladder, shares, strict=True)
     )
-    reached = [i for i, share in enumerate(shares) if share >= AIM]
-    best = reached[0] if reached else int(np.argmax(shares))
+    reached = [i for i, share in enumerate(shares) if AIM <= share <= 2 - AIM]
+    best = reached[0] if reached else int(np.argmin(np.abs(1 - shares)))
     return ladder[best], curve, bool(reached)
 
 

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from residuum.findings.record.evidence import Estimate
 
 AIM = 0.9
-"""Faithfulness on the choosing half from which a circuit is taken; the smallest that reaches it."""
+"""Faithfulness on the choosing half from which a circuit is taken; the smallest that reaches it,
+and does not do as much more than the model does."""
 FAITHFUL = 0.8
-"""Faithfulness, and completeness, that is asked of it on the measuring half, interval and all."""
+"""Faithfulness, and completeness, that is asked of it on the measuring half, interval and all; a
+circuit that does as much more than the model is not the model's either."""
 MOST_EDGES = 400
 """Edges that a record lists, the strongest first."""
 

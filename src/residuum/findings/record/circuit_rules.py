@@ -43,20 +43,22 @@ def circuit_rules(evidence: CircuitEvidence) -> tuple[Rule, ...]:
 
 
 _ENOUGH = (
-    f"the smallest circuit that does {percent(AIM)} on the choosing half does at least "
-    f"{percent(FAITHFUL)} of what the model does on the other, interval and all, where every other "
-    "edge carries the corrupt prompt's value"
+    f"the smallest circuit that does {percent(AIM)} to {percent(2 - AIM)} on the choosing half "
+    f"does {percent(FAITHFUL)} to {percent(2 - FAITHFUL)} of what the model does on the other, its "
+    "interval from below and all, where every other edge carries the corrupt prompt's value"
 )
 
 
 def _enough(evidence: CircuitEvidence, main: Judged) -> Rule:
     size = f"{evidence.n_edges} of {evidence.total} edges"
     found = f"{size} do {share(main.faithfulness)}"
-    outcome = _at_least(main.faithfulness)
+    outcome = _faithful(main.faithfulness)
     if not evidence.reached:
-        best = max(point.faithfulness for point in evidence.curve)
-        most = evidence.curve[-1].edges
-        found += f"; on the choosing half no size up to {most} edges does more than {percent(best)}"
+        low, high = (pick(point.faithfulness for point in evidence.curve) for pick in (min, max))
+        found += (
+            f"; on the choosing half no size up to {evidence.curve[-1].edges} edges comes so near: "
+            f"{percent(low)} to {percent(high)}"
+        )
         outcome = "fails"
     return _rule("A circuit does it", _ENOUGH, found, outcome)
 
@@ -65,6 +67,11 @@ def _at_least(found: Estimate) -> Outcome:
     if not found.value >= FAITHFUL:
         return "fails"
     return "holds" if found.low >= FAITHFUL else "unclear"
+
+
+def _faithful(found: Estimate) -> Outcome:
+    """As :func:`_at_least`, and not as much more than the model does."""
+    return "fails" if found.value > 2 - FAITHFUL else _at_least(found)
 
 
 def _beyond(evidence: CircuitEvidence, main: Judged) -> Rule:
@@ -102,8 +109,8 @@ def _complete(evidence: CircuitEvidence, main: Judged) -> Rule:
 
 def _whatever(evidence: CircuitEvidence) -> Rule:
     others = evidence.judged[1:]
-    failed = [each for each in others if _at_least(each.faithfulness) == "fails"]
-    unclear = [each for each in others if _at_least(each.faithfulness) == "unclear"]
+    failed = [each for each in others if _faithful(each.faithfulness) == "fails"]
+    unclear = [each for each in others if _faithful(each.faithfulness) == "unclear"]
     outcome: Outcome = "fails" if failed else "unclear" if unclear or not others else "holds"
     said = "; ".join(f"{REFERENCE_WORDS[e.reference]} {share(e.faithfulness)}" for e in others)
     low, high = evidence.spread
@@ -166,7 +173,7 @@ def circuit_claim(evidence: CircuitEvidence) -> str:
     random = evidence.random_faithfulness
     if random:
         said += f" (the best of {len(random)} random circuits of its size {percent(max(random))})"
-    failed = [e for e in evidence.judged[1:] if _at_least(e.faithfulness) != "holds"]
+    failed = [e for e in evidence.judged[1:] if _faithful(e.faithfulness) != "holds"]
     if failed:
         words = " or ".join(REFERENCE_WORDS[each.reference] for each in failed)
         low = percent(min(each.faithfulness.value for each in failed))

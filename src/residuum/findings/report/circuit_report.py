@@ -162,7 +162,7 @@ def lost_bars(evidence: CircuitEvidence) -> Bars:
     )[:_LISTED]  # fmt: skip
     left = len(evidence.parts) - len(pairs)
     return Bars(
-        [_name(at) for at, _ in pairs],
+        [short(at) for at, _ in pairs],
         [100 * lost.value for _, lost in pairs],
         lo=[100 * lost.low for _, lost in pairs],
         hi=[100 * lost.high for _, lost in pairs],
@@ -174,10 +174,6 @@ def lost_bars(evidence: CircuitEvidence) -> Bars:
         f"model does, with 95 % intervals; {len(evidence.idle)} of {len(evidence.parts)} parts "
         "are not told from idle." + (f" {left} more lose less." if left else ""),
     )
-
-
-def _name(at: str) -> str:
-    return f"MLP{at[1:].split('.')[0]}" if at.endswith("mlp_out") else short(at)
 
 
 def size_lines(evidence: CircuitEvidence) -> Lines:
