@@ -262,3 +262,21 @@ def test_every_figure_has_its_values_as_a_table(tmp_path):
         [["x", "one"], ["0", "1"], ["1", "2"]],
     ]
     assert (found["left"], found["state"]) == (2, ["false", "true", "true"])
+
+
+def test_on_paper_folds_are_open_and_figures_are_lines(tmp_path):
+    parts = [
+        Fold("shut", [Lines([0, 1], [Series("one", [1, 2])])]),
+        Fold("open", ["text"], opened=True),
+    ]
+    script = """
+      const state = () => [...document.querySelectorAll("details")].map((fold) => fold.open);
+      found.before = state();
+      dispatchEvent(new Event("beforeprint"));
+      found.paper = [state(), document.querySelectorAll("svg.rz-print path").length > 0];
+      dispatchEvent(new Event("afterprint"));
+      found.after = [state(), document.querySelectorAll("svg.rz-print").length];"""
+    found = observe(page("p", parts), script, tmp_path)
+    assert found["before"] == [False, True]
+    assert found["paper"] == [[True, True], True]
+    assert found["after"] == [[False, True], 0]

@@ -10,6 +10,8 @@ from residuum.figures import (
     Bullets,
     Callout,
     Code,
+    Columns,
+    Contents,
     Fold,
     Heading,
     HeatMap,
@@ -60,7 +62,8 @@ def all_parts(samples):
     evil = samples.EVIL
     return [
         Heading(evil), evil, Paragraph(evil), Bullets([evil]), Bullets([evil], ordered=True),
-        Callout(evil, evil, "warning"), KeyValues({evil: evil}, evil), KeyValues([(evil, 1)]),
+        Callout(evil, evil, "warning", evil), Columns([[evil], [Bullets([evil])]]),
+        KeyValues({evil: evil}, evil), KeyValues([(evil, 1)]),
         Stats([Stat(evil, evil, evil, evil, "bad")]), Code(evil, evil), Fold(evil, [evil]),
         Heading("b", 3), Heading("c"), Heading("d"), *samples.every_figure().values(),
     ]  # fmt: skip
@@ -177,3 +180,17 @@ def test_marks_in_text_are_set_after_escaping():
 def test_the_runtime_is_small_and_cannot_close_its_own_tag():
     assert len(runtime()) < 60_000
     assert "</script" not in runtime()
+
+
+def test_contents_stand_where_they_are_put():
+    parts = [Callout("c", "t", "good", "yes"), Contents(), Heading("a"), Heading("b")]
+    html = page("p", parts)
+    assert html.count('<nav class="rz-contents"') == 1
+    assert html.index("rz-badge") < html.index('<nav class="rz-contents"') < html.index("<h2")
+    assert html.index("<main") < html.index('<nav class="rz-contents"')
+
+
+def test_columns_hold_their_parts_in_order():
+    html = page("p", [Columns([["left", Heading("in the first")], ["right"]])])
+    assert '<div class="rz-columns"><div><p>left</p><h2 id="part-1">' in html
+    assert "</h2></div><div><p>right</p></div></div>" in html

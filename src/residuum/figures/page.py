@@ -45,6 +45,8 @@ class Callout:
     text: str
     title: str = ""
     tone: Tone = "note"
+    badge: str = ""
+    """A word or two, such as a status, set as a label before the title."""
 
     def __post_init__(self) -> None:
         record.as_choice(self.tone, TONES, "Callout.tone")
@@ -96,8 +98,21 @@ class Fold:
     opened: bool = False
 
 
+@dataclass(frozen=True)
+class Columns:
+    """Parts side by side; one below the other where the page is narrow."""
+
+    columns: Sequence[Sequence[Part]]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The table of contents, at this place; without it, it stands above all parts."""
+
+
 Part = (
-    str | Heading | Paragraph | Bullets | Callout | KeyValues | Stats | Code | Fold | Figure
+    str | Heading | Paragraph | Bullets | Callout | KeyValues | Stats | Code | Fold | Columns
+    | Contents | Figure
 )  # fmt: skip
 
 
@@ -116,7 +131,8 @@ def page(
         parts: what is on the page, top to bottom; a plain text is a paragraph.
         subtitle: one line under the title.
         footer: one line at the end, such as version and date.
-        contents: whether to put a table of contents; ``None`` does so from four headings on.
+        contents: whether to put a table of contents above the parts; ``None`` does so from four
+            headings on. A ``Contents`` part says where else.
 
     Returns:
         The whole HTML text; every text in it is escaped.
@@ -128,10 +144,15 @@ def page(
     True
     """
     heads = [part for part in parts if isinstance(part, Heading) and part.level in (2, 3)]
+    placed = any(isinstance(part, Contents) for part in parts)
     wanted = len(heads) >= 4 if contents is None else contents
     anchors = _Anchors()
-    body = "\n".join(render_part(part, anchors) for part in parts)
-    listing = _contents(anchors.seen) if wanted else ""
+    rendered = [
+        part if isinstance(part, Contents) else render_part(part, anchors) for part in parts
+    ]
+    links = _contents(anchors.seen)
+    body = "\n".join(links if isinstance(each, Contents) else each for each in rendered)
+    listing = links if wanted and not placed else ""
     return document(title, body, subtitle=subtitle, contents=listing, footer=footer)
 
 
@@ -168,6 +189,12 @@ def render_part(part: Part, anchors: _Anchors) -> str:
                 f'<details class="rz-fold"{state}><summary>{markup.inline(title)}</summary>'
                 f"{inner}</details>"
             )
+        case Columns(columns):
+            inside = "".join(
+                f"<div>{''.join(render_part(item, anchors) for item in column)}</div>"
+                for column in columns
+            )
+            return f'<div class="rz-columns">{inside}</div>'
         case _:
             return _render_block(part)
 
@@ -178,8 +205,10 @@ def _render_block(part: object) -> str:
             tag = "ol" if ordered else "ul"
             inside = "".join(f"<li>{markup.inline(item)}</li>" for item in items)
             return f'<{tag} class="rz-bullets">{inside}</{tag}>'
-        case Callout(text, title, tone):
-            head = f'<p class="rz-callout-title">{markup.inline(title)}</p>' if title else ""
+        case Callout(text, title, tone, badge):
+            label = f'<span class="rz-badge">{markup.escape(badge)}</span> ' if badge else ""
+            named = f"{label}{markup.inline(title)}"
+            head = f'<p class="rz-callout-title">{named}</p>' if named else ""
             return (
                 f'<aside class="rz-callout rz-tone-{tone}" role="note">{head}'
                 f"<p>{markup.inline(text)}</p></aside>"

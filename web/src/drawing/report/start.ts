@@ -25,11 +25,28 @@ function start(): void {
   once(".rz-theme", enliveTheme);
 }
 
+const closed = new Set<HTMLDetailsElement>();
+
+/** On paper every fold is open, and every figure lines, not pixels. */
+function toPaper(): void {
+  for (const fold of document.querySelectorAll<HTMLDetailsElement>(".rz-fold:not([open])")) {
+    closed.add(fold);
+    fold.open = true;
+  }
+  printAll();
+}
+
+function fromPaper(): void {
+  document.querySelectorAll(".rz-print").forEach((made) => made.remove());
+  closed.forEach((fold) => (fold.open = false));
+  closed.clear();
+}
+
 if (window.residuumFigures) window.residuumFigures();
 else {
   themeFromAddress();
-  addEventListener("beforeprint", printAll); // lines, not pixels
-  addEventListener("afterprint", () => document.querySelectorAll(".rz-print").forEach((made) => made.remove()));
+  addEventListener("beforeprint", toPaper);
+  addEventListener("afterprint", fromPaper);
   window.residuumFigures = start;
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
   else start();
