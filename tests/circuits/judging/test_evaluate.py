@@ -226,6 +226,8 @@ def test_the_table_the_file_and_the_figures(tmp_path) -> None:
     unscored = circuit_from_edges(circuit.graph, circuit.edge_names)
     bars = evaluate(unscored, model, task, references="mean", subsets=0)
     assert bars.sizes == () and bars.figure().to_json()["kind"] == "bars"
+    assert tuple(bars.figure().names) == ("mean", "mean *"), "short enough for a telephone"
+    assert "* mean of ratios" in bars.figure().caption
     assert scores.passes > scores.bound > 0
 
 

@@ -41,7 +41,7 @@ def _bars(scores: Judged, title: str) -> Bars:
     names, found = [], []
     for name, each in scores.by_reference.items():
         for average in AVERAGES:
-            names.append(f"{name}, {average}")
+            names.append(name + " *" * (average == AVERAGES[1]))
             found.append(each.faithfulness(average))
     value, low, high = _columns(found)
     banded = bool(np.isfinite(low).all())
@@ -53,7 +53,8 @@ def _bars(scores: Judged, title: str) -> Bars:
         x="faithfulness",
         order="given",
         title=title or "Faithfulness by what the rest is replaced with and how it is averaged",
-        caption=f"{scores.metric} over {scores.examples} pairs; 95 % bootstrap intervals.",
+        caption=f"{scores.metric} over {scores.examples} pairs, {AVERAGES[0]}; * {AVERAGES[1]} of "
+        "the pairs; 95 % bootstrap intervals.",
         does_not_show=_DOES_NOT_SHOW,
     )
 
