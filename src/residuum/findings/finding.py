@@ -12,6 +12,7 @@ from residuum.findings.record.budget import Budget
 from residuum.findings.record.circuit_evidence import CircuitEvidence
 from residuum.findings.record.composition_evidence import CompositionEvidence
 from residuum.findings.record.controls_evidence import ControlsEvidence
+from residuum.findings.record.direction_evidence import DirectionEvidence
 from residuum.findings.record.evidence import (
     BehaviourEvidence,
     LensEvidence,
@@ -21,6 +22,7 @@ from residuum.findings.record.evidence import (
 from residuum.findings.record.mechanism import Kind, Mechanism, Origin
 from residuum.findings.record.part_evidence import PartsEvidence, RolesEvidence
 from residuum.findings.record.plain import from_plain, to_plain
+from residuum.findings.record.robustness_evidence import RobustnessEvidence
 from residuum.findings.record.rules import Rule, Status
 from residuum.findings.record.specificity_evidence import SpecificityEvidence
 from residuum.findings.record.whole_evidence import WholeEvidence
@@ -59,6 +61,7 @@ class Finding:
         metric, unit: of the effects.
         budget: what was spent.
         stages: names of the further stages that were asked for.
+        also: names of other models that were asked the same.
         rules: how the status was decided.
         behaviour, lens, where, parts, roles: the evidence; the later ones are None where the
             behaviour was absent.
@@ -67,8 +70,8 @@ class Finding:
         provenance: model, weights, tokenizer, data, seed, software.
         given: the circuit or direction that was examined, as plain data.
         whole: what that circuit or direction does as a whole; ``parts`` and ``roles`` are None.
-        circuit, composition, specificity, controls: evidence of the further stages; None where not
-            asked for, or where the behaviour was absent.
+        circuit, composition, direction, specificity, robustness, controls: evidence of the further
+            stages; None where not asked for, or where the behaviour was absent.
     """
 
     claim: str
@@ -84,6 +87,7 @@ class Finding:
     unit: str
     budget: Budget
     stages: tuple[str, ...]
+    also: tuple[str, ...]
     rules: tuple[Rule, ...]
     behaviour: BehaviourEvidence
     lens: LensEvidence
@@ -97,7 +101,9 @@ class Finding:
     whole: WholeEvidence | None = None
     circuit: CircuitEvidence | None = None
     composition: CompositionEvidence | None = None
+    direction: DirectionEvidence | None = None
     specificity: SpecificityEvidence | None = None
+    robustness: RobustnessEvidence | None = None
     controls: ControlsEvidence | None = None
 
     @property

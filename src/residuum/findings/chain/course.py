@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from residuum.core import Progress, content_hash
 from residuum.findings.chain import claim as say
@@ -19,6 +20,7 @@ from residuum.findings.chain.scope import limits, scope
 from residuum.findings.chain.software import code_hash, software
 from residuum.findings.chain.stages import Stages
 from residuum.findings.chain.where_stage import where
+from residuum.findings.chain.whole_progress import Whole
 from residuum.findings.chain.whole_stage import whole
 from residuum.findings.finding import SCHEMA, Finding
 from residuum.findings.record.budget import Budget
@@ -37,7 +39,8 @@ from residuum.findings.record.rules import (
 from residuum.findings.record.whole_evidence import WholeEvidence, whole_rules
 from residuum.runs import Model, Task
 
-_CORE = 5
+R = TypeVar("R")
+_CORE = ("behaviour", "lens", "where")
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Order:
         seed: of every random choice.
         mechanism: what the caller states; None where it is searched for.
         further: the stages beyond the core.
+        also: other models that are asked the same.
     """
 
     model: Model
@@ -61,34 +65,26 @@ class Order:
     seed: int
     mechanism: Mechanism | None
     further: tuple[Further, ...]
+    also: tuple[Model, ...] = ()
 
-
-@dataclass(frozen=True)
-class _Numbered:
-    """Hands progress on, with the number of the stage in front of its name."""
-
-    inner: Progress
-    number: str
-
-    def start(self, stage: str, total: int) -> None:
-        self.inner.start(f"{self.number} {stage}", total)
-
-    def advance(self, steps: int = 1) -> None:
-        self.inner.advance(steps)
-
-    def finish(self) -> None:
-        self.inner.finish()
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Names of all stages in order."""
+        if self.mechanism is not None and self.mechanism.kind != "components":
+            return (*_CORE, "whole")
+        return (*_CORE, "parts", "roles", *(each.name for each in self.further))
 
 
 class Course:
     """One investigation or examination under way."""
 
     def __init__(self, order: Order, out: Path | None, progress: Progress) -> None:
-        self.order, self.progress = order, progress
+        self.order = order
         self.budget, self.task = order.budget, order.task
         self.choose = Bench(order.model, order.task[0::2], order.seed)
         self.bench = Bench(order.model, order.task[1::2], order.seed)
         self.stages = Stages(out, self.inputs())
+        self.progress = Whole(progress, order.stages)
 
     def inputs(self) -> dict[str, Any]:
         """What every stage depends on."""
@@ -106,68 +102,73 @@ class Course:
 
     def finding(self) -> Finding:
         """Run the stages that are not finished, and put the finding together."""
-        shown = self.stages.run(
-            "behaviour",
-            BehaviourEvidence,
-            lambda: behaviour(self.bench, self.budget.shuffles, self.numbered(1)),
+        spend = self.budget
+        shown = self.run(
+            "behaviour", BehaviourEvidence, lambda told: behaviour(self.bench, spend.shuffles, told)
         )
-        reading = self.stages.run(
-            "lens", LensEvidence, lambda: lens(self.bench, progress=self.numbered(2))
-        )
+        reading = self.run("lens", LensEvidence, lambda told: lens(self.bench, progress=told))
         rules = behaviour_rules(shown, self.bench.metric.unit)
         if not present(rules):
             nothing = self.order.mechanism or Mechanism("components", "found", ())
             return self.assembled(shown, reading, nothing, rules, {})
-        places = self.stages.run("where", WhereEvidence, self.where)
+        places = self.run(
+            "where", WhereEvidence, lambda told: where(self.choose, self.bench, spend, told)
+        )
         mechanism = self.order.mechanism or Mechanism("components", "found", places.chosen)
-        held, more = self.examined(mechanism, places)
-        return self.assembled(shown, reading, mechanism, rules + more, held)
+        examined = self.parts if mechanism.kind == "components" else self.whole
+        held, more = examined(mechanism, places)
+        return self.assembled(shown, reading, mechanism, rules + more, {"where": places, **held})
 
-    def examined(
+    def run(self, name: str, kind: type[R], compute: Callable[[Progress], R], on: Any = None) -> R:
+        """A stage's result, computed or kept, with the progress of the whole."""
+        known, told = len(self.stages.reused), self.progress.stage(name)
+        found = self.stages.run(name, kind, lambda: compute(told), on)
+        self.progress.finished(name, reused=len(self.stages.reused) > known)
+        return found
+
+    def parts(
         self, mechanism: Mechanism, places: WhereEvidence
     ) -> tuple[dict[str, Any], tuple[Rule, ...]]:
-        """Evidence on a mechanism by field of the finding, and the rules that it meets."""
-        on = {"mechanism": to_plain(mechanism)}
-        if mechanism.kind != "components":
-            seen = self.stages.run("whole", WholeEvidence, lambda: self.whole(mechanism), on)
-            return {"where": places, "whole": seen}, whole_rules(seen)
-        named = self.stages.run("parts", PartsEvidence, lambda: self.parts(mechanism, places), on)
-        does = self.stages.run("roles", RolesEvidence, lambda: self.roles(mechanism), on)
-        held: dict[str, Any] = {"where": places, "parts": named, "roles": does}
+        """Evidence on named parts by field of the finding, and the rules that it meets."""
+        on, names, spend = {"mechanism": to_plain(mechanism)}, mechanism.components, self.budget
+        sets = spend.random_sets
+        named = self.run(
+            "parts", PartsEvidence, lambda told: parts(self.bench, names, sets, places, told), on
+        )
+        does = self.run(
+            "roles", RolesEvidence,
+            lambda told: roles(self.choose, self.bench, names, spend.max_heads, sets, told), on,
+        )  # fmt: skip
+        held: dict[str, Any] = {"parts": named, "roles": does}
         rules = (*mechanism_rules(named.together), each_rule(named.named))
-        for number, each in enumerate(self.order.further, start=_CORE + 1):
-            progress = self.numbered(number)
-            work = Work(self.choose, self.bench, mechanism, self.budget, progress, dict(held))
-            held[each.name] = self.stages.run(
-                each.name, each.kind, lambda each=each, work=work: each.compute(work), on
-            )
+        for each in self.order.further:
+            held[each.name] = self.further(each, mechanism, dict(held), on)
             rules += each.rules(held[each.name])
         return held, rules
 
-    def where(self) -> WhereEvidence:
-        """Where the answer can be moved from, and what is chosen there."""
-        return where(self.choose, self.bench, self.budget, self.numbered(3))
+    def further(self, each: Further, mechanism: Mechanism, held: dict[str, Any], on: Any) -> Any:
+        """Evidence of one further stage; other models are part of what it depends on."""
+        on = {**on, "also": [other.adapted.weight_hash for other in self.order.also]}
 
-    def parts(self, mechanism: Mechanism, places: WhereEvidence) -> PartsEvidence:
-        """The named parts one by one and together."""
-        sets = self.budget.random_sets
-        return parts(self.bench, mechanism.components, sets, places, self.numbered(4))
+        def compute(told: Progress) -> Any:
+            order = self.order
+            work = Work(
+                self.choose, self.bench, mechanism, self.budget, told, held, order.also
+            )  # fmt: skip
+            return each.compute(work)
 
-    def whole(self, mechanism: Mechanism) -> WholeEvidence:
-        """A circuit or a direction as a whole."""
-        return whole(self.bench, mechanism, self.budget, self.numbered(4))
+        return self.run(each.name, each.kind, compute, on)
 
-    def roles(self, mechanism: Mechanism) -> RolesEvidence:
-        """Who writes the answer."""
-        spend = self.budget
-        return roles(
-            self.choose, self.bench, mechanism.components, spend.max_heads, spend.random_sets,
-            self.numbered(5),
+    def whole(
+        self, mechanism: Mechanism, places: WhereEvidence
+    ) -> tuple[dict[str, Any], tuple[Rule, ...]]:
+        """The same of a circuit or a direction."""
+        seen = self.run(
+            "whole", WholeEvidence,
+            lambda told: whole(self.bench, mechanism, self.budget, told),
+            {"mechanism": to_plain(mechanism)},
         )  # fmt: skip
-
-    def numbered(self, number: int) -> Progress:
-        """Progress with the stage's number in front."""
-        return _Numbered(self.progress, f"{number}/{_CORE + len(self.order.further)}")
+        return {"whole": seen}, whole_rules(seen)
 
     def assembled(
         self,
@@ -199,6 +200,7 @@ class Course:
             unit=self.bench.metric.unit,
             budget=self.budget,
             stages=tuple(each.name for each in self.order.further),
+            also=tuple(each.name for each in self.order.also),
             rules=rules,
             behaviour=shown,
             lens=reading,

@@ -12,6 +12,8 @@ from residuum.findings.chain.circuit_stage import circuit
 from residuum.findings.chain.claim import feeding_words
 from residuum.findings.chain.composition_stage import composition
 from residuum.findings.chain.controls_stage import controls
+from residuum.findings.chain.direction_stage import stream_direction
+from residuum.findings.chain.robustness_stage import robustness
 from residuum.findings.chain.specificity_stage import specificity
 from residuum.findings.record.budget import Budget
 from residuum.findings.record.circuit_evidence import CircuitEvidence
@@ -20,10 +22,19 @@ from residuum.findings.record.composition_evidence import CompositionEvidence
 from residuum.findings.record.composition_rules import composition_rules
 from residuum.findings.record.controls_evidence import ControlsEvidence
 from residuum.findings.record.controls_rules import attending_words, controls_rules
+from residuum.findings.record.direction_evidence import DirectionEvidence
+from residuum.findings.record.direction_rules import direction_note, direction_rules
 from residuum.findings.record.mechanism import Kind, Mechanism
+from residuum.findings.record.robustness_evidence import RobustnessEvidence
+from residuum.findings.record.robustness_rules import (
+    robustness_notes,
+    robustness_rules,
+    robustness_words,
+)
 from residuum.findings.record.rules import Rule
 from residuum.findings.record.specificity_evidence import SpecificityEvidence
 from residuum.findings.record.specificity_rules import specificity_rules, specificity_words
+from residuum.runs import Model
 
 
 @dataclass(frozen=True)
@@ -36,6 +47,7 @@ class Work:
         budget: what may be spent.
         progress: who is told.
         held: evidence of the stages before, by field of the finding.
+        also: other models that are asked the same.
     """
 
     choose: Bench
@@ -44,6 +56,7 @@ class Work:
     budget: Budget
     progress: Progress
     held: Mapping[str, Any]
+    also: tuple[Model, ...] = ()
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -83,6 +96,18 @@ def _composition(work: Work) -> CompositionEvidence:
     return composition(work.bench, work.parts, work.budget, work.progress, writers=writers)
 
 
+def _direction(work: Work) -> DirectionEvidence:
+    return stream_direction(work.choose, work.bench, work.budget, work.progress)
+
+
+def _robustness(work: Work) -> RobustnessEvidence:
+    return robustness(
+        work.choose, work.bench, work.parts, work.budget, work.progress,
+        removals=work.held["parts"].removals, also=work.also,
+        found=work.mechanism.origin == "found",
+    )  # fmt: skip
+
+
 def _specificity(work: Work) -> SpecificityEvidence:
     return specificity(work.bench, work.parts, work.budget, work.progress)
 
@@ -98,7 +123,16 @@ def _controls(work: Work) -> ControlsEvidence:
 FURTHER: tuple[Further, ...] = (
     Further("circuit", CircuitEvidence, _circuit, circuit_rules),
     Further("composition", CompositionEvidence, _composition, composition_rules, feeding_words),
+    Further("direction", DirectionEvidence, _direction, direction_rules, notes=direction_note),
     Further("specificity", SpecificityEvidence, _specificity, specificity_rules, _specific),
+    Further(
+        "robustness",
+        RobustnessEvidence,
+        _robustness,
+        robustness_rules,
+        robustness_words,
+        robustness_notes,
+    ),
     Further("controls", ControlsEvidence, _controls, controls_rules, notes=attending_words),
 )
 """All optional stages, in the order in which they run."""

@@ -25,6 +25,7 @@ def investigate(
     progress: Progress = SILENT,
     *,
     stages: Sequence[str] | None = None,
+    also: Sequence[Model] = (),
 ) -> Finding:
     """Find which parts of the model a behaviour rests on, and say how sure that is.
 
@@ -43,6 +44,7 @@ def investigate(
             on where it stopped. Nothing else is written; see :meth:`Finding.save`.
         progress: who is told.
         stages: names of the further stages to run; None runs all, ``()`` none.
+        also: other models, such as other sizes, that are asked the same.
 
     Returns:
         The finding, its status decided by the rules in it.
@@ -60,7 +62,7 @@ def investigate(
     """
     spend, further = budget_named(budget), chosen_stages(stages)
     used, n_given = pairs_for(model, task, spend, seed)
-    order = Order(model, used, n_given, spend, seed, None, further)
+    order = Order(model, used, n_given, spend, seed, None, further, tuple(also))
     return Course(order, None if out is None else Path(out), progress).finding()
 
 
@@ -74,6 +76,7 @@ def examine(
     progress: Progress = SILENT,
     *,
     stages: Sequence[str] | None = None,
+    also: Sequence[Model] = (),
 ) -> Finding:
     """Examine a mechanism that you state, by the same measurements and rules as a found one.
 
@@ -91,6 +94,7 @@ def examine(
         progress: who is told.
         stages: as there; they ask about heads and MLPs, and are left out for a circuit or a
             direction.
+        also: as there.
 
     Returns:
         A finding with ``origin`` ``given``.
@@ -112,5 +116,5 @@ def examine(
     used, n_given = pairs_for(model, task, spend, seed)
     stated = mechanism_of(model, mechanism)
     further = tuple(each for each in asked if stated.kind in each.kinds)
-    order = Order(model, used, n_given, spend, seed, stated, further)
+    order = Order(model, used, n_given, spend, seed, stated, further, tuple(also))
     return Course(order, None if out is None else Path(out), progress).finding()

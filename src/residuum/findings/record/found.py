@@ -9,6 +9,7 @@ from residuum.findings.record.budget import Budget
 from residuum.findings.record.circuit_evidence import CircuitEvidence
 from residuum.findings.record.composition_evidence import CompositionEvidence
 from residuum.findings.record.controls_evidence import ControlsEvidence
+from residuum.findings.record.direction_evidence import DirectionEvidence
 from residuum.findings.record.evidence import (
     BehaviourEvidence,
     LensEvidence,
@@ -16,6 +17,7 @@ from residuum.findings.record.evidence import (
     WhereEvidence,
 )
 from residuum.findings.record.part_evidence import PartsEvidence, RolesEvidence
+from residuum.findings.record.robustness_evidence import RobustnessEvidence
 from residuum.findings.record.rules import Rule, Status
 from residuum.findings.record.specificity_evidence import SpecificityEvidence
 from residuum.findings.record.whole_evidence import WholeEvidence
@@ -112,6 +114,16 @@ class Found(Protocol):
     @property
     def circuit(self) -> CircuitEvidence | None:
         """Which edges carry it."""
+        ...
+
+    @property
+    def direction(self) -> DirectionEvidence | None:
+        """Does one direction carry it."""
+        ...
+
+    @property
+    def robustness(self) -> RobustnessEvidence | None:
+        """Does it hold elsewhere."""
         ...
 
     @property

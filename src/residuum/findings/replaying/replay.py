@@ -19,8 +19,8 @@ HALF = 0.05
 """Both, for weights in 16 bits."""
 _COMPARED = (
     "status", "origin", "kind", "components", "metric", "unit", "budget", "rules", "behaviour",
-    "lens", "where", "parts", "roles", "whole", "circuit", "composition",
-    "specificity", "controls", "samples",
+    "lens", "where", "parts", "roles", "whole", "circuit", "composition", "direction",
+    "specificity", "robustness", "controls", "samples",
 )  # fmt: skip
 _SHOWN = 5
 
@@ -151,11 +151,13 @@ def replay(
 def _again(recorded: Finding, model: Model, task: Task, progress: Progress) -> Finding:
     """The same investigation, or the same examination of what was stated."""
     budget, seed = recorded.budget.name, recorded.provenance.seed or 0
-    stages = recorded.stages
+    stages, also = recorded.stages, [load(name) for name in recorded.also]
     if recorded.origin == "given":
         stated = recorded.mechanism
-        return examine(model, task, stated, budget, seed, progress=progress, stages=stages)
-    return investigate(model, task, budget, seed, progress=progress, stages=stages)
+        return examine(
+            model, task, stated, budget, seed, progress=progress, stages=stages, also=also
+        )
+    return investigate(model, task, budget, seed, progress=progress, stages=stages, also=also)
 
 
 def _read(path: str | Path) -> tuple[Finding, bool]:
