@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from residuum.core import CheckFailed, LoadError, Provenance, StoreError, content_hash
+from residuum.core import (
+    CheckFailed,
+    LoadError,
+    OptionError,
+    Provenance,
+    StoreError,
+    content_hash,
+)
 from residuum.findings.record.budget import Budget
 from residuum.findings.record.circuit_evidence import CircuitEvidence
 from residuum.findings.record.composition_evidence import CompositionEvidence
@@ -49,7 +56,7 @@ class Finding:
     for other prompts, other models or other behaviours; see ``limits``.
 
     Attributes:
-        claim: one sentence built from the evidence.
+        claim: one sentence built from the evidence, or worded by hand: see :meth:`with_claim`.
         status: decided by ``rules``.
         falsifier: what would refute the claim.
         scope: what the claim is about.
@@ -68,6 +75,7 @@ class Finding:
         samples: some of the pairs, as text.
         task: the pairs as token ids, enough to run it again.
         provenance: model, weights, tokenizer, data, seed, software.
+        claim_built: the sentence that was built, where ``claim`` is worded by hand; else None.
         given: the circuit or direction that was examined, as plain data.
         whole: what that circuit or direction does as a whole; ``parts`` and ``roles`` are None.
         circuit, composition, direction, specificity, robustness, controls: evidence of the further
@@ -97,6 +105,7 @@ class Finding:
     samples: tuple[Sample, ...]
     task: dict[str, Any]
     provenance: Provenance
+    claim_built: str | None = None
     given: dict[str, Any] | None = None
     whole: WholeEvidence | None = None
     circuit: CircuitEvidence | None = None
@@ -110,6 +119,21 @@ class Finding:
     def mechanism(self) -> Mechanism:
         """What the claim names, ready to be examined elsewhere."""
         return Mechanism(self.kind, self.origin, self.components, self.given)
+
+    def with_claim(self, text: str) -> Finding:
+        """The same finding with its claim in other words; status and evidence stay as they are.
+
+        The sentence that was built is kept as ``claim_built``, and the report shows both; given
+        that sentence again, the finding is as it was. The hash is of the new content.
+
+        Raises:
+            OptionError: no text, or more than one paragraph.
+        """
+        words = text.strip() if isinstance(text, str) else ""
+        if not words or "\n" in words:
+            raise OptionError("a claim is one paragraph of text", mend="give a sentence or a few")
+        built = self.claim_built or self.claim
+        return replace(self, claim=words, claim_built=None if words == built else built)
 
     @property
     def movers(self) -> tuple[str, ...]:

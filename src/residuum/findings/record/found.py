@@ -16,6 +16,7 @@ from residuum.findings.record.evidence import (
     Sample,
     WhereEvidence,
 )
+from residuum.findings.record.mechanism import Origin
 from residuum.findings.record.part_evidence import PartsEvidence, RolesEvidence
 from residuum.findings.record.robustness_evidence import RobustnessEvidence
 from residuum.findings.record.rules import Rule, Status
@@ -29,6 +30,11 @@ class Found(Protocol):
     @property
     def claim(self) -> str:
         """The claim as one sentence."""
+        ...
+
+    @property
+    def claim_built(self) -> str | None:
+        """The claim that was built, where a person worded another; else None."""
         ...
 
     @property
@@ -49,6 +55,11 @@ class Found(Protocol):
     @property
     def limits(self) -> tuple[str, ...]:
         """What it does not say."""
+        ...
+
+    @property
+    def origin(self) -> Origin:
+        """Searched for, or stated by the caller."""
         ...
 
     @property

@@ -12,6 +12,7 @@ from residuum.findings.record.found import Found
 from residuum.findings.record.part_evidence import SWAP, RemovalEvidence, RoleEvidence
 from residuum.findings.record.rules import number, percent, share
 from residuum.findings.record.words import metric_words, short
+from residuum.findings.report.named import noun, others
 from residuum.findings.report.sentences import WAYS
 
 
@@ -28,7 +29,7 @@ def head_bars(finding: Found) -> Bars:
         [short(head.at) for head in heads],
         [head.patch for head in heads],
         finding.unit,
-        title="Effect of giving one head its clean value",
+        title=f"Effect of giving one {noun(finding.components, one=True)} its clean value",
         caption=f"Change of the {metric_words(finding.metric)} towards clean, in the corrupt "
         f"run; mean over {heads[0].patch.n} pairs, with 95 % intervals.",
     )
@@ -65,18 +66,18 @@ def head_table(finding: Found) -> Table:
     ]
     return Table(
         [
-            Column("head"),
+            Column(noun(finding.components, one=True)),
             Column("recovers", "%", digits=0),
             Column("patched: gains", finding.unit, align="right"),
-            Column("among all heads"),
+            Column("joint test"),
             Column("swapped: loses", finding.unit, align="right"),
         ],
         rows,
-        title="The heads one by one, with 95 % intervals",
+        title=f"The {noun(finding.components)} one by one, with 95 % intervals",
         caption="**Patched**: its clean value in the corrupt run; as a share of the distance "
         "between corrupt and clean this is what it **recovers**. **Swapped**: its corrupt value in "
-        f"the clean run. **Among all heads**: joint sign-flip test, {finding.where.heads.sure}. "
-        "Undecided: these pairs are too few to call it absent.",
+        f"the clean run. **Joint test**: sign flips, over all heads or over all layers; of heads, "
+        f"{finding.where.heads.sure}. Undecided: these pairs are too few to call it absent.",
         does_not_show="effects that only appear together: they are in the comparison below.",
     )
 
@@ -85,7 +86,8 @@ def removal_table(finding: Found) -> Table:
     """Every way of removal: each head alone, the sum, all together, and the random sets."""
     assert finding.parts is not None
     ways = finding.parts.removals
-    heads = [short(at) for at in ways[0].parts]
+    heads_at = ways[0].parts
+    heads = [short(at) for at in heads_at]
     rows = [[name, *(number(way.alone[i]) for way in ways)] for i, name in enumerate(heads)]
     rows += [
         ["sum of each alone", *(f"{way.summed:.2f}" for way in ways)],
@@ -98,11 +100,11 @@ def removal_table(finding: Found) -> Table:
     return Table(
         [Column(f"lost ({finding.unit})"), *(Column(way.how, align="right") for way in ways)],
         rows,
-        title="The heads removed from the clean run, with 95 % intervals",
-        caption=f"What is written in a head's place: {written}. Zeros also take away what the head "
+        title=f"The {noun(heads_at)} removed from the clean run, with 95 % intervals",
+        caption=f"What is written in their place: {written}. Zeros also take away what a part "
         "does on both prompts alike. **Beyond the sum**: all together less the sum of each alone; "
         "above 0 others stand in for a missing one. "
-        f"Random: {len(ways[0].random)} sets of {len(heads)} other heads, together; "
+        f"Random: {len(ways[0].random)} sets of {len(heads)} {others(heads_at)}, together; "
         "mean size is the mean of the absolute changes.",
     )
 
@@ -137,13 +139,13 @@ def removal_lines(finding: Found, removal: RemovalEvidence, title: str) -> Lines
     return Lines(
         list(range(1, len(removal.parts) + 1)),
         series,
-        x="heads removed, one after the other",
+        x=f"{noun(removal.parts)} removed, one after the other",
         x_labels=[first, *(f"+ {name}" for name in others)],
         y="lost",
         unit=finding.unit,
         guides=guides,
         title=title,
-        caption=f"What the clean run loses of the {metric_words(finding.metric)} when each head "
+        caption=f"What the clean run loses of the {metric_words(finding.metric)} when each "
         f"gets {WAYS[removal.how][0]}; mean over {removal.backup.n} pairs, the band is the 95 % "
         "interval of the level, drawn by template where there are several; at the end the lines "
         f"differ by {number(removal.backup)}, taken pair by pair.",
@@ -209,7 +211,7 @@ def _share(estimate: Estimate | None) -> str:
 def control_table(finding: Found) -> Table:
     """The named heads together, beside the random sets."""
     assert finding.parts is not None
-    joint = finding.parts.together
+    joint, them = finding.parts.together, noun(finding.components)
     rows = [
         _control("patched: recover", joint.recovered, joint.random_recovered),
         _control("swapped: lose", joint.swap_drop, joint.random_swap_drop),
@@ -218,16 +220,16 @@ def control_table(finding: Found) -> Table:
     return Table(
         [
             Column("all together"),
-            Column("named heads", align="right"),
+            Column(f"named {them}", align="right"),
             Column("random: mean", align="right"),
             Column("random: highest", align="right"),
         ],
         rows,
-        title="The named heads together, against random heads",
+        title=f"The named {them} together, against random {them}",
         caption="Shares of the distance between corrupt and clean, with 95 % intervals. Random: "
-        f"{len(joint.random_recovered)} sets of {len(finding.components)} heads, none of them "
-        "named. All heads of the model together recover "
-        f"{share(joint.all_heads_recovered)}.",
+        f"{len(joint.random_recovered)} sets of {len(finding.components)} "
+        f"{others(finding.components)}, none of them named. All heads of the model together "
+        f"recover {share(joint.all_heads_recovered)}.",
     )
 
 

@@ -1,8 +1,8 @@
-"""The parts of a finding's report that are about its heads."""
+"""The parts of a finding's report that are about its heads and MLPs."""
 
 from __future__ import annotations
 
-from residuum.figures import Bullets, Heading, Paragraph, Part
+from residuum.figures import Bullets, Fold, Heading, Paragraph, Part
 from residuum.findings.record.found import Found
 from residuum.findings.record.part_evidence import SWAP
 from residuum.findings.record.words import listed, short
@@ -15,6 +15,7 @@ from residuum.findings.report.head_pictures import (
     removal_table,
     role_table,
 )
+from residuum.findings.report.named import given, half, noun, others
 from residuum.findings.report.sentences import WAYS, cannot, control, movers, together, writers
 
 
@@ -24,9 +25,13 @@ def found_lines(finding: Found) -> list[Part]:
         return []
     main, unit = finding.parts.main, finding.unit
     return [
-        Paragraph(f"**Backup.** {together(main, unit)}"),
-        Paragraph(f"**Control.** {control(main, unit)}"),
-        Paragraph(_first_bold(movers(finding.roles, unit))),
+        Bullets(
+            [
+                f"**Backup.** {together(main, unit)}",
+                f"**Control.** {control(main, unit)}",
+                _first_bold(movers(finding.roles, unit)),
+            ]
+        )
     ]
 
 
@@ -37,56 +42,61 @@ def _first_bold(text: str) -> str:
 
 
 def chosen_heads(finding: Found) -> list[Part]:
-    """The named heads one by one."""
+    """The named parts one by one."""
     assert finding.where is not None and finding.parts is not None
-    names = ", ".join(f"`{short(at)}`" for at in finding.components)
+    names, them = (f"`{short(at)}`" for at in finding.components), noun(finding.components)
+    said = (
+        f"the {them} that the caller stated. Nothing was searched for, and all numbers below are "
+        "from the measuring half."
+        if given(finding)
+        else f"the {them} that moved the answer most on {half(finding)} pairs set apart for "
+        "choosing. All numbers below are from the other pairs, which had no part in the choice."
+    )
     return [
-        Heading("Which heads?"),
-        Paragraph(
-            f"{names}: the heads that moved the answer most on {half(finding)} pairs set "
-            "apart for choosing. All numbers below are from the other pairs, which had no "
-            "part in the choice."
-        ),
+        Heading(f"Which {them}?"),
+        Paragraph(f"{', '.join(names)}: {said}"),
         head_bars(finding),
         head_table(finding),
     ]
 
 
-def half(finding: Found) -> int:
-    """Pairs that heads were chosen on."""
-    return len(finding.task["clean"]) - finding.behaviour.contrast.n
-
-
 def controls(finding: Found) -> list[Part]:
-    """The named heads together, against random ones, and against the sum of each alone."""
+    """The named parts together, against random ones, and against the sum of each alone."""
     assert finding.parts is not None
+    them, one = noun(finding.components), noun(finding.components, one=True)
+    random = others(finding.components)
+    main = finding.parts.main
+    title = f"The {them} removed one after the other, each given {WAYS[main.how][0]}"
     shown: list[Part] = [
-        Heading("Would any heads do?"),
+        Heading(f"Would any {them} do?"),
         Paragraph(
-            "The named heads together, against random sets of as many other heads, treated in the "
+            f"The named {them} together, against random sets of as many {random}, treated in the "
             "same way. What even all heads of the model do not recover comes through the words "
             "themselves, which stay corrupt at their own position."
         ),
         control_table(finding),
         Heading("Do others stand in for a missing one?"),
         Paragraph(
-            "If each head's work were its own, removing them together would cost the sum of "
+            f"If each {one}'s work were its own, removing them together would cost the sum of "
             "removing each alone. More than that means that others stand in while only one is "
             "missing (a backup), or that what reads them is not linear; removal alone does not "
-            "tell which. Intervals are drawn by template where there are several."
+            "tell which."
         ),
+        Paragraph(f"**{together(main, finding.unit)}**"),
+        Paragraph(f"**The control.** {control(main, finding.unit)}"),
+        removal_lines(finding, main, title),
+        Fold("Every way of removal, in numbers", _every_way(finding)),
     ]
-    main = finding.parts.main
-    others = [each for each in finding.parts.removals if each is not main]
-    shown.append(Paragraph(f"**{together(main, finding.unit)}**"))
-    shown.append(Bullets([together(each, finding.unit) for each in others]))
-    shown.append(Paragraph(f"**The control.** {control(main, finding.unit)}"))
-    title = f"The heads removed one after the other, each given {WAYS[main.how][0]}"
-    shown.append(removal_lines(finding, main, title))
-    shown.append(removal_table(finding))
     if finding.parts.left_out:
         shown.append(Paragraph(cannot(finding.parts.left_out)))
     return shown
+
+
+def _every_way(finding: Found) -> list[Part]:
+    assert finding.parts is not None
+    main = finding.parts.main
+    beside = [each for each in finding.parts.removals if each is not main]
+    return [Bullets([together(each, finding.unit) for each in beside]), removal_table(finding)]
 
 
 def written_by(finding: Found) -> list[Part]:
@@ -117,7 +127,8 @@ def written_by(finding: Found) -> list[Part]:
         ]  # fmt: skip
         if len(roles.writers) > 1:
             title = f"Heads with a direct path, removed in turn, each given {WAYS[SWAP][0]}"
-            shown.append(removal_lines(finding, roles.removal, title))
+            lines = removal_lines(finding, roles.removal, title)
+            shown.append(Fold("The writers removed one after the other", [lines]))
     else:
         shown.append(Paragraph("No head's direct path speaks for the answer on the choosing half."))
     return [*shown, Heading("What do they look at?"), attention_panel(finding)]

@@ -15,6 +15,7 @@ from residuum.findings.record.part_evidence import (
 )
 from residuum.findings.record.rules import number
 from residuum.findings.record.words import listed, short
+from residuum.findings.report.named import noun, others
 
 WAYS = {
     SWAP: ("its corrupt value", "Given their corrupt values"),
@@ -28,15 +29,15 @@ WAYS = {
 def together(removal: RemovalEvidence, unit: str) -> str:
     """What the heads cost together, against the sum of each alone: is there a backup."""
     start = WAYS[removal.how][1]
-    joint = removal.together[-1].value
-    if len(removal.parts) == 1:
+    joint, parts = removal.together[-1].value, removal.parts
+    if len(parts) == 1:
         return (
-            f"{start.replace('their', 'its')}, {short(removal.parts[0])} costs {_amount(joint)} "
-            f"{unit}; with one head there is nothing to compare its removal with."
+            f"{start.replace('their', 'its')}, {short(parts[0])} costs {_amount(joint)} {unit}; "
+            f"with one {noun(parts, one=True)} there is nothing to compare its removal with."
         )
     return (
-        f"{start}, the {len(removal.parts)} heads together cost {_amount(joint)} {unit}; one by "
-        f"one they would sum to {_amount(removal.summed)}: {_backup(removal.backup)}."
+        f"{start}, the {len(parts)} {noun(parts)} together cost {_amount(joint)} {unit}; "
+        f"one by one they would sum to {_amount(removal.summed)}: {_backup(removal.backup)}."
     )
 
 
@@ -55,25 +56,28 @@ def control(removal: RemovalEvidence, unit: str) -> str:
     """What random heads cost, removed in the same way."""
     sets, size = len(removal.random), len(removal.parts)
     if not sets:
-        return "No random set is possible: there are fewer other heads than these."
-    single = "other heads, one at a time," if size == 1 else f"sets of {size} other heads"
+        return f"No random set is possible: there are fewer {others(removal.parts)} than these."
+    beside = others(removal.parts)
+    single = f"{beside}, one at a time," if size == 1 else f"sets of {size} {beside}"
     joint, mean = removal.together[-1].value, removal.control
     largest = max(abs(each) for each in removal.random)
+    them = noun(removal.parts)
     drawn = (
-        "They have as many heads in each layer."
+        f"They have as many {them} in each layer."
         if removal.layers_matched
-        else "They are of any layer: too few different sets have as many heads in each layer as "
+        else f"They are of any layer: too few different sets have as many {them} in each layer as "
         "these, so layers are not matched."
     )
     return (
         f"{sets} random {single} treated in the same way change the answer by {_amount(mean)} "
         f"{unit} on average, whichever way, and by {_amount(largest)} at most: "
-        f"{_times(joint, mean, size)}. {drawn}"
+        f"{_times(joint, mean, removal.parts)}. {drawn}"
     )
 
 
-def _times(joint: float, random: float, size: int) -> str:
-    cost = "this head costs" if size == 1 else "these heads cost"
+def _times(joint: float, random: float, parts: Sequence[str]) -> str:
+    one = len(parts) == 1
+    cost = f"this {noun(parts, one=True)} costs" if one else f"these {noun(parts)} cost"
     if joint <= random:
         return f"no less than {cost}"
     if not random > 0:

@@ -1,0 +1,93 @@
+"""The end of a report: how the status was decided, the data, the way back to it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from residuum.figures import Code, Column, Heading, KeyValues, Paragraph, Part, Table
+from residuum.findings.record.found import Found
+from residuum.findings.record.rules import ENOUGH, Rule, percent
+from residuum.findings.report.named import given, half
+from residuum.findings.report.pictures import sample_table
+
+MARKS = {"holds": "✓ holds", "fails": "✗ fails", "unclear": "? unclear"}
+
+
+def decision_parts(finding: Found) -> list[Part]:
+    """The rules that decide, and those that narrow the claim."""
+    deciding, beside = ([r for r in finding.rules if r.decides is side] for side in (True, False))
+    shown: list[Part] = [
+        Heading("How the status was decided"),
+        Paragraph(
+            "By these rules, and by nobody's opinion. The finding is **supported** where all of "
+            "them hold. It is **not supported** where a rule about the behaviour fails, or where "
+            f"the mechanism is not enough (of heads and MLPs less than {percent(ENOUGH)}), or does "
+            "no more than chance. Anything between is **undecided**."
+        ),
+        rule_table(deciding, "Rules that decide"),
+    ]
+    if beside:
+        shown.append(rule_table(beside, "Rules that narrow the claim and decide no status"))
+    shown.append(
+        Paragraph(
+            "Intervals on parts are drawn by template where there are several, those on the "
+            "behaviour by pair. A p-value of a sweep is joint over all its cells (sign flips of "
+            "whole templates, largest t)."
+        )
+    )
+    return shown
+
+
+def rule_table(rules: Sequence[Rule], title: str) -> Table:
+    """Rules as rows: what each demands, what was found, how it came out."""
+    rows = [[MARKS[rule.outcome], rule.name, rule.demands, rule.found] for rule in rules]
+    return Table(
+        [Column("outcome"), Column("rule"), Column("demands"), Column("found")], rows, title=title
+    )
+
+
+def data_parts(finding: Found) -> list[Part]:
+    """Where the pairs come from, and some of them."""
+    total, chosen = len(finding.task["clean"]), half(finding)
+    use = "kept apart from the measurements" if given(finding) else "to choose parts on"
+    return [
+        Heading("The data"),
+        Paragraph(
+            f"{total} pairs, from {finding.task['source'] or 'the caller'}: {chosen} {use}, "
+            f"{finding.behaviour.contrast.n} to measure on. The first {len(finding.samples)} of "
+            "those measured on:"
+        ),
+        sample_table(finding),
+    ]
+
+
+def origin_parts(finding: Found, replay_path: str) -> list[Part]:
+    """The command that runs it again, and where everything comes from."""
+    origin = finding.provenance
+    return [
+        Heading("Run it again"),
+        Code(f"residuum replay {shlex.quote(replay_path)}", title="Shell"),
+        Paragraph(
+            "It loads the model, refuses other weights, repeats every stage with the token ids "
+            "kept in the file, and compares every number."
+        ),
+        KeyValues(
+            {
+                "model": f"`{origin.model_id}`",
+                "weights (SHA-256)": _hash(origin.weight_hash),
+                "tokenizer (SHA-256)": _hash(origin.tokenizer_hash),
+                "pairs (SHA-256)": _hash(origin.task_hash),
+                "finding (SHA-256)": _hash(finding.hash),
+                "dtype, device": f"{origin.dtype}, {origin.device}",
+                "seed": origin.seed,
+                "intervention": finding.intervention,
+                "software": ", ".join(f"{name} {v}" for name, v in origin.software.items()),
+            },
+            title="Where it comes from",
+        ),
+    ]
+
+
+def _hash(text: str) -> str:
+    return f"`{text}`" if text else "none"
