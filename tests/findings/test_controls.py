@@ -14,6 +14,7 @@ from handmade import INDUCTION, PREVIOUS, handmade_induction, induction_task
 
 import residuum as rz
 from residuum.figures import page
+from residuum.findings.chain import controls_stage
 from residuum.findings.chain.attending import attending, use_of
 from residuum.findings.chain.bench import Bench
 from residuum.findings.chain.controls_stage import (
@@ -145,6 +146,16 @@ def test_a_part_that_reaches_nothing_without_training_is_said_to_be_left_out() -
     assert len(found.weights) + len(found.left_out) >= 2
     assert not any(each.found for each in found.weights)
     assert all("weights: " in each for each in found.left_out)
+
+
+def test_copies_of_a_large_model_are_not_made(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controls_stage, "LARGEST", 10)
+    found = controls(bench, KNOWN, budget_named("quick"))
+    assert found.weights == () and "too large" in found.left_out[0]
+    names = [rule.name for rule in controls_rules(found)]
+    assert names == ["Right labels only", "Not by any push"]
 
 
 def test_pushes_are_as_far_as_the_swap_and_mean_nothing(bench: Bench) -> None:

@@ -37,6 +37,8 @@ MOST_TESTED = 12
 """Heads that attend strikingly, tested at most."""
 MOST_MODELS = 6
 """Models without a mechanism, at most."""
+LARGEST = 2_000_000_000
+"""Parameters up to which copies without a mechanism are made: each takes the model's memory."""
 SHUFFLES = 200
 """Random labellings of each of them."""
 
@@ -74,6 +76,9 @@ def _models(
     bench: Bench, parts: Sequence[str], spend: Budget, progress: Progress
 ) -> tuple[tuple[WeightControl, ...], tuple[str, ...]]:
     """Two permuted models for each fresh one, each with the measuring half's pairs."""
+    size = sum(weight.numel() for weight in bench.model.hf.parameters())
+    if size > LARGEST:
+        return (), (f"models without a mechanism: copies of {size:,} weights are too large",)
     count = min(max(3, spend.random_sets // 10), MOST_MODELS)
     kinds: list[Weights] = ["fresh" if i % 3 == 2 else "permuted" for i in range(count)]
     found, left_out = [], []

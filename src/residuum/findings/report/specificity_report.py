@@ -20,6 +20,12 @@ _VERDICTS = {
     "unclear": "unclear",
     "absent": "the model does not do it",
 }
+_OF_TEXT = {
+    "spared": "spared",
+    "needed": "it suffers, more than without random parts",
+    "as random": "it suffers, as without random parts",
+    "unclear": "unclear",
+}
 
 
 def specificity_parts(evidence: SpecificityEvidence, task: str) -> list[Part]:
@@ -115,7 +121,7 @@ def _text(text: TextLoss) -> Table:
     return Table(
         [Column(""), Column("loss (nats per token)", align="right"), Column("rise", align="right")],
         rows,
-        title=f"Plain text: {_VERDICTS[text.verdict]}",
+        title=f"Plain text: {_OF_TEXT[text.verdict]}",
         caption=f"{text.texts} texts, {text.tokens} tokens: {text.source}. Parts are held at their "
         f"mean over this text. Spared: the loss rises by at most {percent(TEXT_UP)}, interval and "
         "all. 95 % intervals, by text.",
