@@ -215,7 +215,7 @@ class Course:
         """What further stages add to the claim (``words``) or to the scope (``notes``)."""
         ran = [each for each in self.order.further if each.name in held]
         said = [getattr(each, what)(held[each.name]) for each in ran]
-        return tuple(each.rstrip(".") for each in said if each)
+        return tuple(each[0].upper() + each[1:].rstrip(".") for each in said if each)
 
     def provenance(self, mechanism: Mechanism) -> Any:
         """Model, weights, tokenizer, data, strategy, seed and software."""
