@@ -24,6 +24,7 @@ from residuum.findings.record.composition_rules import (
     composition_rules,
     fed_words,
     path_words,
+    reach_words,
 )
 from residuum.findings.record.evidence import Estimate
 from residuum.findings.record.plain import from_plain, to_plain
@@ -182,10 +183,43 @@ def test_the_rule_says_what_was_found(found: CompositionEvidence, outcome: str, 
     assert decide(composition_rules(found)) == "undecided", "these rules decide nothing"
 
 
+def test_paths_between_named_parts_come_first(handmade: CompositionEvidence) -> None:
+    (named,) = handmade.fed
+    aside = replace(named, receiver="L1.z[H0]", restores=Estimate(2.0, 1.9, 2.1, 32))
+    found = replace(handmade, paths=(aside, named))
+    assert found.between == (aside, named) and found.fed == (named, aside)
+    assert found.inside(named) and not found.inside(aside)
+
+
 def test_weights_that_disagree_are_said_to() -> None:
     assert outcomes(evidence(path("feeds"), p=0.4))["The weights agree"] == "fails"
     assert outcomes(evidence(path("feeds"), p=0.001))["The weights agree"] == "holds"
     assert outcomes(evidence(path("not shown")))["The weights agree"] == "unclear"
+
+
+def test_reaching_the_answer_past_other_heads(
+    gbmi: CompositionEvidence, handmade: CompositionEvidence
+) -> None:
+    assert outcomes(handmade)["They reach the answer"] == "holds"
+    assert reach_words(handmade).startswith(f"L1.H{INDUCTION} 100 %")
+    (first, *others) = gbmi.reaching
+    assert first.sender == "L1.z[H0]" and first.feeds == "feeds"
+    assert [path.feeds for path in others] == ["not shown"]
+    lost = replace(handmade, paths=tuple(p for p in handmade.paths if p.sender == "L0.z[H1]"))
+    rule = composition_rules(lost)[2]
+    assert rule.outcome == "fails" and "through other heads" in rule.found
+    unsure = replace(gbmi, paths=(replace(first, feeds="may feed", p=0.2),))
+    rule = composition_rules(unsure)[2]
+    assert rule.outcome == "unclear" and rule.found.startswith("may: L1.H0")
+
+
+def test_heads_that_act_through_mlps_are_said_to(model: Model) -> None:
+    """In microworld's ioi the heads of layer 0 act on the answer through MLPs alone."""
+    bench = halves(model, rz.task("ioi", model, n=64))[1]
+    found = composition(bench, ("L0.z[H0]", "L0.z[H1]"), replace(QUICK, random_sets=4, n=8))
+    rule = composition_rules(found)[2]
+    assert rule.outcome == "holds" and "with MLPs held 0 % at most" in rule.found
+    assert not any(path.straight for path in found.reaching)
 
 
 def test_weights_say_nothing_of_a_path_through_mlps() -> None:

@@ -197,6 +197,18 @@ class CompositionEvidence:
     left_out: tuple[str, ...]
 
     @property
+    def reaching(self) -> tuple[PathEvidence, ...]:
+        """Paths from named parts to the logits, the strongest first."""
+        found = [
+            path for path in self.paths if path.receiver == "logits" and self.is_named(path.sender)
+        ]
+        return tuple(sorted(found, key=lambda path: -path.restores.value))
+
+    def is_named(self, at: str) -> bool:
+        """Whether the claim names a part; the others are heads that write the answer."""
+        return at.endswith(".mlp_out") or any(each.at == at and each.named for each in self.heads)
+
+    @property
     def between(self) -> tuple[PathEvidence, ...]:
         """Paths from part to part, the strongest first."""
         found = [path for path in self.paths if path.between]
@@ -204,12 +216,18 @@ class CompositionEvidence:
 
     @property
     def fed(self) -> tuple[PathEvidence, ...]:
-        """Those of them that feed and that no other head tried exceeds."""
-        return tuple(
+        """Those of them that feed and that no other head tried exceeds; those whose both ends the
+        claim names come first."""
+        found = [
             path
             for path in self.between
             if path.feeds == "feeds" and path.beyond_controls is not False
-        )
+        ]
+        return tuple(sorted(found, key=lambda path: not self.inside(path)))
+
+    def inside(self, path: PathEvidence) -> bool:
+        """Whether the claim names both ends of a path."""
+        return self.is_named(path.sender) and self.is_named(path.receiver)
 
     def score(self, path: PathEvidence) -> ComposedScore | None:
         """What the weights say of a path; None where nothing does."""

@@ -17,8 +17,8 @@ MOST_SAID = 3
 
 
 def composition_rules(evidence: CompositionEvidence) -> tuple[Rule, ...]:
-    """Do they feed one another, do the weights agree, and has each head a known kind."""
-    return (_feeding(evidence), _weights(evidence), _kinds(evidence))
+    """Do they feed one another, do the weights agree, do they reach the answer, what are they."""
+    return (_feeding(evidence), _weights(evidence), _reaching(evidence), _kinds(evidence))
 
 
 def _feeding(evidence: CompositionEvidence) -> Rule:
@@ -67,6 +67,44 @@ def _untold(evidence: CompositionEvidence) -> str:
     if not any(path.straight for path in evidence.fed):
         return "not testable: it passes through MLPs, which these scores leave out"
     return "not testable: there are no scores of these parts"
+
+
+def _reaching(evidence: CompositionEvidence) -> Rule:
+    """Does what a named part writes come to the logits without other heads."""
+    paths = evidence.reaching
+    shown = [p for p in paths if p.feeds == "feeds" and p.beyond_controls is not False]
+    may = [path for path in paths if path.feeds != "not shown"]
+    outcome: Outcome = "holds" if shown else "unclear" if may or not paths else "fails"
+    return _rule(
+        "They reach the answer",
+        "what one named part or more writes changes the answer without passing through another "
+        f"head, at least {percent(LEAST_PATH)} of the distance both ways, intervals above 0, joint "
+        f"p at most {ALPHA:g}, and more than every other head tried",
+        reach_words(evidence),
+        outcome,
+    )
+
+
+def reach_words(evidence: CompositionEvidence) -> str:
+    """How strongly the named parts act on the logits without other heads, without a full stop."""
+    paths = evidence.reaching
+    if not paths:
+        return "not tested"
+    may = [path for path in paths if path.feeds != "not shown"]
+    if not may:
+        return "none of them does; they act, if they do, through other heads"
+    shown = [path for path in may if path.feeds == "feeds"] or may
+    said = ", ".join(f"{short(p.sender)} {share(p.restores)}" for p in shown[:MOST_SAID])
+    left = len(shown) - len(shown[:MOST_SAID])
+    said += f" and {left} more" if left else ""
+    if not all(path.straight for path in shown):
+        most = max(path.direct.value for path in shown)
+        said += f"; with MLPs held {percent(max(most, 0.0))} at most"
+    controls = max(path.controls for path in shown)
+    if controls:
+        best = max(path.control for path in shown)
+        said += f"; the best of {controls} other heads {percent(best)}"
+    return said if shown[0].feeds == "feeds" else f"may: {said}; joint p {shown[0].p:.2g}"
 
 
 def _kinds(evidence: CompositionEvidence) -> Rule:

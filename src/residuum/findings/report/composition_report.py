@@ -16,7 +16,7 @@ from residuum.findings.record.composition_evidence import (
     CompositionEvidence,
     PathEvidence,
 )
-from residuum.findings.record.composition_rules import fed_words, path_words
+from residuum.findings.record.composition_rules import fed_words, path_words, reach_words
 from residuum.findings.record.rules import percent
 from residuum.findings.report.composition_tables import kind_table, path_table, score_table
 from residuum.findings.report.part_layers import PORTS, layers_of
@@ -38,7 +38,8 @@ def composition_parts(evidence: CompositionEvidence) -> list[Part]:
     picture = path_graph(evidence)
     if picture is not None:
         shown.append(picture)
-    shown.append(Paragraph(f"**{fed_words(evidence)}**"))
+    shown.append(Paragraph(f"**From part to part:** {fed_words(evidence)}."))
+    shown.append(Paragraph(f"**To the answer, past other heads:** {reach_words(evidence)}."))
     shown += _details(evidence)
     if evidence.left_out:
         shown.append(Paragraph(f"Not done: {'; '.join(evidence.left_out)}."))
