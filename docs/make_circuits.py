@@ -1,14 +1,15 @@
 """Write the tables of docs/howto/microworld-circuits.md: circuits of four tasks, found and judged.
 
-Run it from the repository: ``python docs/make_circuits.py`` (an hour of one core's time, most of it
-for the circuits found again on samples). What was found and measured is kept in docs/circuits, task
-by task and stage by stage, and a run goes on where the last one stopped; remove a task's files to
-find its circuit again. ``--only ioi`` does one task and leaves the page alone, ``--samples 100``
-finds the circuits again on more samples. ``--check`` measures the circuits that are kept again on
-the prompts held out, and compares; finding them again is not part of it.
+Run it from the repository: ``python docs/make_circuits.py`` (an hour of one core's time). What was
+found and measured is kept in docs/circuits, task by task and stage by stage, and a run goes on
+where the last one stopped; remove a task's files to find its circuit again. ``--only ioi`` does one
+task and leaves the page alone, ``--samples 10`` finds the circuits again on more samples.
+``--check`` measures the circuits that are kept again on the prompts held out, and compares; trials,
+random circuits, rivals and finding them again are not part of it.
 
-The size was chosen on the prompts that a circuit was found on: the smallest of ``SIZES`` at which
-faithfulness is within ``CLOSE`` of 1 under both references, or else the nearest to that.
+The mask's size was chosen on the prompts that it was found on: the smallest of ``SIZES`` at which
+faithfulness is within ``CLOSE`` of 1 under both references, or else the nearest to that. It is then
+pruned on the same prompts, to within half of the trial's margin.
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ PAGE, KEPT = HERE / "howto" / "microworld-circuits.md", HERE / "circuits"
 START = "<!-- {}: begin; written by docs/make_circuits.py -->\n"
 END = "<!-- {}: end -->"
 TASKS = ("ioi", "greater_than", "induction", "retrieval")
-PAIRS, SEED = 96, 0
+PAIRS, SEED, HELD_SEED = 96, 0, 1
 SHARE, STEPS, ROWS = 0.08, 300, 16
 SIZES = (0.04, 0.06, 0.08, 0.1, 0.12, 0.149)
-CLOSE = 0.075
+CLOSE, TOLERANCE = 0.075, 0.05
 UNDER = ("counterfactual", "mean")
 BESIDE = ("zero",)
-RANDOM, SAMPLES, RESAMPLES = 100, 10, 100
+RANDOM, SAMPLES, RESAMPLES, PERMUTED = 100, 0, 100, 3
+ALONE = 1 / 3
 TEXTS, TOKENS, TEXT_SEED = 400, 200, 101
 
 
@@ -53,6 +55,7 @@ def main() -> int:
         return 0
     tables = {
         "judged": judged(records),
+        "random": against(records),
         "again": again(records),
         "tried": tried(records),
         **kept_matrices(asked.check),
@@ -69,18 +72,19 @@ def record_of(name: str, asked: Any) -> dict[str, Any]:
     import residuum as rz
 
     model = rz.load("microworld")
-    found, held = halves(rz.task(name, model, n=PAIRS, seed=SEED))
+    found, held = pairs(name, model)
     file = KEPT / f"{name}.json"
     record = json.loads(file.read_text()) if file.exists() else {}
     if "sizes" not in record:
         record["sizes"] = discovered(model, found, name)
-    circuit = rz.load_circuit(KEPT / f"{name}.circuit.json", model)
+    circuit = pruned(model, found, name)
+    record["rounds"] = circuit.selection["rounds"]
     stages = {
         "held": lambda: held_out(circuit, model, held),
-        "random": lambda: random_ones(circuit, model, held),
+        "trial": lambda: trial_of(circuit, model, held, found),
+        "random": lambda: random_ones(circuit, model, held, record["trial"]),
         "eapig": lambda: drawn_again(circuit, model, found, held),
         "rivals": lambda: rivals_of(circuit, model, held),
-        "trial": lambda: trial_of(circuit, model, held, found),
     }
     for stage, measure in stages.items():
         if stage not in record or (asked.check and stage == "held"):
@@ -88,17 +92,30 @@ def record_of(name: str, asked: Any) -> dict[str, Any]:
             if not asked.check:
                 file.write_text(written(record))
                 print(name, stage, json.dumps(record[stage])[:300], flush=True)
-    while not asked.check and len(record.setdefault("samples", [])) < asked.samples:
-        record["samples"].append(sample(circuit, model, found, len(record["samples"])))
-        file.write_text(written(record))
-        print(name, "sample", len(record["samples"]), flush=True)
+    samples = record.setdefault("samples", [])
+    for number in range(0 if asked.check else asked.samples):
+        if number == len(samples):
+            samples.append({})
+        if "pruned" not in samples[number]:
+            mask = rz.load_circuit(KEPT / f"{name}.mask.json", model)
+            samples[number] |= sample(mask, model, sampled(found, number), samples[number])
+            file.write_text(written(record))
+            print(name, "sample", number, flush=True)
     return record | {"circuit": circuit, "pairs": (len(found), len(held))}
 
 
 def written(record: dict[str, Any]) -> str:
-    """JSON with a sample's edges on one line."""
+    """JSON with a list of numbers on one line."""
     text = json.dumps(record, indent=1)
-    return re.sub(r"\[[\d,\s]+\]", lambda found: " ".join(found[0].split()), text)
+    return re.sub(r"\[[\d,.\se-]+\]", lambda found: " ".join(found[0].split()), text)
+
+
+def pairs(name: str, model: Any) -> tuple[Any, Any]:
+    """Pairs to find on, and pairs of the other templates, drawn with another seed, to judge on."""
+    import residuum as rz
+
+    first, second = (rz.task(name, model, n=PAIRS, seed=seed) for seed in (SEED, HELD_SEED))
+    return halves(first)[0], halves(second)[1]
 
 
 def halves(task: Any) -> tuple[Any, Any]:
@@ -116,18 +133,18 @@ def halves(task: Any) -> tuple[Any, Any]:
 
 
 def method() -> Any:
-    """How the circuits are found."""
+    """How the circuits are found, before they are pruned."""
     from residuum.circuits import JointMask
 
     return JointMask(share=SHARE, references=("mean", "counterfactual"), steps=STEPS, rows=ROWS)
 
 
 def discovered(model: Any, task: Any, name: str) -> list[dict[str, Any]]:
-    """Find a circuit, choose its size on the same prompts, and keep it; what each size scores."""
+    """Find a mask, choose its size on the same prompts, and keep it; what each size scores."""
     import residuum as rz
     from residuum.circuits import MaskedRuns, discover
 
-    file = KEPT / f"{name}.circuit.json"
+    file = KEPT / f"{name}.mask.json"
     if file.exists():
         found = rz.load_circuit(file, model)
     else:
@@ -145,6 +162,18 @@ def discovered(model: Any, task: Any, name: str) -> list[dict[str, Any]]:
     rows[best]["chosen"] = True
     sized[best].save(file)
     return rows
+
+
+def pruned(model: Any, task: Any, name: str) -> Any:
+    """The mask without the edges that it does not need."""
+    import residuum as rz
+    from residuum.circuits import prune_circuit
+
+    file = KEPT / f"{name}.circuit.json"
+    if not file.exists():
+        mask = rz.load_circuit(KEPT / f"{name}.mask.json", model)
+        prune_circuit(mask, model, task, references=UNDER, tolerance=TOLERANCE).save(file)
+    return rz.load_circuit(file, model)
 
 
 def held_out(circuit: Any, model: Any, task: Any) -> dict[str, Any]:
@@ -166,42 +195,105 @@ def triple(figure: Any) -> list[float]:
     return [figure.value, figure.low, figure.high]
 
 
-def random_ones(circuit: Any, model: Any, task: Any) -> dict[str, Any]:
-    """Damage by random circuits of the size: of the whole graph, and outside the circuit."""
+def trial_of(circuit: Any, model: Any, held: Any, found: Any) -> dict[str, Any]:
+    """The verdict of a trial on the prompts held out, and the damage by its random circuits."""
+    from residuum.circuits import trial
+
+    tried = trial(circuit, model, held, references=UNDER, found_on=found, seed=SEED)
+    rows = tried.to_dataframe()[["test", "reference", "statistic", "p", "p_adjusted", "holds"]]
+    return {
+        "verdict": tried.verdict,
+        "tests": json.loads(rows.to_json(orient="records")),
+        "damage": {
+            each.reference: [round(1 - each.frac(value), 5) for value in each.random_rest]
+            for each in tried.levels
+        },
+    }
+
+
+def random_ones(circuit: Any, model: Any, task: Any, tried: dict[str, Any]) -> dict[str, Any]:
+    """Damage by random circuits outside, and by each edge of the circuit alone.
+
+    The random circuits of the whole graph are the trial's; which of them hold an edge that alone
+    does more than a third is found from their seed.
+    """
     from residuum.circuits import MaskedRuns, random_circuits
+    from residuum.circuits.trial.measured import drawn_for
 
     graph, kept = circuit.graph, circuit.kept
-    rng = np.random.default_rng(SEED)
-    loose = np.zeros((RANDOM, graph.n_edges), dtype=bool)
-    for row in loose:
-        row[rng.choice(np.flatnonzero(~kept), circuit.n_edges, replace=False)] = True
-    drawn = {
-        "connected": random_circuits(graph, circuit.n_edges, RANDOM, seed=SEED),
-        "outside": random_circuits(graph, circuit.n_edges, RANDOM, seed=SEED, among=~kept),
-        "loose": loose,
-    }
+    n = len(tried["damage"][UNDER[0]])
+    drawn = drawn_for(graph, kept, n, outside=False, seed=SEED).removed
+    outside = random_circuits(graph, circuit.n_edges, RANDOM, seed=SEED, among=~kept)
+    edges = np.flatnonzero(kept)
+    singles = np.ones((len(edges), graph.n_edges), dtype=bool)
+    singles[np.arange(len(edges)), edges] = False
     found: dict[str, Any] = {}
     for reference in UNDER:
         runs = MaskedRuns(model, graph, task, reference)
-        full, empty, own = runs.metric(np.stack([kept | True, kept & False, ~kept])).mean(axis=1)
-        found[reference] = {"circuit": (full - own) / (full - empty)}
-        for kind, masks in drawn.items():
-            damage = (full - runs.metric(~masks).mean(axis=1)) / (full - empty)
-            found[reference][kind] = [float(np.median(damage)), float(damage.max())]
+        masks = np.concatenate([np.stack([kept | True, kept & False, ~kept]), singles, ~outside])
+        full, empty, own, *rest = runs.metric(masks).mean(axis=1)
+        damage = (full - np.array(rest)) / (full - empty)
+        alone, outer = damage[: len(edges)], damage[len(edges) :]
+        large = edges[alone > ALONE]
+        holds = drawn[:, large].any(axis=1)
+        connected = np.array(tried["damage"][reference])
+        found[reference] = {
+            "circuit": float((full - own) / (full - empty)),
+            "outside": five(outer),
+            "connected": five(connected),
+            "large_alone": {graph.name(at): float(damage[i]) for i, at in enumerate(edges)
+                            if alone[i] > ALONE},
+            "hold_one": int(holds.sum()),
+            "least_with_one": float(connected[holds].min()) if holds.any() else None,
+            "without_one": five(connected[~holds]),
+            "sharing": float((drawn & kept).any(axis=1).mean()),
+            "n": n,
+        }  # fmt: skip
     return found
 
 
+def five(values: np.ndarray) -> list[float]:
+    """Median, 95th percentile and largest; none of nothing."""
+    if not len(values):
+        return []
+    return [float(np.quantile(values, 0.5)), float(np.quantile(values, 0.95)), float(values.max())]
+
+
 def drawn_again(circuit: Any, model: Any, task: Any, held: Any) -> dict[str, Any]:
-    """EAP-IG's circuit of the size: found again from scores drawn again, judged held out."""
-    from residuum.circuits import EAPIG, MaskedRuns, circuit_stability, discover
+    """EAP-IG's circuits: of the circuit's size and the mask's, redrawn, held out, and permuted."""
+    from residuum.circuits import EAPIG, MaskedRuns, circuit_stability, discover, permuted_control
 
     found = discover(model, task, EAPIG(steps=5), n_edges=circuit.n_edges, seed=SEED)
-    again = circuit_stability(found, model, task, n_boot=RESAMPLES)
-    record = {"edges": again.prompts.edges.mean, "nodes": again.prompts.nodes.mean}
-    masks = np.stack([found.kept | True, found.kept & False, found.kept])
-    for reference in UNDER:
-        full, empty, alone = MaskedRuns(model, found.graph, held, reference).metric(masks)
-        record[reference] = float((alone - empty).mean() / (full - empty).mean())
+    begun = int(circuit.selection["rounds"][0]["n_edges"])
+    record: dict[str, Any] = {}
+    for name, each in (("small", found), ("large", found.resized(begun))):
+        again = circuit_stability(each, model, task, n_boot=RESAMPLES)
+        record[name] = {"n_edges": each.n_edges}
+        record[name] |= {"edges": again.prompts.edges.mean, "nodes": again.prompts.nodes.mean}
+        masks = np.stack([each.kept | True, each.kept & False, each.kept])
+        for reference in UNDER:
+            full, empty, alone = MaskedRuns(model, each.graph, held, reference).metric(masks)
+            record[name][reference] = float((alone - empty).mean() / (full - empty).mean())
+    control = permuted_control(
+        found.resized(begun),
+        model,
+        held,
+        EAPIG(steps=5),
+        n=PERMUTED,
+        found_on=task,
+        references=UNDER,
+        seed=SEED,
+    )
+    record["permuted"] = [
+        {
+            "reference": each.reference,
+            "gap": each.gap.value,
+            "own_gap": own.gap.value,
+            "faithfulness": each.faithfulness.value,
+        }
+        for at, each in enumerate(control.permuted)
+        for own in [control.own[at % len(UNDER)]]
+    ]
     return record
 
 
@@ -219,23 +311,28 @@ def rivals_of(circuit: Any, model: Any, task: Any) -> dict[str, Any]:
     }
 
 
-def trial_of(circuit: Any, model: Any, held: Any, found: Any) -> dict[str, Any]:
-    """The verdict of a trial on the prompts held out."""
-    from residuum.circuits import trial
+def sample(mask: Any, model: Any, some: Any, known: dict[str, Any]) -> dict[str, list[int]]:
+    """The edges of the mask found on one sample of the prompts, and those left by pruning it."""
+    from dataclasses import replace
 
-    tried = trial(circuit, model, held, references=UNDER, found_on=found, seed=SEED)
-    rows = tried.to_dataframe()[["test", "reference", "p", "p_adjusted", "holds"]]
-    return {"verdict": tried.verdict, "tests": json.loads(rows.to_json(orient="records"))}
-
-
-def sample(circuit: Any, model: Any, task: Any, number: int) -> list[int]:
-    """The edges found on one sample of the prompts."""
-    from residuum.circuits.controls.resamples import resampled_rows
+    from residuum.circuits import prune_circuit
     from residuum.circuits.controls.stability import found_again
 
-    rows = resampled_rows(len(task), 1000, seed=SEED)[number]
-    found = found_again(circuit, model, task.subset(rows.tolist()), method(), SEED)
-    return np.flatnonzero(found.kept).tolist()
+    edges = known.get("mask")
+    if edges is None:
+        edges = np.flatnonzero(found_again(mask, model, some, method(), SEED).kept).tolist()
+    kept = np.isin(np.arange(mask.graph.n_edges), edges)
+    record = model.provenance(task_hash=some.task_hash, strategy="sample", seed=SEED)
+    again = replace(mask, kept=kept, scores=None, provenance=record)
+    left = prune_circuit(again, model, some, references=UNDER, tolerance=TOLERANCE)
+    return {"mask": edges, "pruned": np.flatnonzero(left.kept).tolist()}
+
+
+def sampled(task: Any, number: int) -> Any:
+    """The pairs of one sample, drawn with replacement."""
+    from residuum.circuits.controls.resamples import resampled_rows
+
+    return task.subset(resampled_rows(len(task), 1000, seed=SEED)[number].tolist())
 
 
 def kept_matrices(check: bool) -> dict[str, list[str]]:
@@ -260,7 +357,7 @@ def damage() -> dict[str, list[str]]:
     circuits = {name: rz.load_circuit(KEPT / f"{name}.circuit.json", model) for name in TASKS}
     times = np.sum([each.kept for each in circuits.values()], axis=0)
     own = {name: each.with_kept(each.kept & (times == 1)) for name, each in circuits.items()}
-    tasks = {name: halves(rz.task(name, model, n=PAIRS, seed=SEED))[1] for name in TASKS}
+    tasks = {name: pairs(name, model)[1] for name in TASKS}
     texts = list(islice(microworld_text(TEXT_SEED), TEXTS))
     return {
         "damage": damaged(model, circuits, tasks, texts),
@@ -302,50 +399,79 @@ def judged(records: dict[str, Any]) -> list[str]:
     return rows
 
 
-def again(records: dict[str, Any]) -> list[str]:
-    """Damage by random circuits, and how far the edges are found again."""
-    kinds = ("outside", "loose", "connected")
+def against(records: dict[str, Any]) -> list[str]:
+    """Damage by the circuit and by random ones."""
     rows = [
-        "| task | largest damage by a random circuit outside, counterfactual, mean "
-        "| by edges strewn outside | by a connected circuit of the whole graph "
-        "| circuit ÷ largest outside | Jaccard of edges, found again | of nodes "
-        "| EAP-IG at this size, edges | nodes | its faithfulness, counterfactual, mean "
-        "| rivals of candidates |",
-        "|" + "---|" * 11,
+        "| task | reference | damage by the circuit | random circuits outside it: median, largest "
+        "| circuit ÷ largest | of the whole graph: median, 95 %, largest | circuit ÷ largest "
+        "| edges that alone do more than ⅓ | random circuits that hold one "
+        "| least damage by those | largest by the others | circuit ÷ largest |",
+        "|" + "---|" * 12,
     ]
     for name, each in records.items():
-        random = each["random"]
-        worst = [max(random[reference][kind][1] for kind in kinds[:2]) for reference in UNDER]
-        ratios = [
-            random[reference]["circuit"] / most if most > 0 else np.inf
-            for reference, most in zip(UNDER, worst, strict=True)
-        ]
-        edges, nodes = jaccards(each)
-        cells = [
-            f"`{name}`",
-            *(", ".join(f"{random[ref][kind][1]:.2f}" for ref in UNDER) for kind in kinds),
-            ", ".join(f"{ratio:.1f}" for ratio in ratios),
-            f"{edges:.2f} ({len(each['samples'])} samples)",
-            f"{nodes:.2f}",
-            f"{each['eapig']['edges']:.2f} ({RESAMPLES})",
-            f"{each['eapig']['nodes']:.2f}",
-            ", ".join(f"{each['eapig'][reference]:.2f}" for reference in UNDER),
-            f"{each['rivals']['rivals']} of {each['rivals']['candidates']}",
-        ]
+        for reference in UNDER:
+            found = each["random"][reference]
+            own, outside, whole = (found[key] for key in ("circuit", "outside", "connected"))
+            others = found["without_one"]
+            cells = [
+                f"`{name}`",
+                reference,
+                f"{own:.2f}",
+                f"{outside[0]:.2f}, {outside[2]:.2f}",
+                times(own, outside[2]),
+                ", ".join(f"{value:.2f}" for value in whole),
+                times(own, whole[2]),
+                f"{len(found['large_alone'])}",
+                f"{found['hold_one']} of {found['n']}",
+                f"{found['least_with_one']:.2f}",
+                f"{others[2]:.2f}" if others else "none",
+                times(own, others[2]) if others else "none",
+            ]
+            rows.append("| " + " | ".join(cells) + " |")
+    return rows
+
+
+def times(own: float, most: float) -> str:
+    """How often a damage is another, where that is any."""
+    return f"{own / most:.1f}" if most > 0.001 else "over 1,000"
+
+
+def again(records: dict[str, Any]) -> list[str]:
+    """How far the edges are found again, by EAP-IG too; rivals; permuted weights."""
+    rows = [
+        "| task | mask found again: Jaccard of edges, nodes | pruned: edges, nodes "
+        "| EAP-IG at the mask's size: edges, nodes | faithfulness, counterfactual, mean "
+        "| EAP-IG at the circuit's size: edges, nodes | faithfulness, counterfactual, mean "
+        "| rivals of candidates | full − empty of permuted weights, share of the model's |",
+        "|" + "---|" * 9,
+    ]
+    for name, each in records.items():
+        masks = [one["mask"] for one in each["samples"]]
+        left = [one["pruned"] for one in each["samples"] if "pruned" in one]
+        gaps = [abs(one["gap"] / one["own_gap"]) for one in each["eapig"]["permuted"]]
+        cells = [f"`{name}`", jaccards(each, masks), jaccards(each, left)]
+        for size in ("large", "small"):
+            one = each["eapig"][size]
+            cells.append(f"{one['edges']:.2f}, {one['nodes']:.2f} ({RESAMPLES})")
+            cells.append(", ".join(f"{one[reference]:.2f}" for reference in UNDER))
+        cells.append(f"{each['rivals']['rivals']} of {each['rivals']['candidates']}")
+        cells.append(f"at most {max(gaps):.3f}")
         rows.append("| " + " | ".join(cells) + " |")
     return rows
 
 
-def jaccards(record: dict[str, Any]) -> tuple[float, float]:
-    """Mean pairwise Jaccard's index of edges and nodes of the circuits found on samples."""
+def jaccards(record: dict[str, Any], edges: list[list[int]]) -> str:
+    """Mean pairwise Jaccard's index of edges and nodes of circuits found on samples."""
     from residuum.circuits.controls.stability import compared
 
+    if len(edges) < 2:
+        return "not measured"
     circuit = record["circuit"]
-    masks = np.zeros((len(record["samples"]), circuit.graph.n_edges), dtype=bool)
-    for row, kept in zip(masks, record["samples"], strict=True):
+    masks = np.zeros((len(edges), circuit.graph.n_edges), dtype=bool)
+    for row, kept in zip(masks, edges, strict=True):
         row[kept] = True
     found = compared(circuit, masks)
-    return found.edges.mean, found.nodes.mean
+    return f"{found.edges.mean:.2f}, {found.nodes.mean:.2f} ({len(edges)})"
 
 
 def tried(records: dict[str, Any]) -> list[str]:
