@@ -23,13 +23,14 @@ def escape(text: object) -> str:
 
 
 def inline(text: str) -> str:
-    """Escape text, then show `` `code` `` and ``**strong**`` as such.
+    """Escape text, then show `` `code` `` and ``**strong**`` as such; a number keeps its %.
 
     >>> inline("head `L2.z[H3]` <b>")
     'head <code>L2.z[H3]</code> &lt;b&gt;'
     """
     pieces = re.split(r"`([^`\n]+)`", escape(text))  # every second piece is code
     pieces[0::2] = [re.sub(r"\*\*([^*\n]+)\*\*", r"<strong>\1</strong>", p) for p in pieces[0::2]]
+    pieces[0::2] = [re.sub(r"(?<=\d) (?=%)", "\u00a0", p) for p in pieces[0::2]]
     pieces[1::2] = [f"<code>{code}</code>" for code in pieces[1::2]]
     return "".join(pieces)
 

@@ -40,7 +40,7 @@ class Bullets:
 
 @dataclass(frozen=True)
 class Callout:
-    """A boxed remark: ``"note"``, ``"good"``, ``"warning"`` or ``"bad"``."""
+    """A boxed remark: ``"note"``, ``"good"``, ``"warning"`` or ``"bad"``; a line each paragraph."""
 
     text: str
     title: str = ""
@@ -207,11 +207,12 @@ def _render_block(part: object) -> str:
             return f'<{tag} class="rz-bullets">{inside}</{tag}>'
         case Callout(text, title, tone, badge):
             label = f'<span class="rz-badge">{markup.escape(badge)}</span> ' if badge else ""
+            told = "".join(f"<p>{markup.inline(line)}</p>" for line in text.split("\n"))
             named = f"{label}{markup.inline(title)}"
             head = f'<p class="rz-callout-title">{named}</p>' if named else ""
             return (
                 f'<aside class="rz-callout rz-tone-{tone}" role="note">{head}'
-                f"<p>{markup.inline(text)}</p></aside>"
+                f"{told}</aside>"
             )
         case KeyValues(items, title):
             return _key_values(items, title)

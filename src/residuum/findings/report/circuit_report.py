@@ -213,5 +213,16 @@ def edge_table(evidence: CircuitEvidence, unit: str) -> Table:
     )
 
 
+_READS = {".q_in[": "queries", ".k_in[": "keys", ".v_in[": "values"}
+
+
 def _end(at: str) -> str:
-    return "tokens" if at == "embed" else short(_part(at))
+    """The end of an edge in words.
+
+    >>> _end("embed"), _end("L1.q_in[H3]"), _end("L0.mlp_in"), _end("L2.head_out[H1]")
+    ('tokens', 'L1.H3, queries', 'L0.MLP', 'L2.H1')
+    """
+    for name, reads in _READS.items():
+        if name in at:
+            return f"{short(at.replace(name, '.z['))}, {reads}"
+    return "tokens" if at == "embed" else short(_part(at).replace(".mlp_in", ".mlp_out"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from residuum.figures import (
@@ -56,14 +57,23 @@ def top_parts(finding: Found) -> list[Part]:
 def _claim(finding: Found) -> list[Part]:
     tone, badge, built = TONES[finding.status], BADGES[finding.status], finding.claim_built
     if built is None:
-        return [Callout(finding.claim, _stated(finding), tone, badge)]
+        return [Callout(_lines(finding.claim), _stated(finding), tone, badge)]
     return [
         Callout(finding.claim, "This claim was worded by hand", tone, badge),
         Callout(
-            built,
+            _lines(built),
             "The claim as the chain built it from the evidence; the status belongs to this one",
         ),
     ]
+
+
+def _lines(claim: str) -> str:
+    """A built claim, a line for each stage that added to it.
+
+    >>> _lines("It depends on L0.H1. Specificity: also needed by x. Robustness: holds.")
+    'It depends on L0.H1.\\nSpecificity: also needed by x.\\nRobustness: holds.'
+    """
+    return re.sub(r"(?<=\.) (?=[A-Z][a-z]+: )", "\n", claim)
 
 
 def _stated(finding: Found) -> str:
@@ -96,14 +106,14 @@ def _named(rules: Sequence[Rule]) -> str:
     """Those that did not hold, by name.
 
     >>> _named([Rule("Enough", "", "", "fails", "each", True)])
-    '; Enough fails'
+    '; “Enough” fails'
     """
     told = []
     for outcome, one, many in (
         ("fails", "fails", "fail"),
         ("unclear", "is unclear", "are unclear"),
     ):
-        names = [rule.name for rule in rules if rule.outcome == outcome]
+        names = [f"“{rule.name}”" for rule in rules if rule.outcome == outcome]
         if names:
             told.append(f"; {listed(names)} {one if len(names) == 1 else many}")
     return "".join(told)
