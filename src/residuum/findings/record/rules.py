@@ -178,18 +178,28 @@ def percent(value: float) -> str:
     >>> percent(0.615), percent(1.0), percent(float("nan"))
     ('62 %', '100 %', 'not known')
     """
-    return "not known" if value != value else f"{100 * value:.0f} %"
+    return "not known" if value != value else f"{_digits(100 * value, 0)} %"
 
 
 def share(estimate: Estimate) -> str:
     """A share with its interval: ``62 % [51, 70]``."""
     if estimate.low != estimate.low:
         return percent(estimate.value)
-    return f"{percent(estimate.value)} [{100 * estimate.low:.0f}, {100 * estimate.high:.0f}]"
+    low, high = (_digits(100 * end, 0) for end in (estimate.low, estimate.high))
+    return f"{percent(estimate.value)} [{low}, {high}]"
 
 
 def number(estimate: Estimate, digits: int = 2) -> str:
     """A mean with its interval: ``7.10 [6.80, 7.40]``."""
-    if estimate.low != estimate.low:
-        return f"{estimate.value:.{digits}f}"
-    return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+    value, low, high = (_digits(x, digits) for x in (estimate.value, estimate.low, estimate.high))
+    return value if estimate.low != estimate.low else f"{value} [{low}, {high}]"
+
+
+def _digits(value: float, digits: int) -> str:
+    """A number with so many digits after the point, and no minus before a plain zero.
+
+    >>> _digits(-0.001, 2), _digits(-0.2, 1)
+    ('0.00', '-0.2')
+    """
+    text = f"{value:.{digits}f}"
+    return text.lstrip("-") if not text.strip("-0.") else text

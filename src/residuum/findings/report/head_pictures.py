@@ -12,7 +12,7 @@ from residuum.findings.record.found import Found
 from residuum.findings.record.part_evidence import SWAP, RemovalEvidence, RoleEvidence
 from residuum.findings.record.rules import number, percent, share
 from residuum.findings.record.words import metric_words, short
-from residuum.findings.report.named import noun, others
+from residuum.findings.report.named import noun, others, these
 from residuum.findings.report.sentences import WAYS
 
 
@@ -100,7 +100,7 @@ def removal_table(finding: Found) -> Table:
     return Table(
         [Column(f"lost ({finding.unit})"), *(Column(way.how, align="right") for way in ways)],
         rows,
-        title=f"The {noun(heads_at)} removed from the clean run, with 95 % intervals",
+        title=f"The {these(heads_at)} removed from the clean run, with 95 % intervals",
         caption=f"What is written in their place: {written}. Zeros also take away what a part "
         "does on both prompts alike. **Beyond the sum**: all together less the sum of each alone; "
         "above 0 others stand in for a missing one. "
@@ -139,7 +139,7 @@ def removal_lines(finding: Found, removal: RemovalEvidence, title: str) -> Lines
     return Lines(
         list(range(1, len(removal.parts) + 1)),
         series,
-        x=f"{noun(removal.parts)} removed, one after the other",
+        x=f"{these(removal.parts)} removed, one after the other",
         x_labels=[first, *(f"+ {name}" for name in others)],
         y="lost",
         unit=finding.unit,
@@ -225,7 +225,7 @@ def control_table(finding: Found) -> Table:
             Column("random: highest", align="right"),
         ],
         rows,
-        title=f"The named {them} together, against random {them}",
+        title=f"The named {them} together, against random ones",
         caption="Shares of the distance between corrupt and clean, with 95 % intervals. Random: "
         f"{len(joint.random_recovered)} sets of {len(finding.components)} "
         f"{others(finding.components)}, none of them named. All heads of the model together "

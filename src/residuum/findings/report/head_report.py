@@ -15,7 +15,7 @@ from residuum.findings.report.head_pictures import (
     removal_table,
     role_table,
 )
-from residuum.findings.report.named import given, half, noun, others
+from residuum.findings.report.named import given, half, noun, others, these
 from residuum.findings.report.sentences import WAYS, cannot, control, movers, together, writers
 
 
@@ -44,7 +44,7 @@ def _first_bold(text: str) -> str:
 def chosen_heads(finding: Found) -> list[Part]:
     """The named parts one by one."""
     assert finding.where is not None and finding.parts is not None
-    names, them = (f"`{short(at)}`" for at in finding.components), noun(finding.components)
+    names, them = (f"`{short(at)}`" for at in finding.components), these(finding.components)
     said = (
         f"the {them} that the caller stated. Nothing was searched for, and all numbers below are "
         "from the measuring half."

@@ -23,6 +23,15 @@ def noun(parts: Sequence[str], one: bool = False) -> str:
     return name if one else f"{name}s"
 
 
+def these(parts: Sequence[str]) -> str:
+    """The noun for just these parts.
+
+    >>> these(["L2.z[H3]"]), these(["L2.z[H3]", "L1.z[H0]"])
+    ('head', 'heads')
+    """
+    return noun(parts, one=len(parts) == 1)
+
+
 def others(parts: Sequence[str]) -> str:
     """What random sets are made of.
 

@@ -22,7 +22,7 @@ from residuum.findings.record.found import Found
 from residuum.findings.record.rules import Rule, Status, number
 from residuum.findings.record.words import listed, metric_words
 from residuum.findings.report.head_report import found_lines
-from residuum.findings.report.named import given, noun
+from residuum.findings.report.named import given, these
 
 TONES: dict[Status, Tone] = {
     "supported": "good",
@@ -135,9 +135,10 @@ def _stats(finding: Found) -> list[Stat]:
 
 def _moved(finding: Found) -> list[Stat]:
     if finding.parts is not None:
-        joint, them = finding.parts.together, noun(finding.components)
+        joint, one = finding.parts.together, len(finding.components) == 1
+        them = f"{'this' if one else 'these'} {these(finding.components)}"
         regained, lost = joint.recovered, joint.swap_drop
-        names = (f"Clean values in these {them}", f"Corrupt values in these {them}")
+        names = (f"Clean values in {them}", f"Corrupt values in {them}")
         mores = ("of the answer regained by a corrupt run", "of the answer lost by a clean run")
     elif finding.whole is not None:
         regained, lost = finding.whole.recovered, finding.whole.lost
