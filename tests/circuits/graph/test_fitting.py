@@ -61,6 +61,18 @@ def test_an_older_graph_has_no_shape_and_gets_its_models(model, graph):
     assert graph_on(old, model).shape == graph.shape
 
 
+def test_scores_and_trials_say_what_a_partial_graph_left_out(model, graph, task):
+    some = np.arange(graph.n_edges) < graph.n_edges // 2
+    left = replace(partial(graph, some), shape=graph.shape)
+    circuit = circuit_from_edges(left, left.names[-200:])
+    said = circuit.own_warnings
+    assert said and "leaves out" in said[0]
+    scores = rz.evaluate(circuit, model, task, references=["counterfactual"], subsets=1)
+    assert set(said) <= set(scores.warnings)
+    judged = rz.trial(circuit, model, task, references=("counterfactual",), n_random=20)
+    assert set(said) <= set(judged.warnings)
+
+
 @pytest.mark.parametrize("name", ["gpt2", "llama", "gpt_neox", "falcon_7b", "mixtral"])
 def test_the_shape_alone_gives_every_edge(name):
     graph = graph_of(rz.load(build(name), check=False))

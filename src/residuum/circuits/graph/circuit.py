@@ -85,7 +85,7 @@ class Circuit:
     def warnings(self) -> tuple[str, ...]:
         """What a reader must know before quoting the circuit; its scores' warnings among it."""
         of_scores = () if self.scores is None else self.scores.warnings
-        return tuple(dict.fromkeys((*self._warnings, *of_scores)))
+        return tuple(dict.fromkeys((*self.own_warnings, *of_scores)))
 
     @property
     def edge_names(self) -> tuple[str, ...]:
@@ -137,10 +137,11 @@ class Circuit:
         return hash(self.hash)
 
     def __repr__(self) -> str:
-        return "\n  ".join((told(self), *self._warnings))
+        return "\n  ".join((told(self), *self.own_warnings))
 
     @property
-    def _warnings(self) -> tuple[str, ...]:
+    def own_warnings(self) -> tuple[str, ...]:
+        """Those of its graph and its edges, without those of its scores."""
         return circuit_warnings(self.graph, self.kept, self.scores)
 
     @cached_property

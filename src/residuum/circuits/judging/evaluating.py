@@ -149,7 +149,7 @@ def evaluate(
         ),
         held_out=known.holds,
         held_out_why=known.why,
-        warnings=(*without, *_warnings(pairs, known, found, draws)),
+        warnings=(*circuit.own_warnings, *without, *_warnings(pairs, known, found, draws)),
     )
 
 

@@ -217,7 +217,7 @@ def _levels(found: Measured) -> TrialLevels:
 def _warnings(
     circuit: Circuit, pairs: DistinctPairs, found: Sequence[Measured], measure_by: Metric
 ) -> tuple[str, ...]:
-    said = pairs.warnings
+    said = [*circuit.own_warnings, *pairs.warnings]
     if not measure_by.larger_is_better:
         said.append(f"less {measure_by.name} is better: all values have the other sign")
     references = [each.reference for each in found]
