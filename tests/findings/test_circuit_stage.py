@@ -182,7 +182,7 @@ def test_the_report_draws_the_edges_and_the_record_is_plain(gbmi: CircuitEvidenc
         "12 edges, the best by the method",
     ):
         assert said in shown
-    assert ">nan<" not in shown
+    assert ">nan<" not in shown and "-0 %" not in shown and "{evidence" not in shown
     graph = edge_graph(again, "logits")
     assert [box.label for box in graph.parts] == ["embed", "H0", "H0", "logits"]
     assert {(link.source, link.target, link.note) for link in graph.links} == {

@@ -244,7 +244,8 @@ def test_the_report_shows_the_edge_and_the_record_is_plain(gbmi: CompositionEvid
     shown = page("How", composition_parts(again))
     for said in ("What feeds what", "keys (k)", "none before it", "previous-token", "MLPs held"):
         assert said in shown
-    assert "-0 %" not in shown and ">nan<" not in shown
+    assert "-0 %" not in shown and "-0]" not in shown and ">nan<" not in shown
+    assert "{evidence" not in shown and "sign flips of 32 examples" in shown
     graph = path_graph(gbmi)
     assert graph is not None and {box.name for box in graph.parts} == {
         "embed", "L0.z[H0]", "L1.z[H0]", "logits",

@@ -176,5 +176,6 @@ def test_the_report_and_the_record(refusal: DirectionEvidence) -> None:
     shown = page("", direction_parts(again))
     for said in ("One direction carries it? Yes.", "swapped within pairs", "8 more share a prompt"):
         assert said in shown
+    assert "{evidence" not in shown and ">nan<" not in shown
     empty = page("", direction_parts(none_found("because")))
     assert "Not testable: because." in empty

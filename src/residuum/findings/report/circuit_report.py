@@ -18,9 +18,10 @@ from residuum.figures import (
 )
 from residuum.findings.record.circuit_evidence import AIM, CircuitEvidence
 from residuum.findings.record.circuit_rules import REFERENCE_WORDS, circuit_rules
-from residuum.findings.record.rules import percent, share
+from residuum.findings.record.rules import percent
 from residuum.findings.record.words import short
 from residuum.findings.report.part_layers import PORTS, layers_of, read_by
+from residuum.findings.report.share_cells import share_cell
 
 _FIRST = 60
 """Edges drawn at first."""
@@ -122,8 +123,8 @@ def judged_table(evidence: CircuitEvidence) -> Table:
     """Faithfulness and completeness under each reference, beside the random circuits."""
     rows = [
         [
-            REFERENCE_WORDS[each.reference], share(each.faithfulness),
-            share(each.faithfulness_by_example), share(each.completeness),
+            REFERENCE_WORDS[each.reference], share_cell(each.faithfulness),
+            share_cell(each.faithfulness_by_example), share_cell(each.completeness),
             percent(each.incompleteness),
         ]
         for each in evidence.judged
@@ -132,7 +133,7 @@ def judged_table(evidence: CircuitEvidence) -> Table:
     if random:
         rows.append(
             [
-                f"best of {len(random)} random circuits", percent(max(random)), "",
+                f"best of {len(random)} random circuits", share_cell(max(random)), "",
                 percent(max(evidence.random_completeness)), "",
             ]
         )  # fmt: skip

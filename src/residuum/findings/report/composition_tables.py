@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from residuum.figures import Column, Table
 from residuum.findings.record.composition_evidence import (
     Attending,
@@ -11,9 +9,9 @@ from residuum.findings.record.composition_evidence import (
     HeadReading,
     PathEvidence,
 )
-from residuum.findings.record.evidence import Estimate
 from residuum.findings.record.rules import percent, share
 from residuum.findings.record.words import short
+from residuum.findings.report.share_cells import share_cell
 
 _PLACES = {
     "previous_token": "the token before",
@@ -34,8 +32,9 @@ def path_table(evidence: CompositionEvidence) -> Table:
     shown = [*drawn[:_MOST_ROWS], *others[: max(4, _MOST_ROWS - len(drawn))]]
     rows = [
         [
-            _end(path.sender), _end(path.receiver), _reads(path), _share(path.restores),
-            _share(path.loses), _share(path.direct), f"{path.p:.2g}", _controls(path), path.feeds,
+            _end(path.sender), _end(path.receiver), _reads(path), share_cell(path.restores),
+            share_cell(path.loses), share_cell(path.direct), f"{path.p:.2g}", _controls(path),
+            path.feeds,
         ]
         for path in shown
     ]  # fmt: skip
@@ -54,16 +53,19 @@ def path_table(evidence: CompositionEvidence) -> Table:
         title="Paths between the parts, with 95 % intervals",
         caption="Shares of the distance between corrupt and clean. **Restores**: the sender's "
         "clean value on this path alone, in the corrupt run. **Costs**: its corrupt value in the "
-        f"clean run. {held}**Other heads**: the most that one of {_tried(evidence)} restores by "
-        "the same input, and how many of them lie before it. Joint test: {evidence.sure}."
+        f"clean run. {held}**Other heads**: {_tried(evidence)}. Joint test: {evidence.sure}."
         + (f" {left} more paths, smaller ones, are in the JSON." if left > 0 else ""),
         does_not_show="that a path which is not shown is absent, where the pairs are too few.",
     )  # fmt: skip
 
 
 def _tried(evidence: CompositionEvidence) -> str:
-    count = len(evidence.controls)
-    return f"{count} other heads, drawn at random," if count else "no other head"
+    if not evidence.controls:
+        return "there is none before these parts"
+    return (
+        f"the most that one of {len(evidence.controls)} others, drawn at random, restores by the "
+        "same input, and how many of them lie before it"
+    )
 
 
 def _end(at: str) -> str:
@@ -77,15 +79,10 @@ def _reads(path: PathEvidence) -> str:
     return words.get(path.reads, "input" if path.reads == "mlp" else "")
 
 
-def _share(estimate: Estimate) -> str:
-    """A share without the sign of a zero."""
-    return re.sub(r"-0(?![.\d])", "0", share(estimate))
-
-
 def _controls(path: PathEvidence) -> str:
     if not path.controls:
         return "none before it"
-    return f"{percent(path.control)} ({path.controls} tried)".replace("-0 %", "0 %")
+    return f"{share_cell(path.control)} ({path.controls} tried)"
 
 
 def kind_table(evidence: CompositionEvidence) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from residuum.figures import Bars, Column, Guide, Heading, Lines, Paragraph, Part, Series, Table
 from residuum.findings.record.direction_evidence import DirectionEvidence
 from residuum.findings.record.direction_rules import EDITS, direction_rules, place_words
-from residuum.findings.record.rules import percent, share
+from residuum.findings.report.share_cells import share_cell
 
 _MARKS = {"holds": "Yes.", "fails": "No.", "unclear": "Not clear."}
 
@@ -67,8 +67,8 @@ def edit_table(evidence: DirectionEvidence) -> Table:
     """The edits beside random directions."""
     rows = [
         [
-            EDITS[each.kind], share(each.closed), percent(each.random_mean),
-            percent(each.random_high), percent(each.isotropic_high),
+            EDITS[each.kind], share_cell(each.closed), share_cell(each.random_mean),
+            share_cell(each.random_high), share_cell(each.isotropic_high),
             f"{each.p:.2g}" + ("" if each.decides else ", decides nothing"),
         ]
         for each in evidence.tests
