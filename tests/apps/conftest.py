@@ -56,5 +56,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that ``residuum investigate`` filled."""
     folder = tmp_path_factory.mktemp("report")
     arguments = ["--model", "microworld", "--task", "ioi", "--out", str(folder), "--json"]
+    arguments += ["--stages", "none"]
     assert main(["investigate", *arguments]) == 0
     return folder

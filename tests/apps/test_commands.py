@@ -106,7 +106,8 @@ def test_doctor(cli: Cli) -> None:
 def test_investigate_leaves_a_report(report: Path, cli: Cli) -> None:
     assert (report / "finding.json").is_file()
     assert "Supported" in (report / "report.html").read_text()
-    done = cli("investigate", "--model", "microworld", "--task", "ioi", "--out", str(report))
+    asked = ("--model", "microworld", "--task", "ioi", "--stages", "none")
+    done = cli("investigate", *asked, "--out", str(report))
     assert done.code == 0 and done.out.startswith("SUPPORTED: On 32 held-out ioi prompts")
     assert re.search(r"L\d\.H\d +\d+ ", done.out) and "residuum replay" in done.out
 

@@ -25,6 +25,11 @@ _DETAILS = (
     "for: what you state is examined by the same rules."
 )
 
+_ABSENT = (
+    "look at the pairs in the report; give prompts in the form that the model was trained on, "
+    "another task, or a model that does this one"
+)
+
 
 def add(commands: Commands) -> None:
     """Declare the command."""
@@ -135,6 +140,8 @@ def _stated(parts: list[str] | None) -> Any:
 def _tell(finding: Finding, written: Path | None) -> None:
     """The finding on the terminal."""
     put_text(f"{finding.status.upper()}: {finding.claim}")
+    if finding.where is None:
+        put_text(f"    mend: {_ABSENT}")
     print()
     if finding.parts is not None:
         _tell_parts(finding)

@@ -31,7 +31,7 @@ def pairs_for(model: Model, task: Task | str, budget: Budget, seed: int) -> tupl
     used.check_fits(model)
     if len(used) < FEWEST_PAIRS:
         raise TaskError(
-            f"{len(used)} pairs are too few to choose heads on some and measure on others",
+            f"{len(used)} pairs are too few to choose parts on some and measure on others",
             mend=f"give at least {FEWEST_PAIRS} pairs; 64 are usual",
             where=used.name,
         )
