@@ -34,6 +34,8 @@ from residuum.findings.record.rules import Rule, Status
 from residuum.findings.record.specificity_evidence import SpecificityEvidence
 from residuum.findings.record.whole_evidence import WholeEvidence
 from residuum.findings.report.head_pictures import head_bars
+from residuum.findings.report.latex import report_latex
+from residuum.findings.report.markdown import report_markdown
 from residuum.findings.report.page import report_html
 from residuum.stores.atomic import write_atomically
 
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 SCHEMA = "residuum.finding/3"
 _ENVELOPE = ("schema", "hash", "finding")
 FILE, REPORT = "finding.json", "report.html"
+MARKDOWN, LATEX = "report.md", "tables.tex"
 
 
 @dataclass(frozen=True)
@@ -200,17 +203,26 @@ class Finding:
         return Finding.from_json(data, verify=verify)
 
     def save(self, folder: str | Path) -> Path:
-        """Write ``finding.json`` and ``report.html`` into a folder, each in full or not at all.
+        """Write the finding and its report into a folder, each file in full or not at all.
+
+        ``finding.json`` is the finding; ``report.html`` the page, ``report.md`` the same as
+        Markdown, ``tables.tex`` its tables in LaTeX.
 
         Returns:
             The path of ``finding.json``.
         """
         folder = Path(folder)
-        page = report_html(self, replay_path=str(folder / FILE))
+        path = str(folder / FILE)
+        shown = {
+            REPORT: report_html(self, replay_path=path),
+            MARKDOWN: self.to_markdown(path),
+            LATEX: self.to_latex(),
+        }
         text = json.dumps(self.to_json(), ensure_ascii=False, allow_nan=False, indent=1)
         try:
             write_atomically(folder / FILE, f"{text}\n".encode())
-            write_atomically(folder / REPORT, page.encode())
+            for name, content in shown.items():
+                write_atomically(folder / name, content.encode())
         except OSError as error:
             raise StoreError(
                 f"cannot write the finding: {error.strerror}",
@@ -218,6 +230,18 @@ class Finding:
                 where=str(folder),
             ) from error
         return folder / FILE
+
+    def to_markdown(self, replay_path: str = FILE) -> str:
+        """The report as Markdown: its text and tables; pictures are named, not drawn.
+
+        Args:
+            replay_path: path of the JSON file for the replay command.
+        """
+        return report_markdown(self, replay_path)
+
+    def to_latex(self) -> str:
+        """The tables of the report in LaTeX; needs booktabs."""
+        return report_latex(self)
 
     def figure(self) -> Bars:
         """The named heads' effects with intervals (the answer's own, if none is named)."""
