@@ -69,7 +69,7 @@ def test_scores_and_trials_say_what_a_partial_graph_left_out(model, graph, task)
     assert said and "leaves out" in said[0]
     scores = rz.evaluate(circuit, model, task, references=["counterfactual"], subsets=1)
     assert set(said) <= set(scores.warnings)
-    judged = rz.trial(circuit, model, task, references=("counterfactual",), n_random=20)
+    judged = rz.trial(circuit, model, task, references=("counterfactual",), alpha=0.2)
     assert set(said) <= set(judged.warnings)
 
 
