@@ -62,7 +62,7 @@ def test_an_older_graph_has_no_shape_and_gets_its_models(model, graph):
 
 
 def test_scores_and_trials_say_what_a_partial_graph_left_out(model, graph, task):
-    some = np.arange(graph.n_edges) < graph.n_edges // 2
+    some = np.arange(graph.n_edges) % 3 > 0
     left = replace(partial(graph, some), shape=graph.shape)
     circuit = circuit_from_edges(left, left.names[-200:])
     said = circuit.own_warnings
