@@ -12,7 +12,8 @@ from known_halves import halves, handmade_halves, permuted_letters
 
 import residuum as rz
 from residuum.figures import page
-from residuum.findings.chain.composition_stage import composition, inputs, other_heads
+from residuum.findings.chain.composition_stage import composition
+from residuum.findings.chain.part_paths import inputs, other_heads
 from residuum.findings.record.budget import BUDGETS
 from residuum.findings.record.composition_evidence import (
     ComposedScore,

@@ -85,11 +85,13 @@ class PathEvidence:
         restores: share of the distance gained by the corrupt run when this input alone reads what
             the sender writes on the clean prompt.
         loses: share lost by the clean run when it reads what is written on the corrupt one.
-        direct: ``restores`` with every MLP between the two held: straight along the stream.
+        direct: ``restores`` with every MLP between the two held: straight along the stream; NaN
+            where nothing reaches this input.
         p: joint sign-flip p of the mean of the two, over all paths of the table.
         control: the largest ``restores`` of other heads, not named, into the same input.
         control_loses: the same of ``loses``.
-        controls: how many other heads lie before this input and were tried; 0 where none does.
+        controls: how many other heads lie before this input and were tried; 0 where none does, or
+            where nothing reaches this input.
         feeds: what may be said, see :func:`verdict`.
     """
 

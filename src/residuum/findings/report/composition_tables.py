@@ -33,7 +33,7 @@ def path_table(evidence: CompositionEvidence) -> Table:
     rows = [
         [
             _end(path.sender), _end(path.receiver), _reads(path), share_cell(path.restores),
-            share_cell(path.loses), share_cell(path.direct), f"{path.p:.2g}", _controls(path),
+            share_cell(path.loses), _held(path), f"{path.p:.2g}", _controls(path),
             path.feeds,
         ]
         for path in shown
@@ -74,6 +74,10 @@ def _end(at: str) -> str:
     return at if at == "logits" else short(at)
 
 
+def _held(path: PathEvidence) -> str:
+    return "not tried" if path.direct.value != path.direct.value else share_cell(path.direct)
+
+
 def _reads(path: PathEvidence) -> str:
     words = {"q": "queries (q)", "k": "keys (k)", "v": "values (v)"}
     return words.get(path.reads, "input" if path.reads == "mlp" else "")
@@ -81,7 +85,7 @@ def _reads(path: PathEvidence) -> str:
 
 def _controls(path: PathEvidence) -> str:
     if not path.controls:
-        return "none before it"
+        return "none before it" if path.feeds != "not shown" else "not tried"
     return f"{share_cell(path.control)} ({path.controls} tried)"
 
 
