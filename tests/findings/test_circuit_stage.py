@@ -28,6 +28,7 @@ from residuum.findings.record.plain import from_plain, to_plain
 from residuum.findings.record.rules import decide
 from residuum.findings.report.circuit_report import circuit_parts, edge_graph
 from residuum.findings.report.part_layers import layers_of
+from residuum.organisms.compiled import compile_program
 from residuum.runs import Model
 
 QUICK = BUDGETS["quick"]
@@ -72,6 +73,26 @@ def test_handmade_circuit_holds_the_heads_that_were_set_and_no_other() -> None:
     assert found.named_in == (sender,) and found.named_out == ("L0.z[H1]",)
     rule = next(rule for rule in circuit_rules(found) if rule.name == "The same parts")
     assert rule.outcome == "unclear" and rule.found == "1 of 2 are in it; L0.H1 not"
+
+
+@pytest.mark.parametrize("name", ["frac_prevs", "sort_unique", "reverse"])
+def test_compiled_programs_give_the_edges_that_are_causal(name: str) -> None:
+    """Edges whose exchange changes an answer, found by trying each on every prompt."""
+    made = compile_program(name)
+    found = circuit(*halves(made.model, made.task(64)), (), QUICK)
+    causal = np.flatnonzero(made.edges_of("resample")).tolist()
+    assert names(found) == {made.graph.name(edge) for edge in causal}
+    assert outcomes(found)["A circuit does it"] == "holds"
+
+
+def test_a_program_whose_gradients_fail_is_said_to_fall_short() -> None:
+    """The gradient of a count is zero: what EAP-IG cannot see shows where edges are measured."""
+    made = compile_program("hist")
+    found = circuit(*halves(made.model, made.task(64)), (), QUICK)
+    assert found.checked is not None and found.checked.agreement < 0.9
+    assert names(found) == {
+        made.graph.name(edge) for edge in np.flatnonzero(made.edges_of("resample")).tolist()
+    }
 
 
 def test_numbers_are_those_of_masked_runs(model: Model) -> None:

@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from handmade import INDUCTION, PREVIOUS
 from known_halves import halves, handmade_halves, permuted_letters
@@ -31,6 +32,7 @@ from residuum.findings.record.evidence import Estimate
 from residuum.findings.record.plain import from_plain, to_plain
 from residuum.findings.record.rules import decide
 from residuum.findings.report.composition_report import composition_parts, path_graph
+from residuum.organisms.compiled import compile_program
 from residuum.runs import Model
 
 QUICK = BUDGETS["quick"]
@@ -99,6 +101,18 @@ def test_handmade_has_the_one_edge_that_was_set(handmade: CompositionEvidence) -
     score = handmade.score(path)
     assert score is not None and score.own == 1.0
     assert "(k) " + f"L1.H{INDUCTION}" in fed_words(handmade)
+
+
+def test_a_compiled_program_is_fed_as_it_was_compiled() -> None:
+    """Layer 1's head reads as values what layer 0's MLP has worked out."""
+    made = compile_program("detect_pattern")
+    bench = halves(made.model, made.task(64))[1]
+    found = composition(bench, ("L0.mlp_out", "L1.z[H0]"), QUICK)
+    assert edges(found) == [("L0.mlp_out", "v", "L1.z[H0]")]
+    assert "L0.mlp_out -> L1.v_in[H0]" in {
+        made.graph.name(edge) for edge in np.flatnonzero(made.edges_of("resample")).tolist()
+    }
+    assert found.fed[0].straight and outcomes(found)["The weights agree"] == "unclear"
 
 
 def test_heads_that_do_not_carry_it_are_said_to_feed_nobody() -> None:

@@ -35,7 +35,8 @@ from residuum.findings.record.evidence import Estimate
 STEPS = 5
 SIZES = tuple(float(size) for size in np.geomspace(0.002, 0.3, 24))
 """Shares of the edges among which the size is chosen."""
-_FEWEST_EDGES = 3
+FEW_EDGES = 12
+"""Sizes up to this are all among them, in however small a graph."""
 _BROAD = ("counterfactual", "mean", "resample")
 _SUBSETS = 5
 _METHOD = f"EAP-IG, {STEPS} steps"
@@ -118,8 +119,8 @@ def _found(
         seed=choose.seed, progress=progress,
     )  # fmt: skip
     total = scored.graph.n_edges
-    sizes = sorted({max(_FEWEST_EDGES, round(share * total)) for share in SIZES})
-    ladder = [scored.resized(min(size, total)) for size in sizes]
+    few = range(1, min(FEW_EDGES, total) + 1)
+    ladder = [scored.resized(n) for n in sorted({*few, *(round(s * total) for s in SIZES)} - {0})]
     ends = [np.ones(total, dtype=bool), np.zeros(total, dtype=bool)]
     runs = MaskedRuns(choose.model, scored.graph, choose.task, seed=choose.seed)
     kept = np.stack([*ends, *(each.kept for each in ladder)])
