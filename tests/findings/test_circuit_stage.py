@@ -180,6 +180,16 @@ def test_rules_say_what_fails(found: CircuitEvidence, name: str, outcome: str, s
     assert decide(circuit_rules(found)) == "undecided", "these rules decide nothing"
 
 
+def test_the_same_parts_are_asked_for() -> None:
+    """Found without them: all named parts in it, none, and nothing named."""
+    found = evidence(0.95)
+    assert outcomes(found)["The same parts"] == "holds"
+    missed = replace(found, named_in=(), named_out=("L2.z[H3]",))
+    rule = next(rule for rule in circuit_rules(missed) if rule.name == "The same parts")
+    assert rule.outcome == "fails" and rule.found == "0 of 1 are in it; L2.H3 not"
+    assert outcomes(replace(found, named_in=()))["The same parts"] == "unclear"
+
+
 def test_only_a_circuit_that_passes_its_controls_enters_the_claim() -> None:
     assert "3 of 90 edges alone does 95 %" in circuit_claim(evidence(0.95))
     assert "as little as 20 %" in circuit_claim(evidence(0.95, other=0.2))

@@ -138,7 +138,11 @@ def _small(evidence: CircuitEvidence) -> Rule:
 
 def _same(evidence: CircuitEvidence) -> Rule:
     inside, outside = evidence.named_in, evidence.named_out
-    outcome: Outcome = "holds" if inside and not outside else "fails" if not inside else "unclear"
+    outcome: Outcome = "unclear"
+    if inside and not outside:
+        outcome = "holds"
+    elif outside and not inside:
+        outcome = "fails"
     return _rule(
         "The same parts",
         "every named part sends along an edge of the circuit, which was found without them",
