@@ -212,6 +212,7 @@ from residuum.findings import (
     examine as examine,
     investigate as investigate,
     replay as replay,
+    transfer as transfer,
 )
 from residuum.findings.audit.audit import Audit as Audit
 from residuum.findings.audit.auditing import audit as audit

@@ -5,6 +5,7 @@ from residuum.findings.finding import SCHEMA, Finding
 from residuum.findings.record.budget import BUDGETS, Budget
 from residuum.findings.record.rules import Rule, Status
 from residuum.findings.replaying.replay import Replay, replay
+from residuum.findings.replaying.transfer import transfer
 
 __all__ = [
     "BUDGETS",
@@ -17,4 +18,5 @@ __all__ = [
     "examine",
     "investigate",
     "replay",
+    "transfer",
 ]

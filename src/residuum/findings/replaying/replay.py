@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from residuum.core import SILENT, CheckFailed, LoadError, Progress
+from residuum.core import SILENT, CheckFailed, LoadError, Progress, StoreError
 from residuum.findings.chain.investigation import examine, investigate
 from residuum.findings.finding import Finding
 from residuum.findings.record.plain import to_plain
+from residuum.findings.replaying.transfer import with_transfer
 from residuum.runs import Model, Task, load
 
 RELATIVE, ABSOLUTE = 1e-3, 1e-3
@@ -19,8 +20,8 @@ HALF = 0.05
 """Both, for weights in 16 bits."""
 _COMPARED = (
     "status", "origin", "kind", "components", "metric", "unit", "budget", "rules", "behaviour",
-    "lens", "where", "parts", "roles", "whole", "circuit", "composition", "direction",
-    "specificity", "robustness", "controls", "samples",
+    "lens", "where", "parts", "roles", "whole", "circuit", "shared", "composition", "direction",
+    "specificity", "robustness", "controls", "transfer", "samples",
 )  # fmt: skip
 _SHOWN = 5
 
@@ -117,24 +118,33 @@ def replay(
 ) -> Replay:
     """Run a finding again, with its own data, budget and seed, and compare every number.
 
+    Every stage is run anew and nothing is read from a cache. Texts must be equal; a number may
+    differ by ``ABSOLUTE + RELATIVE * |number|`` (for weights in 16 bits by ``HALF`` of each).
+
     Args:
         path: ``finding.json``, or the folder that it lies in.
-        model: the model to use instead of the recorded one, which is loaded by name otherwise.
-        check: raise where the numbers differ; with False the record says so.
+        model: the model itself, where it is in memory; loaded by its recorded name otherwise.
+        check: raise where numbers differ or the file was changed; False says so in the record.
         progress: who is told.
 
     Returns:
         The comparison.
 
     Raises:
-        LoadError: no such file or model, or a model with other weights than the recorded ones.
-        CheckFailed: a number outside the tolerance, or a file changed after it was written.
+        CheckFailed: a file changed after it was written (before anything is run), or a number
+            outside the tolerance.
+        LoadError: no such file, no such model, or a model with other weights or another tokenizer:
+            on another model a finding is tried by :func:`transfer`.
+        StoreError: pairs that are not those that the finding was made with.
+
+    Shows: see :class:`Replay`. Does not show: see there.
     """
-    recorded, unchanged = _read(path)
-    if model is None:
-        model = load(recorded.provenance.model_id)
-        _same_weights(recorded, model)
+    recorded, unchanged = _read(path, check)
     task = Task.from_json(recorded.task)
+    _same_data(recorded, task)
+    if model is None:
+        model = _recorded_model(recorded)
+    _same_weights(recorded, model)
     found = _again(recorded, model, task, progress)
     half = str(model.dtype) in ("torch.float16", "torch.bfloat16")
     relative, absolute = (HALF, HALF) if half else (RELATIVE, ABSOLUTE)
@@ -154,28 +164,63 @@ def _again(recorded: Finding, model: Model, task: Task, progress: Progress) -> F
     stages, also = recorded.stages, [load(name) for name in recorded.also]
     if recorded.origin == "given":
         stated = recorded.mechanism
-        return examine(
+        found = examine(
             model, task, stated, budget, seed, progress=progress, stages=stages, also=also
         )
-    return investigate(model, task, budget, seed, progress=progress, stages=stages, also=also)
+    else:
+        found = investigate(model, task, budget, seed, progress=progress, stages=stages, also=also)
+    tried = recorded.transfer
+    if tried is None:
+        return found
+    return with_transfer(found, tried.origin, tried.same_components, tried.pairs)
 
 
-def _read(path: str | Path) -> tuple[Finding, bool]:
-    """The finding, and whether it is as it was written."""
+def _read(path: str | Path, check: bool) -> tuple[Finding, bool]:
+    """The finding, and whether it is as it was written; one that is not is refused, or told of."""
     try:
         return Finding.load(path), True
-    except CheckFailed:
+    except CheckFailed as error:
+        if check:
+            raise CheckFailed(error.what, mend=error.mend, where=str(path)) from error
         return Finding.load(path, verify=False), False
 
 
-def _same_weights(recorded: Finding, model: Model) -> None:
-    then, now = recorded.provenance.weight_hash, model.adapted.weight_hash
-    if then != now:
+def _recorded_model(recorded: Finding) -> Model:
+    """The model that the finding names."""
+    name = recorded.provenance.model_id
+    try:
+        return load(name)
+    except LoadError as error:
         raise LoadError(
-            f"{model.name} has other weights ({now[:12]}) than the finding was made with "
-            f"({then[:12]})",
-            mend="give the model that it was made with, or --model to compare with another",
+            f"the model of this finding, {name}, cannot be loaded: {error.what}",
+            mend="put it where it was, or say where it is now: --model FOLDER (in Python model=); "
+            "--transfer tries the finding on another model",
+        ) from error
+
+
+def _same_data(recorded: Finding, task: Task) -> None:
+    if task.task_hash != recorded.provenance.task_hash:
+        raise StoreError(
+            f"the pairs in the file ({task.task_hash[:12]}) are not those that the finding was "
+            f"made with ({recorded.provenance.task_hash[:12]})",
+            mend="take the file as it was written, or investigate the other pairs",
         )
+
+
+def _same_weights(recorded: Finding, model: Model) -> None:
+    then, now = recorded.provenance, model.provenance()
+    for what, one, other in (
+        ("weights", then.weight_hash, now.weight_hash),
+        ("dtype", then.dtype, now.dtype),
+        ("tokenizer", then.tokenizer_hash, now.tokenizer_hash),
+    ):
+        if one != other:
+            raise LoadError(
+                f"{model.name} is another model than the finding was made with: {what} "
+                f"{other[:12] or 'none'}, not {one[:12] or 'none'}",
+                mend="give the model that it was made with; to try the finding on another one: "
+                "--transfer MODEL (in Python rz.transfer)",
+            )
 
 
 class _Comparison:
