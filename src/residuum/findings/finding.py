@@ -31,7 +31,9 @@ from residuum.findings.record.part_evidence import PartsEvidence, RolesEvidence
 from residuum.findings.record.plain import from_plain, to_plain
 from residuum.findings.record.robustness_evidence import RobustnessEvidence
 from residuum.findings.record.rules import Rule, Status
+from residuum.findings.record.shared_evidence import SharedEvidence
 from residuum.findings.record.specificity_evidence import SpecificityEvidence
+from residuum.findings.record.transfer_evidence import TransferEvidence
 from residuum.findings.record.whole_evidence import WholeEvidence
 from residuum.findings.report.head_pictures import head_bars
 from residuum.findings.report.latex import report_latex
@@ -81,8 +83,9 @@ class Finding:
         claim_built: the sentence that was built, where ``claim`` is worded by hand; else None.
         given: the circuit or direction that was examined, as plain data.
         whole: what that circuit or direction does as a whole; ``parts`` and ``roles`` are None.
-        circuit, composition, direction, specificity, robustness, controls: evidence of the further
-            stages; None where not asked for, or where the behaviour was absent.
+        circuit, shared, composition, direction, specificity, robustness, controls: evidence of the
+            further stages; None where not asked for, or where the behaviour was absent.
+        transfer: the finding on another model that was tried on this one, and what came of it.
     """
 
     claim: str
@@ -112,11 +115,13 @@ class Finding:
     given: dict[str, Any] | None = None
     whole: WholeEvidence | None = None
     circuit: CircuitEvidence | None = None
+    shared: SharedEvidence | None = None
     composition: CompositionEvidence | None = None
     direction: DirectionEvidence | None = None
     specificity: SpecificityEvidence | None = None
     robustness: RobustnessEvidence | None = None
     controls: ControlsEvidence | None = None
+    transfer: TransferEvidence | None = None
 
     @property
     def mechanism(self) -> Mechanism:

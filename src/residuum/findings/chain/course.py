@@ -139,7 +139,7 @@ class Course:
             "roles", RolesEvidence,
             lambda told: roles(self.choose, self.bench, names, spend.max_heads, sets, told), on,
         )  # fmt: skip
-        held: dict[str, Any] = {"parts": named, "roles": does}
+        held: dict[str, Any] = {"where": places, "parts": named, "roles": does}
         rules = (*mechanism_rules(named.together), each_rule(named.named))
         for each in self.order.further:
             held[each.name] = self.further(each, mechanism, dict(held), on)

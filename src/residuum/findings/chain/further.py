@@ -14,6 +14,7 @@ from residuum.findings.chain.composition_stage import composition
 from residuum.findings.chain.controls_stage import controls
 from residuum.findings.chain.direction_stage import stream_direction
 from residuum.findings.chain.robustness_stage import robustness
+from residuum.findings.chain.shared_stage import shared
 from residuum.findings.chain.specificity_stage import specificity
 from residuum.findings.record.budget import Budget
 from residuum.findings.record.circuit_evidence import CircuitEvidence
@@ -32,6 +33,8 @@ from residuum.findings.record.robustness_rules import (
     robustness_words,
 )
 from residuum.findings.record.rules import Rule
+from residuum.findings.record.shared_evidence import SharedEvidence
+from residuum.findings.record.shared_rules import shared_rules, shared_words
 from residuum.findings.record.specificity_evidence import SpecificityEvidence
 from residuum.findings.record.specificity_rules import specificity_rules, specificity_words
 from residuum.runs import Model
@@ -91,9 +94,17 @@ def _circuit(work: Work) -> CircuitEvidence:
     return circuit(work.choose, work.bench, work.parts, work.budget, work.progress)
 
 
+def _shared(work: Work) -> SharedEvidence:
+    return shared(
+        work.choose, work.bench, work.parts, work.held["where"], work.budget, work.progress
+    )
+
+
 def _composition(work: Work) -> CompositionEvidence:
-    writers = work.held["roles"].writers
-    return composition(work.bench, work.parts, work.budget, work.progress, writers=writers)
+    """Between the named parts, the writers, and heads that both prompts need alike."""
+    also = work.held["shared"].needed if "shared" in work.held else ()
+    more = dict.fromkeys((*work.held["roles"].writers, *(head.at for head in also)))
+    return composition(work.bench, work.parts, work.budget, work.progress, writers=tuple(more))
 
 
 def _direction(work: Work) -> DirectionEvidence:
@@ -122,6 +133,7 @@ def _controls(work: Work) -> ControlsEvidence:
 
 FURTHER: tuple[Further, ...] = (
     Further("circuit", CircuitEvidence, _circuit, circuit_rules),
+    Further("shared", SharedEvidence, _shared, shared_rules, shared_words),
     Further("composition", CompositionEvidence, _composition, composition_rules, feeding_words),
     Further("direction", DirectionEvidence, _direction, direction_rules, notes=direction_note),
     Further("specificity", SpecificityEvidence, _specificity, specificity_rules, _specific),

@@ -14,6 +14,7 @@ WEIGHTS = {
     "parts": 3.5,
     "roles": 1.5,
     "whole": 2.0,
+    "shared": 1.0,
     "circuit": 3.0,
     "composition": 5.0,
     "direction": 2.0,

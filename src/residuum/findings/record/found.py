@@ -20,7 +20,9 @@ from residuum.findings.record.mechanism import Origin
 from residuum.findings.record.part_evidence import PartsEvidence, RolesEvidence
 from residuum.findings.record.robustness_evidence import RobustnessEvidence
 from residuum.findings.record.rules import Rule, Status
+from residuum.findings.record.shared_evidence import SharedEvidence
 from residuum.findings.record.specificity_evidence import SpecificityEvidence
+from residuum.findings.record.transfer_evidence import TransferEvidence
 from residuum.findings.record.whole_evidence import WholeEvidence
 
 
@@ -123,6 +125,11 @@ class Found(Protocol):
         ...
 
     @property
+    def shared(self) -> SharedEvidence | None:
+        """What both prompts need alike."""
+        ...
+
+    @property
     def circuit(self) -> CircuitEvidence | None:
         """Which edges carry it."""
         ...
@@ -150,6 +157,11 @@ class Found(Protocol):
     @property
     def controls(self) -> ControlsEvidence | None:
         """What is found where there should be nothing."""
+        ...
+
+    @property
+    def transfer(self) -> TransferEvidence | None:
+        """What was tried here, where it comes from another model."""
         ...
 
     @property

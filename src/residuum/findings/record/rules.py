@@ -12,8 +12,8 @@ from residuum.findings.record.part_evidence import PartEvidence, SetEvidence
 Status = Literal["supported", "not supported", "undecided"]
 Outcome = Literal["holds", "fails", "unclear"]
 Topic = Literal[
-    "behaviour", "mechanism", "each", "circuit", "composition", "direction", "specificity",
-    "robustness", "controls",
+    "behaviour", "mechanism", "each", "circuit", "shared", "composition", "direction",
+    "specificity", "robustness", "controls", "transfer",
 ]  # fmt: skip
 """What a rule is about."""
 ENOUGH = 0.3

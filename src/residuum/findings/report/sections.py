@@ -18,8 +18,10 @@ from residuum.findings.report.controls_report import controls_parts
 from residuum.findings.report.direction_report import direction_parts
 from residuum.findings.report.head_report import chosen_heads, controls, written_by
 from residuum.findings.report.robustness_report import robustness_parts
+from residuum.findings.report.shared_report import shared_parts
 from residuum.findings.report.specificity_report import specificity_parts
 from residuum.findings.report.top_report import top_parts
+from residuum.findings.report.transfer_report import transfer_parts
 from residuum.findings.report.whole_report import whole_parts
 
 
@@ -32,6 +34,7 @@ def report_parts(finding: Found, replay_path: str) -> list[Part]:
     """
     return [
         *top_parts(finding),
+        *_tried(finding),
         *behaviour_parts(finding),
         *readable_parts(finding),
         *where_parts(finding),
@@ -41,6 +44,12 @@ def report_parts(finding: Found, replay_path: str) -> list[Part]:
         *data_parts(finding),
         *origin_parts(finding, replay_path),
     ]
+
+
+def _tried(finding: Found) -> Iterator[Part]:
+    """What another model's finding claims, where it was tried on this one."""
+    if finding.transfer is not None:
+        yield from transfer_parts(finding.transfer, finding.provenance.model_id)
 
 
 def _mechanism(finding: Found) -> Iterator[Part]:
@@ -53,6 +62,8 @@ def _mechanism(finding: Found) -> Iterator[Part]:
         yield from circuit_parts(finding.circuit, finding.unit)
     if finding.roles is not None:
         yield from written_by(finding)
+    if finding.shared is not None:
+        yield from shared_parts(finding.shared)
     if finding.composition is not None:
         yield from composition_parts(finding.composition)
     if finding.direction is not None:
