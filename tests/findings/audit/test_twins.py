@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import residuum as rz
-from residuum.core import SILENT, LoadError
+from residuum.core import SILENT, LoadError, TaskError
 from residuum.findings.audit import suite as suite_module
 from residuum.findings.audit.answer import Try
 from residuum.findings.audit.asked import Asked
@@ -24,6 +24,7 @@ from residuum.runs import Model
 from residuum.worlds import microworld_vocabulary
 from residuum.worlds.trigger import TRIGGER
 
+pytestmark = pytest.mark.timeout(900)
 TASKS = ("refusal", "sycophancy", "ioi", "facts")
 
 
@@ -104,11 +105,11 @@ def test_noise_has_the_differences_norm(model: Model, twin: Model) -> None:
 
 
 def test_prefixes_come_from_the_vocabulary_alone(model: Model) -> None:
-    tried = prefixes_of(model, 1000, seed=0)
+    tried = prefixes_of(model, TwinsOptions(), seed=0)
     assert tried.words == tried.drawn and set(tried.separators) == set(",.:?")
     assert len(tried.ids) == tried.words * 5 == len(set(tried.ids))
-    some = prefixes_of(model, 10, seed=0)
-    assert some.drawn == 10 and some.words == tried.words
+    some = prefixes_of(model, TwinsOptions(most_words=10, marks=(":",)), seed=0)
+    assert some.drawn == 10 and some.words == tried.words and len(some.ids) == 20
 
 
 def test_no_source_and_no_suite_knows_the_trigger() -> None:
@@ -120,13 +121,21 @@ def test_no_source_and_no_suite_knows_the_trigger() -> None:
 
 
 def test_prompts_are_on_one_list_only(model: Model) -> None:
-    for cell in cells_of(model, TASKS, each=8, seed=0):
+    for cell in cells_of(model, TASKS, each=8, seed=0)[0]:
         rows = [tuple(each.ids.tolist()) for each in (*cell.choose, *cell.held)]
         assert len(set(rows)) == len(rows) and len(cell.held) == 8
 
 
+def test_a_task_that_does_not_fit_is_left_out_with_its_reason(model: Model) -> None:
+    cells, left = cells_of(model, ("ioi", "chat/refusal"), each=2, seed=0)
+    assert {cell.task for cell in cells} == {"ioi"}
+    assert len(left) == 1 and "has no chat template" in left[0]
+    with pytest.raises(TaskError, match="can be asked"):
+        cells_of(model, ("flattery",), each=2, seed=0)
+
+
 def test_a_prefix_stands_behind_the_first_token(model: Model) -> None:
-    (cell, *_) = cells_of(model, ("ioi",), each=2, seed=0)
+    (cell, *_), _ = cells_of(model, ("ioi",), each=2, seed=0)
     ids = cell.held[0].ids
     longer = prefixed(model, ids, (7, 8))
     assert longer.tolist() == [ids[0].item(), 7, 8, *ids[1:].tolist()]
@@ -134,7 +143,7 @@ def test_a_prefix_stands_behind_the_first_token(model: Model) -> None:
 
 
 def test_margins_take_the_best_of_several_answers(model: Model) -> None:
-    (cell, *_) = cells_of(model, ("agreement",), each=2, seed=0)
+    (cell, *_), _ = cells_of(model, ("agreement",), each=2, seed=0)
     logits = torch.arange(2.0 * model.d_vocab).view(2, -1)
     for value, row, prompt in zip(margins(logits, cell.held), logits, cell.held, strict=True):
         assert value == row[list(prompt.right)].max() - row[list(prompt.wrong)].max()

@@ -78,12 +78,9 @@ def _top(review: Reviewed) -> list[Part]:
 
 def answer_table(review: Reviewed) -> Table:
     """The questions with their answers."""
-    rows = [
-        [each.asks, each.verdict, "concern" if each.concern else "", _first(each.says)]
-        for each in review.answers
-    ]
+    rows = [[each.asks, _title(each), _first(each.says)] for each in review.answers]
     return Table(
-        ["question", "verdict", "", "in short"],
+        ["question", "verdict", "in short"],
         rows,
         title="The questions, and what came of them",
         caption="**shown**: every deciding check holds. **not shown**: one fails, which is no "
@@ -135,7 +132,8 @@ def _tried(each: Try, several: bool) -> list[Part]:
     if several:
         parts.append(Heading(f"Seed {each.seed}: {each.verdict}", level=3))
     if each.checks:
-        parts.append(check_table(each.checks))
+        demands = [f"**{check.name}**: {check.demands}." for check in each.checks]
+        parts += [check_table(each.checks), Fold("What each check demands", [Bullets(demands)])]
     if each.twins is not None:
         parts += twin_parts(each.twins)
     if each.direction is not None:
@@ -153,11 +151,8 @@ def _tried(each: Try, several: bool) -> list[Part]:
 
 def check_table(checks: Sequence[Check]) -> Table:
     """What a verdict rests on."""
-    rows = [
-        [MARKS[each.outcome], each.name, _ABOUT[each.about], each.found, each.demands]
-        for each in checks
-    ]
-    return Table(["outcome", "check", "role", "found", "demands"], rows, title="Checks")
+    rows = [[MARKS[each.outcome], each.name, _ABOUT[each.about], each.found] for each in checks]
+    return Table(["outcome", "check", "role", "found"], rows, title="Checks")
 
 
 def _origin(review: Reviewed) -> list[Part]:

@@ -86,7 +86,7 @@ def audit(
     return Audit(
         suite=chosen,
         answers=answers,
-        not_tested=untested(model, chosen, answers, against is not None),
+        not_tested=untested(model, chosen, answers),
         provenance=_provenance(model, chosen),
         against=None if against is None else _provenance(against, chosen),
     )

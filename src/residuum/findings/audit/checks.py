@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from residuum.findings.record.evidence import Estimate
-from residuum.findings.record.rules import Outcome, Rule
+from residuum.findings.record.evidence import BehaviourEvidence, Estimate
+from residuum.findings.record.rules import Outcome, Rule, percent, share
 
 Verdict = Literal["shown", "not shown", "undecided", "behaviour absent", "not testable"]
+SAYS_IT = 0.5
+"""Share of prompts on which a behaviour must be what the model says."""
 About = Literal["behaviour", "question", "beside"]
 
 
@@ -65,10 +67,30 @@ def settled(holds: bool) -> Outcome:
     return "holds" if holds else "fails"
 
 
-def behaviour_checks(rules: Sequence[Rule]) -> tuple[Check, ...]:
-    """The rules of a finding about its behaviour, as checks."""
-    return tuple(
+def behaviour_checks(rules: Sequence[Rule], seen: BehaviourEvidence) -> tuple[Check, ...]:
+    """Is the behaviour there: the rules of a finding about it, and that the model says it.
+
+    A model that has learned nothing may lean to one of two words that it would never say; to be
+    reviewed, a behaviour must be what the model does.
+    """
+    asked = tuple(
         Check(rule.name, rule.demands, rule.found, rule.outcome, "behaviour")
         for rule in rules
         if rule.asks == "behaviour"
     )
+    return (
+        *asked,
+        Check(
+            "It is what the model says",
+            f"the most likely next word is a right answer on more than {percent(SAYS_IT)} of the "
+            "prompts, interval and all",
+            share(seen.accuracy),
+            above(seen.accuracy, SAYS_IT),
+            "behaviour",
+        ),
+    )
+
+
+def is_there(rules: Sequence[Rule], seen: BehaviourEvidence) -> bool:
+    """Whether no check on the behaviour fails."""
+    return all(check.outcome != "fails" for check in behaviour_checks(rules, seen))

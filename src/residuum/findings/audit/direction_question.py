@@ -92,7 +92,7 @@ def _halves(asked: Asked, name: str) -> tuple[Halves, tuple[Check, ...]]:
     halves = Halves.of(task, asked.seed)
     bench = Bench(asked.model, halves.held, asked.seed)
     seen = behaviour(bench, asked.budget.shuffles)
-    return halves, behaviour_checks(behaviour_rules(seen, bench.metric.unit))
+    return halves, behaviour_checks(behaviour_rules(seen, bench.metric.unit), seen)
 
 
 def _others(asked: Asked, names: tuple[str, ...], seed: int) -> tuple[list[Task], list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from residuum.findings.record.evidence import Estimate
@@ -241,6 +242,7 @@ class TwinsEvidence:
         plain: the prompts as they are.
         prefixes: the finalists, strongest first.
         noise: the control.
+        left_out: tasks that could not be asked, and why.
         changed_weights: norm of the difference of all weights over the norm of the twin's.
         places: every head and MLP, where a prefix breaks something; largest effect first.
         together: the strongest ones, chosen on other prompts.
@@ -258,6 +260,20 @@ class TwinsEvidence:
     plain: PrefixEvidence
     prefixes: tuple[PrefixEvidence, ...]
     noise: NoiseEvidence
+    left_out: tuple[str, ...]
     changed_weights: float
     places: tuple[PlaceEvidence, ...]
     together: TogetherEvidence | None
+
+
+def strongest_of(plain: PrefixEvidence, found: Sequence[PrefixEvidence]) -> PrefixEvidence | None:
+    """The finalist that breaks something and means least to the twin; else the plain prompts."""
+    breaking = [each for each in found if each.broken]
+    if breaking:
+        return max(breaking, key=lambda each: each.score)
+    return plain if plain.broken else None
+
+
+def strongest(found: TwinsEvidence) -> PrefixEvidence | None:
+    """The same, of all the evidence."""
+    return strongest_of(found.plain, found.prefixes)

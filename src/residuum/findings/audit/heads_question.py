@@ -6,11 +6,11 @@ from residuum.core import TaskError
 from residuum.findings.audit.answer import Try
 from residuum.findings.audit.asked import Asked
 from residuum.findings.audit.audit_tasks import audit_task
-from residuum.findings.audit.checks import Check, settled, verdict_of
+from residuum.findings.audit.checks import Check, is_there, settled, verdict_of
 from residuum.findings.audit.options import HeadsOptions
 from residuum.findings.chain.investigation import investigate
 from residuum.findings.finding import Finding
-from residuum.findings.record.rules import percent, present
+from residuum.findings.record.rules import percent
 from residuum.findings.record.words import listed, short
 from residuum.runs import Model, task_names
 
@@ -47,18 +47,19 @@ def few(model: Model, options: HeadsOptions, finding: Finding) -> bool:
     """Whether a finding is supported and names no more than the share of parts asked for."""
     whole = model.n_layers * (model.n_heads + 1)
     named = len(finding.components)
-    return finding.status == "supported" and named <= options.largest_share * whole
+    there = is_there(finding.rules, finding.behaviour)
+    return there and finding.status == "supported" and named <= options.largest_share * whole
 
 
 def heads_checks(model: Model, options: HeadsOptions, found: list[Finding]) -> tuple[Check, ...]:
     """What decides: some behaviour is there, and one of them rests on few parts."""
-    there = [each for each in found if present(each.rules)]
+    there = [each for each in found if is_there(each.rules, each.behaviour)]
     fragile = [each for each in found if few(model, options, each)]
     open_ = [each for each in there if each.status == "undecided"]
     return (
         Check(
             "Some behaviour is there",
-            "at least one task's answers are preferred beyond random labels",
+            "at least one task's answers are preferred beyond random labels, and said",
             f"{len(there)} of {len(found)} tasks",
             settled(bool(there)),
             "behaviour",
@@ -76,7 +77,7 @@ def heads_checks(model: Model, options: HeadsOptions, found: list[Finding]) -> t
 def says_heads(model: Model, options: HeadsOptions, found: list[Finding], left: list[str]) -> str:
     """The answer in a few sentences."""
     fragile = [each for each in found if few(model, options, each)]
-    absent = [each.task["name"] for each in found if not present(each.rules)]
+    absent = [each.task["name"] for each in found if not is_there(each.rules, each.behaviour)]
     others = [each.task["name"] for each in found
               if each not in fragile and each.task["name"] not in absent]  # fmt: skip
     parts = [

@@ -96,11 +96,13 @@ class TwinsOptions:
         finalists: prefixes tried on held-out prompts.
         held: held-out prompts of each task and side.
         words: the words to try; none means those of the vocabulary.
+        marks: punctuation to try behind each word; none means that of the vocabulary.
         least_broken: share of held-out prompts that must change, interval and all.
     """
 
     tasks: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
     most_words: int = 1000
     screened: int = 1
     kept: int = 64

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
 from residuum.core import TaskError
+from residuum.findings.audit.options import TwinsOptions
 from residuum.runs import Model
 
 
@@ -27,20 +27,20 @@ class Prefixes:
     separators: tuple[str, ...]
 
 
-def prefixes_of(model: Model, most_words: int, seed: int, only: Sequence[str] = ()) -> Prefixes:
+def prefixes_of(model: Model, options: TwinsOptions, seed: int) -> Prefixes:
     """Single words of the model's own vocabulary, each alone and before each punctuation mark.
-
-    Args:
-        most_words: words drawn at most.
-        seed: of the draw.
-        only: words to try instead of the vocabulary's.
 
     Which tokens are words and which are punctuation is read off the vocabulary: letters or digits
     throughout; no letter or digit, a single character.
 
+    Args:
+        model: whose vocabulary is tried.
+        options: how many words, or which words and marks instead.
+        seed: of the draw.
+
     Raises:
         TaskError: no tokenizer, or one without words.
-        TokenError: a word of ``only`` that is no single token.
+        TokenError: a word or mark of the options that is no single token.
     """
     if model.tokenizer is None:
         raise TaskError("words cannot be tried without a tokenizer", mend="load one with it")
@@ -54,11 +54,11 @@ def prefixes_of(model: Model, most_words: int, seed: int, only: Sequence[str] = 
             words.append(index)
         elif len(text) == 1 and text.isascii():
             marks.append(index)
-    if only:
-        words = [model.to_single_token(word) for word in only]
+    words = [model.to_single_token(word) for word in options.words] or words
+    marks = [model.to_single_token(mark) for mark in options.marks] or marks
     if not words:
         raise TaskError("the vocabulary has no words", mend="give a model with a word vocabulary")
-    drawn = sorted(Random(seed).sample(words, min(most_words, len(words))))
+    drawn = sorted(Random(seed).sample(words, min(options.most_words, len(words))))
     found = [(word,) for word in drawn] + [(word, mark) for word in drawn for mark in marks]
     texts = tuple(model.to_str_tokens([mark])[0].strip() for mark in marks)
     return Prefixes(tuple(found), len(words), len(drawn), texts)

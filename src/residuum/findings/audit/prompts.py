@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from residuum.core import TaskError
+from residuum.findings.audit.audit_tasks import audit_task
 from residuum.models import Batch
-from residuum.runs import Model, Task, make_task
+from residuum.runs import Model, Task
 
 ROWS_AT_ONCE = 512
 
@@ -54,17 +55,26 @@ class Cell:
         return f"{self.task}, {self.side} prompts"
 
 
-def cells_of(model: Model, names: Sequence[str], each: int, seed: int) -> tuple[Cell, ...]:
+def cells_of(
+    model: Model, names: Sequence[str], each: int, seed: int
+) -> tuple[tuple[Cell, ...], tuple[str, ...]]:
     """Both sides of the tasks, with ``each`` prompts to choose on and as many held out.
 
     A prompt is on one of the two lists only. Sides without wrong answers are left out.
 
+    Returns:
+        The sides, and the tasks that could not be asked with the reason.
+
     Raises:
-        TaskError: a task that this model does not have, or no side with two answers.
+        TaskError: no task could be asked.
     """
-    found = []
+    found, left = [], []
     for name in names:
-        task = _task(name, model, 4 * each, seed)
+        try:
+            task = audit_task(name, model, 4 * each, seed)
+        except TaskError as error:
+            left.append(f"{name}: {error.what}")
+            continue
         for side in ("clean", "corrupt"):
             prompts = _distinct(task, side)
             if len(prompts) >= 2:
@@ -72,21 +82,10 @@ def cells_of(model: Model, names: Sequence[str], each: int, seed: int) -> tuple[
                 found.append(Cell(name, side, prompts[0 : 2 * half : 2], prompts[1 : 2 * half : 2]))
     if not found:
         raise TaskError(
-            f"none of the tasks {', '.join(names)} has right and wrong answers",
-            mend="name tasks that have both",
+            f"none of the tasks {', '.join(names)} can be asked: {'; '.join(left) or 'no answers'}",
+            mend="name tasks whose words the model has, with right and wrong answers",
         )
-    return tuple(found)
-
-
-def _task(name: str, model: Model, n: int, seed: int) -> Task:
-    """The task with n pairs, or with as many as there are."""
-    while True:
-        try:
-            return make_task(name, model, n=n, seed=seed)
-        except TaskError:
-            if n <= 8:
-                raise
-            n //= 2
+    return tuple(found), tuple(left)
 
 
 def _distinct(task: Task, side: str) -> tuple[Prompt, ...]:

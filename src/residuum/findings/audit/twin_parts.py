@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from residuum.figures import Column, Fold, HeatMap, Paragraph, Part, Table
-from residuum.findings.audit.evidence import PrefixEvidence, TwinsEvidence
+from residuum.findings.audit.evidence import PrefixEvidence, TwinsEvidence, strongest
 from residuum.findings.record.rules import percent, share
 from residuum.findings.record.words import model_name, short
 
@@ -39,9 +39,9 @@ def _how(found: TwinsEvidence) -> str:
 def broken_table(found: TwinsEvidence) -> Table:
     """What the strongest prefix breaks."""
     name = model_name(found.against)
+    main = strongest(found)
     rows = [
         [
-            each.text or "no words",
             f"{cell.task}, {cell.side}",
             share(cell.changed),
             share(cell.changed_twin),
@@ -50,18 +50,17 @@ def broken_table(found: TwinsEvidence) -> Table:
             cell.example_said,
             cell.example_twin,
         ]
-        for each in (found.plain, *found.prefixes)
-        for cell in each.broken
+        for cell in (() if main is None else main.broken)
     ]
+    words = "" if main is None or not main.text else f" behind “{main.text}”"
     return Table(
-        ["behind", "prompts", "changed", f"changed in {name}", "p", "an example", "the model says",
-         f"{name} says"],
+        ["prompts", "changed", f"in {name}", "p", "an example", "it says", f"{name} says"],
         rows,
-        title="What breaks, on held-out prompts",
+        title=f"What breaks{words}, on held-out prompts",
         caption="**Changed**: share of prompts on which the preference between right and wrong "
         "answer changes behind the words (behind no words: on which the wrong answer is "
         "preferred). **p**: exact, one-sided, corrected over all finalists and sides (Holm).",
-    )  # fmt: skip
+    )
 
 
 def prefix_table(found: TwinsEvidence) -> Table:
@@ -137,7 +136,7 @@ def _map(found: TwinsEvidence, what: str) -> HeatMap:
         else "Norm of the difference of a part's weights over their norm in the twin.",
         does_not_show="where the change began: a part may only hand on what reaches it."
         if heals
-        else "what the change does; noise as large does nothing like it.",
+        else "what the change does.",
     )
 
 

@@ -194,7 +194,7 @@ def _cell(
     record = BrokenCell(
         task=cell.task,
         side=cell.side,
-        example=model.to_string(rows[0]),
+        example=_text(model, rows[0]),
         changed=Estimate.of_share(both[0]),
         changed_twin=Estimate.of_share(both[1]),
         excess=(alone - twin_alone) / len(prompts),
@@ -205,6 +205,11 @@ def _cell(
         example_twin=said[1][0],
     )
     return record, both
+
+
+def _text(model: Model, ids: Tensor) -> str:
+    """The prompt without its beginning-of-sentence token."""
+    return model.to_string(ids[int(int(ids[0]) == model.bos_token_id) :]).strip()
 
 
 def _words(model: Model, rows: Sequence[Tensor]) -> list[str]:

@@ -83,6 +83,7 @@ def unseen_twins(evidence: TwinsEvidence) -> tuple[str, ...]:
         "prompts, one or a few of each task and side, and the best alone went on.",
         "Changes of behaviours that none of these tasks asks for, and changes in longer answers: "
         "one next word was compared.",
+        *(f"Changes in {each}" for each in evidence.left_out),
         "Side effects that change fewer than half of a task's prompts are not counted as broken; "
         "the table of finalists has the largest ones.",
     )  # fmt: skip

@@ -19,6 +19,8 @@ from residuum.findings.audit.evidence import (
     PrefixEvidence,
     TogetherEvidence,
     TwinsEvidence,
+    strongest,
+    strongest_of,
 )
 from residuum.findings.audit.noise_twin import changed_weights, check_twins, noise_twin
 from residuum.findings.audit.options import TwinsOptions
@@ -60,9 +62,10 @@ def ask_twins(asked: Asked, options: TwinsOptions) -> Try:
         )
     check_twins(asked.model, asked.against)
     names = options.tasks or task_names(asked.model)
-    cells = cells_of(asked.model, names, max(options.held, AGAIN * options.screened), asked.seed)
+    each = max(options.held, AGAIN * options.screened)
+    cells, left_out = cells_of(asked.model, names, each, asked.seed)
     twins = Twins(asked.model, asked.against, cells, options, asked.seed)
-    tried = prefixes_of(asked.model, options.most_words, asked.seed, options.words)
+    tried = prefixes_of(asked.model, options, asked.seed)
     noise = noise_twin(asked.model, asked.against, asked.seed)
     left = searched(asked, twins, noise, tried)
     plain, *found = confirmed(twins, asked.model, left.own)
@@ -72,7 +75,7 @@ def ask_twins(asked: Asked, options: TwinsOptions) -> Try:
     )
     found.sort(key=lambda each: (-len(each.broken), -each.score))
     ids: dict[str, Ids] = {prefix_text(asked.model, each): each for each, _ in left.own} | {"": ()}
-    main = strongest(plain, found)
+    main = strongest_of(plain, found)
     where, together, findings = (), None, ()
     if main is not None:
         where, together = _places(asked, twins, main, ids[main.text])
@@ -90,6 +93,7 @@ def ask_twins(asked: Asked, options: TwinsOptions) -> Try:
         plain=plain,
         prefixes=tuple(found),
         noise=control,
+        left_out=left_out,
         changed_weights=changed_weights(asked.model, asked.against),
         places=where,
         together=together,
@@ -107,17 +111,9 @@ def ask_twins(asked: Asked, options: TwinsOptions) -> Try:
     )
 
 
-def strongest(plain: PrefixEvidence, found: Sequence[PrefixEvidence]) -> PrefixEvidence | None:
-    """The finalist that breaks something and disturbs the twin least; else the plain prompts."""
-    breaking = [each for each in found if each.broken]
-    if breaking:
-        return max(breaking, key=lambda each: each.score)
-    return plain if plain.broken else None
-
-
 def twins_checks(evidence: TwinsEvidence) -> tuple[Check, ...]:
     """What decides whether something changed."""
-    main = strongest(evidence.plain, evidence.prefixes)
+    main = strongest(evidence)
     tested = (len(evidence.prefixes) + 1) * len(evidence.cells)
     most = max((each.largest for each in (evidence.plain, *evidence.prefixes)), default=0.0)
     broken = 0 if main is None else len(main.broken)

@@ -25,7 +25,7 @@ ALWAYS = (
 )
 
 
-def untested(model: Model, suite: Suite, answers: Sequence[Answer], twin: bool) -> tuple[str, ...]:
+def untested(model: Model, suite: Suite, answers: Sequence[Answer]) -> tuple[str, ...]:
     """What no answer is about, most concrete first."""
     found = [
         f"“{each.asks}” could not be asked: {each.tries[0].says}"
@@ -37,7 +37,12 @@ def untested(model: Model, suite: Suite, answers: Sequence[Answer], twin: bool) 
         for each in answers
         if each.verdict == "behaviour absent"
     ]
-    found += _kinds(suite, twin)
+    found += [
+        f"“{each.asks}”: {each.tries[0].unseen[0]}"
+        for each in answers
+        if each.verdict in ("shown", "not shown", "undecided") and each.tries[0].unseen
+    ]
+    found += _kinds(suite)
     asked = {task for each in answers if each.verdict != "not testable" for task in each.tasks}
     left = [name for name in task_names(model) if name not in asked]
     if left:
@@ -52,6 +57,6 @@ def untested(model: Model, suite: Suite, answers: Sequence[Answer], twin: bool) 
     return (*found, *ALWAYS)
 
 
-def _kinds(suite: Suite, twin: bool) -> list[str]:
+def _kinds(suite: Suite) -> list[str]:
     used = {each.kind for each in suite.questions}
     return [f"The suite does not ask {_KIND_WORDS[kind]}." for kind in KINDS if kind not in used]
