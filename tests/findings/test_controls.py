@@ -92,6 +92,20 @@ def test_the_planted_trap_attends_and_is_not_causal(output: str) -> None:
     assert "Attending, not causal" in page("t", controls_parts(record, "logits"))
 
 
+def test_a_finding_says_that_the_trap_attends_and_does_not_name_it() -> None:
+    """The whole chain, from the search to the page."""
+    model, task = rz.load(trapped("unread")), induction_task(64)
+    finding = rz.investigate(model, task, stages=("controls",))
+    assert finding.status == "supported" and set(finding.components) == set(KNOWN)
+    assert finding.controls is not None
+    trap = f"L1.z[H{IDLE}]"
+    assert trap in {head.at for head in finding.controls.idle} and trap not in finding.movers
+    assert any(f"L1.H{IDLE}" in line and "not causal" in line for line in finding.scope)
+    assert f"L1.H{IDLE}" not in finding.claim
+    stated = rz.examine(model, task, [trap], stages=())
+    assert stated.status == "not supported"
+
+
 def test_the_same_head_with_an_output_that_is_read_is_causal() -> None:
     """The trap's verdict can come out the other way."""
     bench = Bench(rz.load(trapped("used")), induction_task(32))
