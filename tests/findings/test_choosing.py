@@ -76,6 +76,14 @@ def test_an_mlp_alone_has_no_head_to_show(model: Model, tmp_path: Path) -> None:
     assert "17 random directions" in found.claim and found.save(tmp_path)
 
 
+def test_a_page_without_any_head(model: Model, tmp_path: Path) -> None:
+    found = rz.examine(model, rz.task("facts", model, n=16), ["L0.mlp_out"], stages=())
+    assert found.roles is not None
+    bare = replace(found.roles, heads=(), writers=(), removal=None, pictures=())
+    page = replace(found, roles=bare).save(tmp_path).with_name("report.html").read_text()
+    assert "No head is described here; of the MLPs" in page
+
+
 def test_parts_in_words() -> None:
     assert parts_in_words(["L0.mlp_out", "L2.mlp_out"]) == "the MLPs of layers 0 and 2"
     assert parts_in_words(["L1.z[H2]"]) == "head L1.H2"

@@ -114,6 +114,10 @@ def written_by(finding: Found) -> list[Part]:
             "answer, and whose corrupt value costs the clean run something, each with its interval."
             " A head that only **matters** acts, as far as shown, through other parts."
         ),
+    ]
+    if not roles.heads:
+        return [*shown, Paragraph(writers(roles, finding.unit))]
+    shown += [
         Paragraph(_first_bold(movers(roles, finding.unit))),
         Paragraph(writers(roles, finding.unit)),
         role_table(finding),

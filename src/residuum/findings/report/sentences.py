@@ -115,6 +115,8 @@ def writers(roles: RolesEvidence, unit: str) -> str:
         f"the MLP of layer {at.removeprefix('L').split('.')[0]}": effect
         for at, effect in zip(roles.mlps, roles.mlp_direct, strict=True)
     }
+    if not senders:
+        return _mlp_writer(mlps, unit)
     head = max(senders, key=lambda name: senders[name].value)
     said = f"Of the heads below {head} has the largest direct path, {number(senders[head])} {unit}"
     if not mlps:
@@ -125,6 +127,17 @@ def writers(roles: RolesEvidence, unit: str) -> str:
     return (
         f"{said}; {mlp} has {number(mlps[mlp])}, so most of what tells clean from corrupt enters "
         "the logits there, not straight from a head."
+    )
+
+
+def _mlp_writer(mlps: dict[str, Estimate], unit: str) -> str:
+    """The same where no head is described."""
+    if not mlps:
+        return "No head is described here, and the model has no MLP."
+    mlp = max(mlps, key=lambda name: mlps[name].value)
+    return (
+        f"No head is described here; of the MLPs {mlp} has the largest direct path, "
+        f"{number(mlps[mlp])} {unit}."
     )
 
 
