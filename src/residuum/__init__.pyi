@@ -217,6 +217,10 @@ from residuum.findings import (
 from residuum.findings.audit.audit import Audit as Audit
 from residuum.findings.audit.auditing import audit as audit
 from residuum.findings.audit.suite import Suite as Suite
+from residuum.findings.registry.registry import (
+    Registry as Registry,
+    registry as registry,
+)
 from residuum.heads import (
     HeadTable as HeadTable,
     detect_heads as detect_heads,

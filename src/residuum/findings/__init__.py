@@ -4,6 +4,7 @@ from residuum.findings.chain.investigation import examine, investigate
 from residuum.findings.finding import SCHEMA, Finding
 from residuum.findings.record.budget import BUDGETS, Budget
 from residuum.findings.record.rules import Rule, Status
+from residuum.findings.registry.registry import Registry, registry
 from residuum.findings.replaying.replay import Replay, replay
 from residuum.findings.replaying.transfer import transfer
 
@@ -12,11 +13,13 @@ __all__ = [
     "SCHEMA",
     "Budget",
     "Finding",
+    "Registry",
     "Replay",
     "Rule",
     "Status",
     "examine",
     "investigate",
+    "registry",
     "replay",
     "transfer",
 ]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from residuum.core import SILENT, CheckFailed, LoadError, Progress, StoreError
 from residuum.findings.chain.investigation import examine, investigate
 from residuum.findings.finding import Finding
@@ -186,10 +188,10 @@ def _read(path: str | Path, check: bool) -> tuple[Finding, bool]:
 
 
 def _recorded_model(recorded: Finding) -> Model:
-    """The model that the finding names."""
+    """The model that the finding names, in the dtype that it was measured in."""
     name = recorded.provenance.model_id
     try:
-        return load(name)
+        return load(name, dtype=getattr(torch, recorded.provenance.dtype, None))
     except LoadError as error:
         raise LoadError(
             f"the model of this finding, {name}, cannot be loaded: {error.what}",

@@ -129,7 +129,7 @@ def with_transfer(
     sentence = transfer_words(told, there.provenance.model_id)
     return replace(
         there,
-        claim=f"{sentence} {there.claim}",
+        claim=f"{there.claim} Transfer: {sentence[0].lower()}{sentence[1:]}",
         scope=(*there.scope, f"Tried here: {origin_words(origin)}; {pairs}."),
         rules=(*there.rules, *rules),
         transfer=told,
