@@ -43,6 +43,7 @@ def test_a_discovered_circuit_is_supported_and_a_random_one_is_not(
     drawn = rz.random_circuits(circuit.graph, circuit.n_edges, 1, seed=9)[0]
     wrong = rz.examine(model, task, circuit.with_kept(drawn))
     assert wrong.status == "not supported" and "does not depend on a circuit" in wrong.claim
+    assert found.to_dataframe()["recovered"].tolist() == [found.whole.recovered.value]
     path = found.save(tmp_path)
     assert Finding.load(path) == found and rz.replay(path, model).agrees
     assert "Is this circuit the mechanism?" in path.with_name("report.html").read_text()

@@ -72,6 +72,7 @@ def rewritten(folder: Path, change: object) -> dict:
         (lambda d: d["finding"]["behaviour"]["accuracy"].update(n="x"), "must be a whole number"),
         (lambda d: d.update(schema="residuum.finding/9"), "of schema 'residuum.finding/9'"),
         (lambda d: d.update(schema="residuum.finding/1"), "of schema 'residuum.finding/1'"),
+        (lambda d: d.update(schema="residuum.finding/2"), "of schema 'residuum.finding/2'"),
         (lambda d: d.update(more=1), "not a finding"),
     ],
 )

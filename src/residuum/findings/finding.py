@@ -56,9 +56,9 @@ MARKDOWN, LATEX = "report.md", "tables.tex"
 class Finding:
     """What was found about one behaviour of one model.
 
-    Shows: which heads move the answer on these pairs under these interventions, against random
-    heads. Does not show: how they do it, that others could not take over, or that the same holds
-    for other prompts, other models or other behaviours; see ``limits``.
+    Shows: which parts (or which circuit or direction) move the answer on these pairs under these
+    interventions, against random ones. Does not show: that others could not take over, or that the
+    same holds where it was not tried; see ``scope`` and ``limits``.
 
     Attributes:
         claim: one sentence built from the evidence, or worded by hand: see :meth:`with_claim`.
@@ -253,18 +253,26 @@ class Finding:
         return head_bars(self)
 
     def to_dataframe(self) -> pd.DataFrame:
-        """One row for each named head: what patching gains and each way of removal costs.
+        """One row for each named part: what patching gains and each way of removal costs.
+
+        Of a circuit or a direction one row: what it recovers, and what is lost with it.
 
         Columns: ``at``, ``patch``, ``recovered`` and a way each (``swapped``, …), with ``_low`` and
         ``_high``; ``p``, ``verdict``.
         """
         import pandas as pd
 
+        if self.whole is not None:
+            one = {"recovered": self.whole.recovered, "lost": self.whole.lost}
+            row: dict[str, Any] = {"at": self.whole.name}
+            for name, value in one.items():
+                row |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
+            return pd.DataFrame([row])
         rows = []
         for i, head in enumerate(self.parts.named if self.parts else ()):
             measured = {"patch": head.patch, "recovered": head.recovered}
             measured |= {each.how: each.alone[i] for each in self.parts.removals}  # type: ignore[union-attr]
-            row: dict[str, Any] = {"at": head.at}
+            row = {"at": head.at}
             for name, value in measured.items():
                 row |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
             rows.append(row | {"p": head.p, "verdict": head.verdict})
