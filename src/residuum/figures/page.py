@@ -210,10 +210,7 @@ def _render_block(part: object) -> str:
             told = "".join(f"<p>{markup.inline(line)}</p>" for line in text.split("\n"))
             named = f"{label}{markup.inline(title)}"
             head = f'<p class="rz-callout-title">{named}</p>' if named else ""
-            return (
-                f'<aside class="rz-callout rz-tone-{tone}" role="note">{head}'
-                f"{told}</aside>"
-            )
+            return f'<aside class="rz-callout rz-tone-{tone}" role="note">{head}{told}</aside>'
         case KeyValues(items, title):
             return _key_values(items, title)
         case Stats(items):

@@ -23,6 +23,7 @@ ALIGNMENTS = ("left", "right", "center")
 Cell = str | int | float | bool | None
 WIDEST = 48  # characters of a column on paper
 LONGEST = 60  # rows on paper
+LONG = 24  # characters of a cell that needs room for a line, on narrow screens too
 
 
 @dataclass(frozen=True)
@@ -120,8 +121,11 @@ class Table(Figure):
         for column in range(len(self.heads)):
             raw = self.rows[index][column]
             value = f' data-value="{raw!r}"' if _is_number(raw) else ""
-            text = markup.escape(self.shown(index, column))
-            cells.append(f'<td class="rz-{self.alignment(column)}"{value}>{text}</td>')
+            shown = self.shown(index, column)
+            long = " rz-long" if len(shown) > LONG else ""
+            cells.append(
+                f'<td class="rz-{self.alignment(column)}{long}"{value}>{markup.escape(shown)}</td>'
+            )
         return "".join(cells)
 
     def paper_inches(self) -> tuple[float, float]:

@@ -55,7 +55,7 @@ export class BarsChart implements Chart<BarsMarks, BarsPlan> {
   layout(width: number, { compact = false, title = "" }: LayoutOptions = {}): BarsPlan {
     const { values, lo, hi } = this.data, count = values.length;
     const wide = Math.min(width, 820), top = title ? 36 : 4;
-    const nameRoom = compact ? 0 : Math.min(largest(this.#names.map((n) => measure(n, SIZE))), wide * 0.36);
+    const nameRoom = compact ? 0 : Math.min(largest(this.#names.map((n) => measure(n, SIZE))), wide * (wide < 480 ? 0.46 : 0.36));
     const valueRoom = compact ? 0 : largest(Array.from(values, (v) => measure(shown(v), SIZE))) + 12;
     const ends = [0, ...values, ...(lo ?? []), ...(hi ?? [])].filter(Number.isFinite);
     const low = -largest(ends.map((v) => -v)), most = largest(ends), high = most === low ? low + 1 : most;

@@ -120,6 +120,11 @@ class Found(Protocol):
         ...
 
     @property
+    def given(self) -> dict[str, Any] | None:
+        """The circuit or direction that was examined, as plain data."""
+        ...
+
+    @property
     def whole(self) -> WholeEvidence | None:
         """A circuit or direction that was examined."""
         ...

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from residuum.figures import Code, Column, Heading, KeyValues, Paragraph, Part, Table
+from residuum.figures import Code, Column, Fold, Heading, KeyValues, Paragraph, Part, Table
 from residuum.findings.record.found import Found
 from residuum.findings.record.rules import ENOUGH, Rule, percent
 from residuum.findings.report.named import given, half
 from residuum.findings.report.pictures import sample_table
 
-MARKS = {"holds": "✓ holds", "fails": "✗ fails", "unclear": "? unclear"}
+MARKS = {"holds": "✓\u00a0holds", "fails": "✗\u00a0fails", "unclear": "?\u00a0unclear"}
 
 
 def decision_parts(finding: Found) -> list[Part]:
@@ -28,7 +28,8 @@ def decision_parts(finding: Found) -> list[Part]:
         rule_table(deciding, "Rules that decide"),
     ]
     if beside:
-        shown.append(rule_table(beside, "Rules that narrow the claim and decide no status"))
+        title = "Rules that narrow the claim and decide no status"
+        shown.append(Fold(f"{len(beside)} more rules", [rule_table(beside, title)]))
     shown.append(
         Paragraph(
             "Intervals on parts are drawn by template where there are several, those on the "

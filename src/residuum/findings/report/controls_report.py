@@ -75,14 +75,14 @@ def _bars(evidence: ControlsEvidence) -> Bars:
     names, values = [], []
     if evidence.pushes is not None:
         pushes = evidence.pushes
-        names += ["own clean values: regained", "random pushes: regained",
-                  "own corrupt values: lost", "random pushes: lost"]  # fmt: skip
+        names += ["clean: regained", "random push: regained",
+                  "corrupt: lost", "random push: lost"]  # fmt: skip
         values += [pushes.recovered, _range(pushes.random_recovered), pushes.lost,
                    _range(pushes.random_lost)]  # fmt: skip
     if evidence.labels is not None and evidence.labels.own.value:
         labels, own = evidence.labels, evidence.labels.own.value
         scale = evidence.pushes.recovered.value / own if evidence.pushes else 1 / own
-        names.append("own clean values, random labels")
+        names.append("clean, random labels")
         values.append(Estimate(scale * labels.mean, scale * labels.low, scale * labels.high, 0))
     return Bars(
         names,
@@ -99,7 +99,10 @@ def _bars(evidence: ControlsEvidence) -> Bars:
 
 
 def _bars_caption(pushes: PushControl | None) -> str:
-    said = "Whiskers of own values: 95 % intervals; of random labels: what holds 95 % of them."
+    said = (
+        "Clean, corrupt: the parts' own values. Their whiskers: 95 % intervals; those of random "
+        "labels: what holds 95 % of them."
+    )
     if pushes is None:
         return said
     return (

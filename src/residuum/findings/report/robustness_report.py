@@ -51,7 +51,7 @@ def _bars(evidence: RobustnessEvidence) -> Bars:
         name = f"on {_brief(each.measured_on)}"
         rows += [(f"{name}: recover", each.recovered), (f"{name}: lose", each.lost)]
     for each in evidence.new:
-        name = f"{each.n} new pairs, seed {each.seed}"
+        name = f"new pairs {each.seed}"
         rows += [(f"{name}: recover", each.recovered), (f"{name}: lose", each.lost)]
     return Bars(
         [name for name, _ in rows],
@@ -65,7 +65,7 @@ def _bars(evidence: RobustnessEvidence) -> Bars:
         caption="**Recover**: the parts' clean values in the corrupt run. **Lose**: their corrupt "
         "values in the clean run. On other templates the parts are those that were chosen without "
         "these templates; on new pairs they are the named ones. 95 % intervals; at least "
-        f"{percent(ENOUGH)} is asked for.",
+        f"{percent(ENOUGH)} is asked for. New pairs are numbered by their seed.",
         does_not_show="pairs of another source.",
     )
 
@@ -122,7 +122,7 @@ def _draws(evidence: RobustnessEvidence) -> HeatMap:
         limits=(0.0, 1.0),
         title="What other halves of the pairs would have named",
         caption="Each half is drawn at random from all pairs, those used for the choice among "
-        f"them. Dark: chosen. Overlap with the named parts (Jaccard): {overlaps}.",
+        f"them. 1: chosen, 0: not. Overlap with the named parts (Jaccard): {overlaps}.",
         does_not_show="parts that pairs of another source would name.",
     )
 
@@ -134,7 +134,7 @@ def _ways(evidence: RobustnessEvidence) -> Bars:
         rows.append((each.how, each.lost))
         if each.worst_random == each.worst_random:
             worst = Estimate(each.worst_random, nan, nan, 0)
-            rows.append((f"{each.how}: costliest random set", worst))
+            rows.append((f"{each.how}, random", worst))
     return Bars(
         [name for name, _ in rows],
         [100 * each.value for _, each in rows],
@@ -145,7 +145,8 @@ def _ways(evidence: RobustnessEvidence) -> Bars:
         order="given",
         title="The named parts removed together, in every way",
         caption="Swapped: their corrupt values. Resampled: those of another prompt. Mean: over the "
-        "prompts. Silenced: zeros. 95 % intervals.",
+        "prompts. Silenced: zeros. Random: the costliest random set, removed in the same way. 95 % "
+        "intervals.",
         does_not_show="which of them is right: each asks another question.",
     )
 

@@ -57,7 +57,7 @@ def _mechanism(finding: Found) -> Iterator[Part]:
     if finding.parts is not None:
         yield from chosen_heads(finding)
     if finding.whole is not None:
-        yield from whole_parts(finding.whole)
+        yield from whole_parts(finding.whole, finding.given)
     if finding.circuit is not None:
         yield from circuit_parts(finding.circuit, finding.unit)
     if finding.roles is not None:

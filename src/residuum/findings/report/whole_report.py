@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
+from residuum.circuits import Circuit
 from residuum.figures import Column, Heading, Paragraph, Part, Table
 from residuum.findings.record.rules import percent, share
 from residuum.findings.record.whole_evidence import WholeEvidence
@@ -26,8 +28,8 @@ _SAID = {
 }
 
 
-def whole_parts(evidence: WholeEvidence) -> list[Part]:
-    """Heading, what was done, and the numbers beside chance."""
+def whole_parts(evidence: WholeEvidence, given: dict[str, Any] | None) -> list[Part]:
+    """Heading, what was done, the picture of a circuit, and the numbers beside chance."""
     heading, text, names = _SAID[evidence.kind]
     rows = [
         _row(names[0], share(evidence.recovered), evidence.random_recovered),
@@ -42,8 +44,14 @@ def whole_parts(evidence: WholeEvidence) -> list[Part]:
         f"{evidence.total} {'edges' if evidence.kind == 'circuit' else 'dimensions'}; "
         f"{evidence.controls} random ones.",
     )
-    shown: list[Part] = [Heading(heading), Paragraph(text), table]
+    shown: list[Part] = [Heading(heading), Paragraph(text), *_drawn(evidence, given), table]
     return [*shown, Paragraph(f"Note: {evidence.note}.")] if evidence.note else shown
+
+
+def _drawn(evidence: WholeEvidence, given: dict[str, Any] | None) -> list[Part]:
+    if evidence.kind != "circuit" or given is None:
+        return []
+    return [Circuit.from_json(given).figure(title=f"The circuit as stated: {evidence.size} edges")]
 
 
 def _row(name: str, found: str, random: tuple[float, ...]) -> list[str]:
