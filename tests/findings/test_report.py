@@ -1,0 +1,184 @@
+"""The report in its media: what stands on top, what is said of hand-worded and stated claims."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from markdown_it import MarkdownIt
+
+import residuum as rz
+from residuum.figures import (
+    Bars,
+    Bullets,
+    Callout,
+    Columns,
+    Fold,
+    Heading,
+    HeatMap,
+    Lines,
+    Paragraph,
+    Part,
+    Series,
+    Table,
+)
+from residuum.findings import Finding
+from residuum.findings.report.figure_tables import as_table
+from residuum.findings.report.latex import latex_table, latex_tables
+from residuum.findings.report.markdown import markdown
+from residuum.findings.report.page import report_html
+from residuum.runs import Model
+
+EVIL = r"100 % of a_b & c#d $x$ {y} ~z ^w \q <s> a|b [1, 2] *star* `code` \end{table} é 猫 -1 “q”"
+
+
+@pytest.fixture(scope="module")
+def stated(model: Model) -> Finding:
+    """Parts that a caller stated: a head and an MLP."""
+    return rz.examine(model, "ioi", ["L1.z[H3]", "L1.mlp_out"], stages=())
+
+
+def shown(finding: Finding) -> str:
+    """The page without style and script."""
+    return re.sub(r"<(style|script)\b.*?</\1>", "", report_html(finding), flags=re.S)
+
+
+def test_the_claim_leads_and_falsifier_and_limits_stand_before_the_evidence(
+    finding: Finding,
+) -> None:
+    page = shown(finding)
+    top, _, rest = page.partition('<nav class="rz-contents"')
+    first = ["rz-badge", "On 32 held-out ioi prompts", "What would refute it"]
+    places = [top.index(text) for text in [*first, "What it does not say"]]
+    assert places == sorted(places)
+    body = rest.partition("</nav>")[2]
+    heads = [
+        "Does the model do it?", "Where can the answer be moved from?", "Which heads?",
+        "Which heads write the answer?", "What do they look at?", "Would any heads do?",
+        "Rules that decide", "The data", "Run it again",
+    ]  # fmt: skip
+    places = [body.index(text) for text in heads]
+    assert places == sorted(places)
+    for limit in finding.limits:
+        assert limit in top
+
+
+def test_a_claim_worded_by_hand_is_said_and_the_built_one_stands_beside(finding: Finding) -> None:
+    edited = finding.with_claim("Four heads do it <all>.")
+    page, built = shown(edited), finding.claim[:60]
+    assert "worded by hand" in page and "Four heads do it &lt;all&gt;." in page
+    assert page.index("Four heads do it") < page.index(built.replace("'", "&#x27;"))
+    assert "worded by hand" not in shown(finding)
+    assert "worded by hand" in edited.to_markdown() and finding.claim[:40] in edited.to_markdown()
+
+
+def test_a_stated_mechanism_is_not_said_to_be_searched_for(stated: Finding) -> None:
+    page = shown(stated)
+    assert "stated by the caller, not searched for" in page
+    assert "residuum examine" in page and "moved the answer most" not in page
+    assert "Which parts?" in page and "other parts of the same kinds" in page
+
+
+def test_an_undecided_finding_says_which_rule_is_open(finding: Finding) -> None:
+    rules = tuple(
+        replace(rule, outcome="unclear") if rule.name == "Enough" else rule
+        for rule in finding.rules
+    )
+    page = shown(replace(finding, rules=rules, status="undecided"))
+    assert "? Undecided" in page and "“Enough” is unclear" in page
+    assert "✓ Supported" not in page
+
+
+def test_saved_beside_each_other(folder: Path, finding: Finding) -> None:
+    names = {"finding.json", "report.html", "report.md", "tables.tex"}
+    assert {each.name for each in folder.iterdir()} == names
+    assert finding.claim.split(" (")[0] in (folder / "report.md").read_text()
+    assert (folder / "tables.tex").read_text() == finding.to_latex()
+
+
+def test_markdown_renders(finding: Finding) -> None:
+    text = finding.to_markdown()
+    html = MarkdownIt("commonmark").enable("table").render(text)
+    assert html.count("<h1>") == 1 and html.count("<h2>") >= 8
+    assert html.count("<table>") >= 8 and "<blockquote>" in html
+    assert "&lt;s&gt;" in html and "**" not in re.sub(r"<code>.*?</code>", "", html)
+    for row in re.findall(r"<tr>.*?</tr>", html, flags=re.S):
+        assert row.count("<th") + row.count("<td") >= 2
+
+
+def test_text_cannot_break_out_of_markdown() -> None:
+    parts: list[Part] = [
+        Heading(EVIL), Paragraph(f"# {EVIL}"), Bullets([EVIL]), Callout(EVIL, badge="yes"),
+        Fold(EVIL, [Columns([[f"1. {EVIL}"]])]), Table([EVIL, "n"], [[EVIL, 1]], title=EVIL),
+    ]  # fmt: skip
+    html = MarkdownIt("commonmark").enable("table").render("\n\n".join(markdown(parts)))
+    assert "<s>" not in html and "<em>" not in html and html.count("<table>") == 1
+    assert html.count("<h1>") == 0 and html.count("<h2>") == 1 and "<ol" not in html
+    assert len(re.findall(r"<t[hd]\b", html)) == 4
+    assert html.count("&lt;s&gt; a|b [1, 2] *star* <code>code</code>") == 9
+
+
+def balanced(text: str) -> bool:
+    """Braces and environments close in the order in which they open."""
+    bare = re.sub(r"\\[\\{}]", "", text)
+    depth = 0
+    for each in bare:
+        depth += (each == "{") - (each == "}")
+        if depth < 0:
+            return False
+    opened: list[str] = []
+    for kind, name in re.findall(r"\\(begin|end)\{(\w+)\}", text):
+        if kind == "begin":
+            opened.append(name)
+        elif not opened or opened.pop() != name:
+            return False
+    return depth == 0 and not opened
+
+
+def test_text_cannot_break_out_of_latex() -> None:
+    table = Table([EVIL, "n"], [[EVIL, 1], ["[1, 2]", -2.5]], title=EVIL, caption=EVIL)
+    text = latex_table(table, "", "tab:x")
+    assert balanced(text) and text.count(r"\end{table}") == 1
+    assert r"\textbackslash{}end\{table\}" in text and r"a\_b \& c\#d \$x\$ \{y\}" in text
+    assert r"\texttt{U+732B}" in text and "é" in text and "100~\\%" in text
+    assert not re.search(r"(?<!\\)[%#&_](?!.*\\\\)", re.sub(r" & ", " ", text))
+    assert balanced(r"\begin{a}{\{}\end{a}") and not balanced(r"\begin{a}{\end{a}")
+
+
+def test_every_row_of_latex_has_as_many_cells(finding: Finding) -> None:
+    text = finding.to_latex()
+    assert balanced(text)
+    for body in re.findall(r"\\toprule\n(.*?)\\bottomrule", text, flags=re.S):
+        cells = {len(re.findall(r"(?<!\\)&", row)) for row in body.split("\\\\\n") if row.strip()}
+        assert len(cells) == 1
+    labels = re.findall(r"\\label\{([^}]+)\}", text)
+    assert len(labels) == len(set(labels)) >= 8
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
+def test_latex_compiles(finding: Finding, tmp_path: Path) -> None:
+    (tmp_path / "tables.tex").write_text(finding.to_latex(), encoding="utf-8")
+    parts: list[Part] = [Heading(EVIL), Table([EVIL, "n"], [[EVIL, 1], ["[1]", 2]], caption=EVIL)]
+    (tmp_path / "evil.tex").write_text("\n".join(latex_tables(parts, "x")), encoding="utf-8")
+    (tmp_path / "main.tex").write_text(
+        r"\documentclass{article}\usepackage[T1]{fontenc}\usepackage{booktabs}"
+        r"\begin{document}\input{tables}\input{evil}\end{document}"
+    )
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "main.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (tmp_path / "main.pdf").stat().st_size > 10_000
+
+
+def test_figures_whose_values_fit_are_tables() -> None:
+    bars = as_table(Bars(["b", "a"], [1.0, 2.0], lo=[0.5, 1.5], hi=[1.5, 2.5], unit="logits"))
+    assert bars is not None and bars.rows[0] == ("a", "2 [1.5, 2.5]")
+    lines = as_table(Lines([0, 1], [Series("one", [1.0, float("nan")])], x="layer"))
+    assert lines is not None and lines.rows == (("0", "1"), ("1", "–"))
+    small = as_table(HeatMap([[0.25, None]], row_labels=["L0"], col_labels=["H0", "H1"]))
+    assert small is not None and small.rows == (("L0", "0.25", "–"),)
+    assert as_table(HeatMap([[0.0] * 40])) is None
