@@ -89,7 +89,7 @@ def _bars(evidence: ControlsEvidence) -> Bars:
         [100 * each.value for each in values],
         lo=[100 * each.low for each in values],
         hi=[100 * each.high for each in values],
-        x="share of the distance between corrupt and clean",
+        x="share of the distance",
         unit="%",
         order="given",
         title="The parts' own values against random pushes and random labels",
@@ -100,6 +100,7 @@ def _bars(evidence: ControlsEvidence) -> Bars:
 
 def _bars_caption(pushes: PushControl | None) -> str:
     said = (
+        "The distance: between corrupt and clean. "
         "Clean, corrupt: the parts' own values. Their whiskers: 95 % intervals; those of random "
         "labels: what holds 95 % of them."
     )

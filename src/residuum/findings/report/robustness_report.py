@@ -49,20 +49,21 @@ def _bars(evidence: RobustnessEvidence) -> Bars:
     rows: list[tuple[str, Estimate]] = []
     for each in evidence.folds:
         name = f"on {_brief(each.measured_on)}"
-        rows += [(f"{name}: recover", each.recovered), (f"{name}: lose", each.lost)]
+        rows += [(f"recover {name}", each.recovered), (f"lose {name}", each.lost)]
     for each in evidence.new:
-        name = f"new pairs {each.seed}"
-        rows += [(f"{name}: recover", each.recovered), (f"{name}: lose", each.lost)]
+        name = f"on new pairs {each.seed}"
+        rows += [(f"recover {name}", each.recovered), (f"lose {name}", each.lost)]
     return Bars(
         [name for name, _ in rows],
         [100 * each.value for _, each in rows],
         lo=[100 * each.low for _, each in rows],
         hi=[100 * each.high for _, each in rows],
-        x="share of the distance between corrupt and clean",
+        x="share of the distance",
         unit="%",
         order="given",
         title="On pairs that had no part in the choice",
-        caption="**Recover**: the parts' clean values in the corrupt run. **Lose**: their corrupt "
+        caption="The distance: between corrupt and clean. "
+        "**Recover**: the parts' clean values in the corrupt run. **Lose**: their corrupt "
         "values in the clean run. On other templates the parts are those that were chosen without "
         "these templates; on new pairs they are the named ones. 95 % intervals; at least "
         f"{percent(ENOUGH)} is asked for. New pairs are numbered by their seed.",
@@ -140,11 +141,12 @@ def _ways(evidence: RobustnessEvidence) -> Bars:
         [100 * each.value for _, each in rows],
         lo=[100 * each.low for _, each in rows],
         hi=[100 * each.high for _, each in rows],
-        x="lost, of the distance between corrupt and clean",
+        x="lost, of the distance",
         unit="%",
         order="given",
         title="The named parts removed together, in every way",
-        caption="Swapped: their corrupt values. Resampled: those of another prompt. Mean: over the "
+        caption="The distance: between corrupt and clean. "
+        "Swapped: their corrupt values. Resampled: those of another prompt. Mean: over the "
         "prompts. Silenced: zeros. Random: the costliest random set, removed in the same way. 95 % "
         "intervals.",
         does_not_show="which of them is right: each asks another question.",

@@ -64,11 +64,12 @@ def _bars(evidence: SpecificityEvidence, task: str) -> Bars:
         [100 * each.value for _, each in rows],
         lo=[100 * each.low for _, each in rows],
         hi=[100 * each.high for _, each in rows],
-        x="lost, of the task's own distance between corrupt and clean",
+        x="lost, of the task's distance",
         unit="%",
         order="given",
         title="What each task loses without the parts",
-        caption="The costlier of two ways of removal: each part at its mean over that task's "
+        caption="The distance: between corrupt and clean. "
+        "The costlier of two ways of removal: each part at its mean over that task's "
         "prompts, or at its value on another of them; 95 % intervals. A task is spared if it loses "
         f"at most {percent(SPARED)} of what this behaviour loses in the same way, interval and "
         "all.",
