@@ -10,8 +10,9 @@ import pytest
 
 import residuum as rz
 from residuum.apps.cli.main import main
-from residuum.core import CheckFailed, LoadError, StoreError
+from residuum.core import CheckFailed, LoadError, OptionError, StoreError
 from residuum.findings.audit.audit import FILE, PAGE, Audit
+from residuum.findings.audit.options import HeadsOptions
 from residuum.findings.audit.suite import Suite
 from residuum.runs import Model
 
@@ -159,6 +160,19 @@ def test_a_model_without_the_behaviour(random_model: Model, suite: Path) -> None
     found = rz.audit(random_model, suite)
     assert [each.verdict for each in found.answers[:2]] == ["behaviour absent"] * 2
     assert "has no object here" in " ".join(found.not_tested) and not found.concerns
+
+
+def test_what_would_stop_it_half_way_is_refused_first(
+    model: Model, random_model: Model, suite: Path
+) -> None:
+    told = Stages()
+    with pytest.raises(LoadError, match="weights of other shapes"):
+        rz.audit(model, suite, against=random_model, progress=told)
+    loaded = Suite.load(suite)
+    strange = replace(loaded.questions[0], options=HeadsOptions(stages=("nose",)))
+    with pytest.raises(OptionError, match="no further stage 'nose'"):
+        rz.audit(model, replace(loaded, questions=(strange,)), progress=told)
+    assert told.seen == []
 
 
 def test_several_seeds(random_model: Model, suite: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from residuum.core import Provenance, package_version
 from residuum.figures import (
     Bullets,
     Callout,
+    Code,
     Fold,
     Heading,
     KeyValues,
@@ -25,6 +27,7 @@ from residuum.findings.audit.direction_parts import direction_parts
 from residuum.findings.audit.finding_parts import finding_parts
 from residuum.findings.audit.monitor_parts import monitor_parts
 from residuum.findings.audit.reviewed import Reviewed
+from residuum.findings.audit.suite import shipped_suites
 from residuum.findings.audit.twin_parts import twin_parts
 from residuum.findings.record.words import model_name
 
@@ -159,6 +162,7 @@ def _origin(review: Reviewed) -> list[Part]:
     parts: list[Part] = [
         Heading("Where it comes from"),
         Paragraph(review.suite.about),
+        Code(_again(review), title="Shell"),
         KeyValues(_facts(review.provenance), title="Model"),
     ]
     if review.against is not None:
@@ -172,6 +176,16 @@ def _origin(review: Reviewed) -> list[Part]:
         for each in review.suite.questions
     ]
     return [*parts, Fold("The suite as it was asked", [Bullets(asked)])]
+
+
+def _again(review: Reviewed) -> str:
+    """The command that asks the same questions again."""
+    name = review.suite.name
+    suite = name if name in shipped_suites() else "suite.toml"
+    words = ["residuum", "audit", review.provenance.model_id, "--suite", suite]
+    if review.against is not None:
+        words += ["--against", review.against.model_id]
+    return shlex.join([*words, "--out", "review"])
 
 
 def _facts(origin: Provenance) -> dict[str, object]:

@@ -22,10 +22,12 @@ from residuum.findings.audit.audit import SCHEMA, Audit
 from residuum.findings.audit.direction_question import ask_bypass, ask_separable
 from residuum.findings.audit.heads_question import ask_heads
 from residuum.findings.audit.monitor_question import ask_monitor
+from residuum.findings.audit.noise_twin import check_twins
 from residuum.findings.audit.options import HeadsOptions, TwinsOptions
 from residuum.findings.audit.suite import Question, Suite
 from residuum.findings.audit.twins_question import ask_twins
 from residuum.findings.audit.untested import untested
+from residuum.findings.chain.further import chosen_stages
 from residuum.findings.chain.software import code_hash, software
 from residuum.findings.chain.stages import Stages
 from residuum.findings.record.budget import budget_named
@@ -68,7 +70,7 @@ def audit(
 
     Raises:
         LoadError: no such suite; a twin with another tokenizer or shape.
-        OptionError: an unknown key or option in the suite.
+        OptionError: an unknown key, option or stage in the suite.
 
     Shows, Does not show: as :class:`Audit`.
 
@@ -78,9 +80,8 @@ def audit(
     'not testable'
     """
     need_model(model, "audit")
-    if against is not None:
-        need_model(against, "audit")
     chosen = suite if isinstance(suite, Suite) else Suite.load(suite)
+    _check(chosen, model, against)
     review = _Review(model, against, chosen, None if out is None else Path(out), progress)
     answers = tuple(review.answer(number, each) for number, each in enumerate(chosen.questions))
     return Audit(
@@ -90,6 +91,16 @@ def audit(
         provenance=_provenance(model, chosen),
         against=None if against is None else _provenance(against, chosen),
     )
+
+
+def _check(suite: Suite, model: Model, against: Model | None) -> None:
+    """Refuse what would stop a review half-way."""
+    if against is not None:
+        need_model(against, "audit")
+        check_twins(model, against)
+    for each in suite.questions:
+        if isinstance(each.options, HeadsOptions):
+            chosen_stages(each.options.stages)
 
 
 def _provenance(model: Model, suite: Suite) -> Provenance:

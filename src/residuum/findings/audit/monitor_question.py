@@ -194,6 +194,7 @@ def _unseen(evidence: MonitorEvidence) -> tuple[str, ...]:
         "knows.",
         "A model that was trained against this monitor, other topics, longer answers, and other "
         f"shifts than the {len(evidence.trials) - 1} variants tried.",
+        "In the variants, other entities than those it was fitted on: they change wording alone.",
         "At an AUROC of 1 over few entities, a failing share of up to three in their number is not "
         "excluded.",
         *(f"Not tried: {each}" for each in evidence.left_out),

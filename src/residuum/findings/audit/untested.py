@@ -37,11 +37,7 @@ def untested(model: Model, suite: Suite, answers: Sequence[Answer]) -> tuple[str
         for each in answers
         if each.verdict == "behaviour absent"
     ]
-    found += [
-        f"“{each.asks}”: {each.tries[0].unseen[0]}"
-        for each in answers
-        if each.verdict in ("shown", "not shown", "undecided") and each.tries[0].unseen
-    ]
+    found += _unseen(answers)
     found += _kinds(suite)
     asked = {task for each in answers if each.verdict != "not testable" for task in each.tasks}
     left = [name for name in task_names(model) if name not in asked]
@@ -55,6 +51,15 @@ def untested(model: Model, suite: Suite, answers: Sequence[Answer]) -> tuple[str
     if len(suite.seeds) == 1:
         found.append("Other draws of the prompts: the questions were asked with one seed.")
     return (*found, *ALWAYS)
+
+
+def _unseen(answers: Sequence[Answer]) -> list[str]:
+    """What each answer could least have seen; questions with the same gap together."""
+    gaps: dict[str, list[str]] = {}
+    for each in answers:
+        if each.verdict in ("shown", "not shown", "undecided") and each.tries[0].unseen:
+            gaps.setdefault(each.tries[0].unseen[0], []).append(f"“{each.asks}”")
+    return [f"{' '.join(asked)} {gap}" for gap, asked in gaps.items()]
 
 
 def _kinds(suite: Suite) -> list[str]:
