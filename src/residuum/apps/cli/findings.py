@@ -63,6 +63,7 @@ def _opened(arguments: argparse.Namespace) -> Registry:
 def put_in(arguments: argparse.Namespace) -> int:
     """Copy findings into the folder."""
     from residuum.findings import Finding
+    from residuum.findings.registry.registry import entry_table
 
     kept = _opened(arguments)
     findings = [Finding.load(file) for file in arguments.files]
@@ -71,10 +72,9 @@ def put_in(arguments: argparse.Namespace) -> int:
     if arguments.json:
         put_json({"added": added, "findings": len(kept)})
         return 0
-    put_facts(
-        [(finding.hash[:12], f"{finding.status}: {finding.claim}") for finding in findings]
-        + [("registry", f"{arguments.folder}, {len(kept)} findings")]
-    )
+    entries = tuple(each for each in kept.entries if each.hash in added)
+    put_table(entry_table(entries, title="Added"))
+    put_text(f"{arguments.folder} holds {len(kept)} now.")
     return 0
 
 

@@ -188,7 +188,12 @@ def _missing(evidence: TransferEvidence) -> str:
 
 def _agreed(evidence: TransferEvidence) -> str:
     if evidence.same_components:
-        return "the same parts are supported there"
+        what = (
+            "components are"
+            if evidence.origin.kind == "components"
+            else f"{evidence.origin.kind} is"
+        )
+        return f"the same {what} supported there"
     if evidence.origin.kind != "components":
         return f"a {evidence.origin.kind} found there in the same way is supported"
     kinds = listed(list(evidence.origin.portrait.carrying))

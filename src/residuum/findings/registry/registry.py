@@ -201,20 +201,19 @@ def entry_table(entries: tuple[Entry, ...], title: str = "Findings") -> Table:
         entries: which.
         title: above it.
     """
+    tried = any(each.verdict for each in entries)
+    names = ["finding", "task", "model", "status", *(["transfer"] if tried else []), "names"]
     rows = [
-        [each.short, each.task, model_name(each.model), _status(each), _named(each), each.budget]
+        [each.short, each.task, model_name(each.model), each.status,
+         *([each.verdict or ""] if tried else []), _named(each)]
         for each in entries
-    ]
+    ]  # fmt: skip
     return Table(
-        [Column(name) for name in ("finding", "task", "model", "status", "names", "budget")],
+        [Column(name) for name in names],
         rows,
         title=title,
         caption=f"{len(rows)} {'finding' if len(rows) == 1 else 'findings'}.",
     )
-
-
-def _status(entry: Entry) -> str:
-    return entry.status if entry.verdict is None else f"{entry.status}; transfer {entry.verdict}"
 
 
 def _named(entry: Entry) -> str:

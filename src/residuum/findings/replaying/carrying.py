@@ -65,10 +65,21 @@ def carried(finding: Finding, model: Model, budget: Budget, task: Task | str | N
 
 
 def _by_name(drawn: re.Match[str], model: Model, budget: Budget) -> Carried:
-    task = make_task(drawn["name"], model, n=2 * budget.n, seed=int(drawn["seed"]))
+    try:
+        task = make_task(drawn["name"], model, n=2 * budget.n, seed=int(drawn["seed"]))
+    except TaskError as error:
+        raise _unwritten(drawn["name"], model, error) from error
     world = task.source.split(":")[0]
     others = "" if world == drawn["world"] else f", in sentences of {world}, not {drawn['world']}"
     return Carried(task, f"the task of the same name, drawn with the same seed{others}")
+
+
+def _unwritten(name: str, model: Model, error: TaskError) -> TaskError:
+    """The same error, with the first reason only."""
+    first = error.what.split(";")[0]
+    return TaskError(
+        f"the pairs of {name} cannot be written in the tokens of {model.name}: {first}", mend=_MEND
+    )
 
 
 def _as_text(recorded: Task, origin: str, model: Model) -> Carried:
@@ -91,11 +102,7 @@ def _as_text(recorded: Task, origin: str, model: Model) -> Carried:
             pairs, model, name=recorded.name, metric=recorded.metric, skip_misfits=True
         )
     except TaskError as error:
-        raise TaskError(
-            f"the pairs of {recorded.name} cannot be written in the tokens of {model.name}: "
-            f"{error.what}",
-            mend=_MEND,
-        ) from error
+        raise _unwritten(recorded.name, model, error) from error
     kept = f"{len(task)} of {len(recorded)} that its tokenizer can write"
     return Carried(replace(task, source=recorded.source), f"the same pairs as text, {kept}")
 
