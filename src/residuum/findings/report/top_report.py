@@ -37,16 +37,16 @@ BADGES: dict[Status, str] = {
 
 
 def top_parts(finding: Found) -> list[Part]:
-    """Claim, numbers, falsifier beside limits, scope, and the contents."""
+    """Claim, falsifier beside limits, numbers, scope, and the contents."""
     return [
         *_claim(finding),
-        Stats(_stats(finding)),
-        *found_lines(finding),
         Columns([
             [Paragraph("**What would refute it**"), Paragraph(finding.falsifier),
              Paragraph("**How the status was decided**"), Paragraph(decided_words(finding.rules))],
             [Paragraph("**What it does not say**"), Bullets(finding.limits)],
         ]),
+        Stats(_stats(finding)),
+        *found_lines(finding),
         Fold("What it is about: model, data, measure, and every condition", [
             Bullets(finding.scope)
         ]),
@@ -58,22 +58,18 @@ def _claim(finding: Found) -> list[Part]:
     tone, badge, built = TONES[finding.status], BADGES[finding.status], finding.claim_built
     if built is None:
         return [Callout(_lines(finding.claim), _stated(finding), tone, badge)]
-    return [
-        Callout(finding.claim, "This claim was worded by hand", tone, badge),
-        Callout(
-            _lines(built),
-            "The claim as the chain built it from the evidence; the status belongs to this one",
-        ),
-    ]
+    by_hand = Callout(finding.claim, "This claim was worded by hand")
+    title = "As built from the evidence; the status is about this one"
+    return [Columns([[by_hand], [Callout(_lines(built), title, tone, badge)]])]
 
 
 def _lines(claim: str) -> str:
-    """A built claim, a line for each stage that added to it.
+    """A built claim, a line for each sentence: each comes from another stage.
 
     >>> _lines("It depends on L0.H1. Specificity: also needed by x. Robustness: holds.")
     'It depends on L0.H1.\\nSpecificity: also needed by x.\\nRobustness: holds.'
     """
-    return re.sub(r"(?<=\.) (?=[A-Z][a-z]+: )", "\n", claim)
+    return re.sub(r"(?<=\.) (?=[A-Z][a-z])", "\n", claim)
 
 
 def _stated(finding: Found) -> str:
