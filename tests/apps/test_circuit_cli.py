@@ -64,6 +64,15 @@ def narrow(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Cli:
     return call
 
 
+@pytest.mark.parametrize("verb", ["evaluate", "stability", "rivals", "damage"])
+def test_what_a_verb_asks_ends_in_one_mark(
+    cli: Cli, verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        cli("circuit", verb, "--help")
+    assert "?\n" in (help := capsys.readouterr().out) and "?." not in help
+
+
 def test_a_circuit_is_found_and_written_in_every_format(narrow: Cli, tmp_path: Path) -> None:
     names = ("c.json", "c.mib.json", "c.graphml", "c.csv", "c.html", "c.svg", "c.png")
     out = [word for name in names for word in ("--out", str(tmp_path / name))]

@@ -64,7 +64,7 @@ def add_command(
     parser = commands.add_parser(
         name,
         help=about,
-        description=f"{about[0].upper()}{about[1:]}.\n\n{_set(details)}".rstrip(),
+        description=f"{_sentence(about)}\n\n{_set(details)}".rstrip(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -90,12 +90,17 @@ def command_group(
     parser = commands.add_parser(
         name,
         help=about,
-        description=f"{about[0].upper()}{about[1:]}.\n\n{_set(details)}".rstrip(),
+        description=f"{_sentence(about)}\n\n{_set(details)}".rstrip(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.set_defaults(run=lambda _: parser.print_help() or 0)
     return parser, parser.add_subparsers(title="verbs", metavar="VERB", dest="verb")
+
+
+def _sentence(about: str) -> str:
+    """A line of the list of commands as a sentence; a question keeps its mark."""
+    return f"{about[0].upper()}{about[1:]}" + "." * (about[-1] not in ".?!")
 
 
 def _set(details: str) -> str:
