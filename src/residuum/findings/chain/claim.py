@@ -181,7 +181,7 @@ def feeding_words(evidence: CompositionEvidence) -> str:
     sender, receiver = (_kind(evidence, at) for at in (path.sender, path.receiver))
     through = {"q": "queries", "k": "keys", "v": "values"}.get(path.reads, "input")
     return (
-        f"Of these, {sender} feeds the {through} of {receiver}: that path alone restores "
+        f"{sender} feeds the {through} of {receiver}: that path alone restores "
         f"{share(path.restores)} of the answer and costs {share(path.loses)}"
     )
 

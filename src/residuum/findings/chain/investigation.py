@@ -56,7 +56,8 @@ def investigate(
     Shows: see :class:`Finding`. Does not show: see there.
 
     >>> import residuum as rz
-    >>> finding = rz.investigate(rz.load("microworld"), "ioi", stages=())
+    >>> model = rz.load("microworld")
+    >>> finding = rz.investigate(model, rz.task("ioi", model, n=8), stages=())
     >>> finding.status in ("supported", "not supported", "undecided")
     True
     """
@@ -109,7 +110,7 @@ def examine(
 
     >>> import residuum as rz
     >>> model = rz.load("microworld")
-    >>> rz.examine(model, "ioi", ["L0.z[H1]"], stages=()).origin
+    >>> rz.examine(model, rz.task("ioi", model, n=8), ["L0.z[H1]"], stages=()).origin
     'given'
     """
     spend, asked = budget_named(budget), chosen_stages(stages)
