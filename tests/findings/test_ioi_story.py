@@ -53,7 +53,7 @@ def test_the_mover_is_named_with_its_evidence(finding: Finding, folder: Path) ->
     assert mover.attends_answer is not None and mover.attends_wrong is not None
     assert mover.attends_answer.value > 2 * mover.attends_wrong.value
     assert mover.removal.low > 0 and mover.direct.low > 0 and mover.verdict == "shown"
-    page = (folder / "report.html").read_text()
+    page = (folder / "report.html").read_text().replace("\u00a0", " ")
     for said in (
         "Mover head: L3.H7",
         "others stand in for a missing one",
