@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from residuum.core import content_hash
+
 Cli = Callable[..., Any]
 PROMPT = "When Mary and John went to the store , John gave a coin to"
 
@@ -120,6 +122,7 @@ def test_replay(report: Path, cli: Cli) -> None:
 def test_replay_finds_a_changed_number(report: Path, cli: Cli, tmp_path: Path) -> None:
     data = json.loads((report / "finding.json").read_text())
     data["finding"]["behaviour"]["accuracy"]["value"] = 0.25
+    data["hash"] = content_hash(data["finding"])
     (tmp_path / "finding.json").write_text(json.dumps(data))
     done = cli("replay", str(tmp_path / "finding.json"), "--json")
     assert done.code == 1 and not done.json["agrees"]
