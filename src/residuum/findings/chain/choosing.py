@@ -92,8 +92,10 @@ class _Joint:
     def added(self, named: Sequence[str], candidates: list[str], most: int) -> list[str]:
         """Candidates that add enough, the best first, each beside all named before it."""
         found: list[str] = []
-        self.progress.start("choosing MLPs", most * len(candidates))
         base = self.both(named)
+        if min(base) >= SUFFICIENT:
+            return found
+        self.progress.start("choosing MLPs", most * len(candidates))
         for _ in range(most):
             if min(base) >= SUFFICIENT:
                 break
