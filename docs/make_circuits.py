@@ -36,6 +36,8 @@ UNDER = ("counterfactual", "mean")
 BESIDE = ("zero",)
 RANDOM, SAMPLES, RESAMPLES, PERMUTED = 100, 0, 100, 3
 ALONE = 1 / 3
+DRAWS = ((1, 160), (2, 160), (3, 160), (5, 400))
+"""Seed and number of random circuits with which a trial that was passed is held again."""
 TEXTS, TOKENS, TEXT_SEED = 400, 200, 101
 
 
@@ -82,6 +84,7 @@ def record_of(name: str, asked: Any) -> dict[str, Any]:
     stages = {
         "held": lambda: held_out(circuit, model, held),
         "trial": lambda: trial_of(circuit, model, held, found),
+        "draws": lambda: drawn_anew(circuit, model, held, found, record["trial"]),
         "random": lambda: random_ones(circuit, model, held, record["trial"]),
         "eapig": lambda: drawn_again(circuit, model, found, held),
         "rivals": lambda: rivals_of(circuit, model, held),
@@ -209,6 +212,20 @@ def trial_of(circuit: Any, model: Any, held: Any, found: Any) -> dict[str, Any]:
             for each in tried.levels
         },
     }
+
+
+def drawn_anew(circuit: Any, model: Any, held: Any, found: Any, tried: Any) -> list[dict[str, Any]]:
+    """A trial that was passed, held again with other random circuits: verdicts and what failed."""
+    from residuum.circuits import trial
+
+    if tried["verdict"] != "passes":
+        return []
+    rows = []
+    for seed, n in DRAWS:
+        again = trial(circuit, model, held, references=UNDER, found_on=found, n_random=n, seed=seed)
+        failed = [f"{each.test}, {each.reference}" for each in again.verdicts if not each.holds]
+        rows.append({"seed": seed, "n": n, "verdict": again.verdict, "failed": failed})
+    return rows
 
 
 def random_ones(circuit: Any, model: Any, task: Any, tried: dict[str, Any]) -> dict[str, Any]:
@@ -485,7 +502,11 @@ def tried(records: dict[str, Any]) -> list[str]:
         for test in each["trial"]["tests"]:
             p = test["p_adjusted"]
             cells.append(said[test["holds"]] + ("" if p is None else f", p = {p:.2g}"))
-        rows.append(f"| `{name}` | {' | '.join(cells)} | {each['trial']['verdict']} |")
+        verdict = each["trial"]["verdict"]
+        if each["draws"]:
+            passed = sum(one["verdict"] == "passes" for one in each["draws"])
+            verdict += f"; with other draws {passed} of {len(each['draws'])} times"
+        rows.append(f"| `{name}` | {' | '.join(cells)} | {verdict} |")
     return rows
 
 

@@ -64,3 +64,13 @@ def test_every_pruned_circuit_is_part_of_its_mask() -> None:
         circuit = load_circuit(DOCS / "circuits" / f"{name}.circuit.json", model)
         assert set(circuit.edge_names) < set(mask.edge_names) and circuit.seen is not None
         assert circuit.selection["of"] == mask.hash and circuit.task_hash == mask.task_hash
+
+
+def test_a_trial_that_was_passed_was_held_again_with_other_draws() -> None:
+    for name in script().TASKS:
+        record = json.loads((DOCS / "circuits" / f"{name}.json").read_text())
+        drawn = [(each["seed"], each["n"]) for each in record["draws"]]
+        passed = record["trial"]["verdict"] == "passes"
+        assert drawn == (list(script().DRAWS) if passed else [])
+        for each in record["draws"]:
+            assert (each["verdict"] == "passes") is not bool(each["failed"])
