@@ -28,7 +28,7 @@ from residuum.circuits import (
 )
 from residuum.circuits.roles.part_role import ROLES, HeadAttention, PartEffect
 from residuum.circuits.roles.places import places_of
-from residuum.circuits.roles.rules import Seen, name_head, settle
+from residuum.circuits.roles.rules import Seen, name_head, settle, short
 from residuum.core import LoadError, OptionError, StoreError
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "families"))
@@ -76,6 +76,12 @@ def test_the_evidence_says_which_part_feeds_which_through_what() -> None:
     assert logits is not None and logits.value == pytest.approx(2.0, abs=1e-4)
     assert roles[Q].works_at == ("end",) and roles[P].works_at == ("rest",)
     assert roles[Q].detectors["induction"] > 0.9 > roles[Q].detectors["induction null"]
+
+
+def test_short_names_are_those_of_whole_heads_and_mlps() -> None:
+    assert [short(each) for each in ("L1.head_out[H0]", "L2.mlp_out")] == ["L1H0", "L2 MLP"]
+    for part in ("embed", "L0.mlp_act[N3]", "L2.mlp_out/coder[F9]"):
+        assert short(part) == part
 
 
 def test_gbmi_has_exactly_these_two(test_data: Path) -> None:

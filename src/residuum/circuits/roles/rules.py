@@ -258,7 +258,9 @@ def settle(seen: Seen) -> tuple[str, ...]:
 
 def short(part: str) -> str:
     """``L1H0`` for ``L1.head_out[H0]``, ``L2 MLP`` for ``L2.mlp_out``; else as it stands."""
-    return part.replace(".head_out[", "").replace("]", "").replace(".mlp_out", " MLP")
+    if ".head_out[" in part:
+        return part.replace(".head_out[", "").replace("]", "")
+    return part.removesuffix(".mlp_out") + " MLP" * part.endswith(".mlp_out")
 
 
 def _effect(effect: PartEffect) -> str:
