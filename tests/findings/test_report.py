@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -159,19 +157,16 @@ def test_every_row_of_latex_has_as_many_cells(finding: Finding) -> None:
     assert len(labels) == len(set(labels)) >= 8
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
-def test_latex_compiles(finding: Finding, tmp_path: Path) -> None:
-    (tmp_path / "tables.tex").write_text(finding.to_latex(), encoding="utf-8")
-    parts: list[Part] = [Heading(EVIL), Table([EVIL, "n"], [[EVIL, 1], ["[1]", 2]], caption=EVIL)]
-    (tmp_path / "evil.tex").write_text("\n".join(latex_tables(parts, "x")), encoding="utf-8")
-    (tmp_path / "main.tex").write_text(
-        r"\documentclass{article}\usepackage[T1]{fontenc}\usepackage{booktabs}"
-        r"\begin{document}\input{tables}\input{evil}\end{document}"
-    )
-    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "main.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stdout[-2000:]
-    assert (tmp_path / "main.pdf").stat().st_size > 10_000
+def test_a_table_taller_than_a_page_is_cut() -> None:
+    long = Table(["a", "n"], [[f"row {i}", i] for i in range(100)], title="Long", caption="Why.")
+    wordy = Table(["a", "b"], [["x", "many words " * 30] for _ in range(20)], title="Wordy")
+    first, *middle, last = latex_tables([long], "x")
+    assert len(middle) == 1 and r"\caption{Long (1 of 3).}" in first and "Why." in last
+    assert [f"row {i} " in each for i in (0, 99) for each in (first, last)] == [1, 0, 0, 1]
+    assert all(balanced(each) for each in (first, *middle, last))
+    assert len(list(latex_tables([wordy], "x"))) > 1
+    short = Table(["a"], [["x"]], title="Short")
+    assert r"\caption{Short.}" in next(latex_tables([short], "x"))
 
 
 def test_figures_whose_values_fit_are_tables() -> None:

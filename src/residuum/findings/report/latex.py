@@ -2,8 +2,10 @@ r"""The tables of a finding's report in LaTeX, for a paper: ``\input{tables}`` w
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from residuum.core import package_version
 from residuum.figures import Bars, Figure, Heading, Part, Table
@@ -14,6 +16,10 @@ from residuum.findings.report.sections import report_parts
 
 _WIDE = 24
 """Characters from which a column's text is broken into lines."""
+_LINE = 85
+"""Characters of a line in this size, about."""
+_TALL = 42
+"""Lines of a table's body, about, that a page holds beside the caption."""
 _ESCAPES = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "%": r"\%",
     "#": r"\#", "_": r"\_", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}",
@@ -26,6 +32,7 @@ _ESCAPES = {
 _HEADER = r"""% The tables of a finding of Residuum {version}: {title}
 % finding {hash}
 % In the preamble: \usepackage[T1]{{fontenc}} and \usepackage{{booktabs}}. Then: \input{{tables}}
+% The widest need about 17 cm: \usepackage[margin=2cm]{{geometry}} on A4.
 """
 
 
@@ -53,8 +60,41 @@ def latex_tables(parts: Iterable[Part], name: str) -> Iterator[str]:
         if isinstance(part, Heading):
             section = part.text
         elif isinstance(part, (Table, Bars)):
-            count += 1
-            yield latex_table(part, section, f"tab:{name}-{count}")
+            for piece in _pages(part, section):
+                count += 1
+                yield latex_table(piece, section, f"tab:{name}-{count}")
+
+
+def _pages(figure: Figure, section: str) -> Iterator[Table]:
+    """The table, or several of it where it is taller than a page; the caption is on the last."""
+    table = as_table(figure)
+    assert table is not None
+    room = [0.01 * int(w) for w in re.findall(r"p\{0\.(\d\d)", _spec(table))]
+    pieces: list[list[int]] = [[]]
+    height = 0
+    for row in range(len(table.rows)):
+        lines = _lines(table, row, room)
+        if pieces[-1] and height + lines > _TALL:
+            pieces.append([])
+            height = 0
+        pieces[-1].append(row)
+        height += lines
+    for i, rows in enumerate(pieces):
+        of = f" ({i + 1} of {len(pieces)})" if len(pieces) > 1 else ""
+        last = i == len(pieces) - 1
+        yield replace(
+            table,
+            rows=[table.rows[row] for row in rows],
+            title=f"{table.title or section}{of}",
+            caption=table.caption if last else "",
+            does_not_show=table.does_not_show if last else "",
+        )
+
+
+def _lines(table: Table, row: int, room: list[float]) -> int:
+    """About how many lines a row takes: its longest text in the widest paragraph."""
+    longest = max(len(table.shown(row, c)) for c in range(len(table.heads)))
+    return max(1, math.ceil(longest / (_LINE * max(room)))) if room else 1
 
 
 def latex_table(figure: Figure, section: str, label: str) -> str:
