@@ -35,7 +35,7 @@ def test_add_list_show_compare_contradictions(
     kept = str(tmp_path / "kept")
     first, second = Finding.load(found), Finding.load(stated)
     done = cli("findings", "add", kept, str(found), str(stated / "finding.json"))
-    assert done.code == 0 and "holds 2 now" in done.out and first.hash[:12] in done.out
+    assert done.code == 0 and "holds 2 now" in done.out and first.hash[:8] in done.out
     listed = cli("findings", "list", kept)
     assert "supported" in listed.out and "L0.H7" in listed.out and "2 findings" in listed.out
     one = cli("findings", "list", kept, "--status", "not supported", "--json").json

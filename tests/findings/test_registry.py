@@ -132,7 +132,7 @@ def test_names_that_do_not_fit(kept: Registry, finding: Finding) -> None:
     for name in ("", "abc", "0" * 64):
         with pytest.raises(OptionError, match="no finding") as caught:
             kept.get(name)
-        assert finding.hash[:12] in caught.value.mend
+        assert finding.hash[:8] in caught.value.mend
 
 
 def test_compared_with_itself_and_with_another(kept: Registry, finding: Finding) -> None:

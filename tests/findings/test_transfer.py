@@ -117,9 +117,9 @@ def test_on_a_model_of_words_the_pattern_of_repeats_is_carried(
 @pytest.mark.slow
 def test_it_holds_on_another_seed(first: Finding, tmp_path: Path) -> None:
     from residuum.organisms.attention_only.finishing import train_attention_only
-    from residuum.organisms.attention_only.recipe import RECIPES
+    from residuum.organisms.attention_only.recipe import ATTENTION_RECIPES
 
-    recipe = replace(RECIPES["induction_2l"], seed=1, steps=1000)
+    recipe = replace(ATTENTION_RECIPES["induction_2l"], seed=1, steps=1000)
     train_attention_only(recipe, tmp_path)
     there = rz.transfer(first, rz.load(tmp_path))
     assert there.transfer is not None and there.transfer.verdict == "holds"

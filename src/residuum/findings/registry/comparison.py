@@ -61,7 +61,7 @@ class Comparison:
         rows = [[row.what, row.first, row.second, marks[row.agrees]] for row in self.rows]
         agreeing = sum(row.agrees is True for row in self.rows)
         return Table(
-            [Column(""), Column(self.first[:12]), Column(self.second[:12]), Column("they")],
+            [Column(""), Column(self.first[:8]), Column(self.second[:8]), Column("they")],
             rows,
             title="Two findings side by side",
             caption=f"{agreeing} agree, {len(self.differing)} differ. Texts agree where they are "

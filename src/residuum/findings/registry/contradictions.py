@@ -67,7 +67,7 @@ class Contradictions:
     def figure(self) -> Table:
         """One row each."""
         rows = [
-            [each.first[:12], each.second[:12], each.task, _models(each), each.why]
+            [each.first[:8], each.second[:8], each.task, _models(each), each.why]
             for each in self.found
         ]
         return Table(

@@ -49,8 +49,8 @@ class Entry:
 
     @property
     def short(self) -> str:
-        """The first 12 characters of the hash."""
-        return self.hash[:12]
+        """The first 8 characters of the hash."""
+        return self.hash[:8]
 
 
 def entry_of(finding: Finding, given: str) -> Entry:

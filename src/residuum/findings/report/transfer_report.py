@@ -16,6 +16,9 @@ _TONES: dict[Verdict, Tone] = {
 }
 
 
+_NOT = "not shown"
+
+
 def transfer_parts(evidence: TransferEvidence, model: str) -> list[Part]:
     """What was claimed of the first model, what was seen here, and what follows.
 
@@ -58,6 +61,7 @@ def _portraits(evidence: TransferEvidence, model: str) -> Table | None:
     ]  # fmt: skip
     paths = dict.fromkeys(feed_words(each) for side in (there, here) for each in side.feeds)
     seen = [{feed_words(each): each.seen for each in side.feeds} for side in (there, here)]
+    paths = [path for path in paths if any(side.get(path, _NOT) != _NOT for side in seen)]
     rows += [[path, *(side.get(path, "–") for side in seen), "–"] for path in paths]
     if not rows:
         return None
@@ -72,5 +76,6 @@ def _portraits(evidence: TransferEvidence, model: str) -> Table | None:
         title="The mechanism without addresses, there and here",
         caption="Shares of what the named parts recover one by one that parts of this kind carry, "
         "confirmed by removal; a part of two kinds counts for both. Paths lead between named "
-        "parts of these kinds, through the queries (q), keys (k) or values (v) of the second.",
+        "parts of these kinds, through queries (q), keys (k) or values (v) of the second; those "
+        "that are shown on neither side are left out.",
     )
