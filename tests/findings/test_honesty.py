@@ -66,6 +66,12 @@ def test_wrong_mechanisms_count_where_the_behaviour_is_there(benchmark: Any) -> 
     assert benchmark.of_runs([run("undecided")], "known")["odd"] == ["undecided"]
 
 
+def test_what_another_task_shares_is_counted_apart(benchmark: Any) -> None:
+    found = benchmark.of_runs([run("supported") | {"shared_parts": 2}, run("undecided")], "wrong")
+    assert (found["runs"], found["supported"], found["sharing"]) == (1, 0, 1)
+    assert found["sharing_supported"] == ["supported"]
+
+
 def test_a_wrong_head_set_has_none_of_the_right_ones(benchmark: Any) -> None:
     right = ("L0.z[H1]", "L2.z[H5]", "L1.mlp_out")
     drawn = benchmark.others(rz.load("microworld"), right, np.random.default_rng(0))
