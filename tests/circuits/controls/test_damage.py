@@ -211,3 +211,18 @@ def test_repeated_pairs_and_prompts_of_the_discovery_are_said() -> None:
     assert any("8 of 8 prompts are those" in each for each in once.warnings)
     other = {"induction": induction_task(8, 3)}
     assert not damage_matrix(circuit, hand(), other, reference="counterfactual").warnings
+
+
+def test_a_graph_that_leaves_edges_out_is_told_by_damage_and_by_roles() -> None:
+    graph = graph_of(hand())
+    rows = [graph.index(each) for each in DEEDS]
+    partial = dataclasses.replace(graph, edges=graph.edges[rows])
+    circuit, task = circuit_from_edges(partial, DEEDS), induction_task(8)
+    for warnings in (
+        damage_matrix({"deeds": circuit}, hand(), {"copy": task}).warnings,
+        rz.name_roles(circuit, hand(), task).warnings,
+    ):
+        assert any("the graph leaves out" in each for each in warnings), warnings
+    assert not any(
+        "leaves out" in each for each in rz.name_roles(named(*DEEDS), hand(), task).warnings
+    )

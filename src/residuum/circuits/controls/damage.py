@@ -13,6 +13,7 @@ from residuum.circuits.controls.text_task import text_task
 from residuum.circuits.engine.masked import MaskedRuns
 from residuum.circuits.engine.references import check_reference
 from residuum.circuits.graph.circuit import Circuit
+from residuum.circuits.graph.fitting import partial_graph
 from residuum.circuits.judging.distinct_pairs import DistinctPairs, distinct_pairs
 from residuum.circuits.judging.evaluating import _refuse_nothing
 from residuum.circuits.judging.held_out import held_out_of
@@ -153,8 +154,11 @@ def _named(given: Any, what: str) -> dict[str, Any]:
 
 
 def _warnings(circuits: dict[str, Circuit], pairs: dict[str, DistinctPairs]) -> tuple[str, ...]:
-    """What a reader must know of the prompts."""
-    said = [f"{name}: {each}" for name, found in pairs.items() for each in found.warnings]
+    """What a reader must know of the graphs and the prompts."""
+    said = [
+        f"{name}: {each}" for name, one in circuits.items() for each in partial_graph(one.graph)
+    ]
+    said += [f"{name}: {each}" for name, found in pairs.items() for each in found.warnings]
     own = [name for name in circuits if name in pairs]
     known = {name: held_out_of(circuits[name], pairs[name].task) for name in own}
     return (*said, *(f"{name}: {each.why}" for name, each in known.items() if each.holds is False))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from residuum.circuits.graph.circuit import Circuit
+from residuum.circuits.graph.fitting import partial_graph
 from residuum.circuits.graph.positions import end_of
 from residuum.circuits.judging.distinct_pairs import distinct_pairs
 from residuum.circuits.judging.held_out import held_out_of
@@ -154,7 +155,17 @@ def name_roles(
         least_effect=float(least_effect),
         passes=spent + more,
         circuit_hash=circuit.hash,
-        warnings=tuple(e for e in (partly, unnamed, _same(circuit, given), *pairs.warnings) if e),
+        warnings=tuple(
+            each
+            for each in (
+                *partial_graph(circuit.graph),
+                partly,
+                unnamed,
+                _same(circuit, given),
+                *pairs.warnings,
+            )
+            if each
+        ),
         provenance=model.provenance(
             task_hash=given.task_hash,
             strategy=f"name_roles(least_attention={least_attention:g}, "
