@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ import pytest
 
 import residuum as rz
 from residuum.core import CheckFailed, LoadError, StoreError, content_hash
+from residuum.findings import Finding
+from residuum.findings.chain.further import FURTHER
+from residuum.findings.replaying.replay import NOT_COMPARED
 from residuum.runs import Model
 
 
@@ -35,6 +39,19 @@ def test_replay_agrees(folder: Path) -> None:
     result = rz.replay(folder / "finding.json")
     assert result.agrees and result.numbers > 500 and result.worst < 1
     assert result.found.claim == result.recorded.claim
+
+
+def test_evidence_of_every_stage_is_compared() -> None:
+    names = {each.name for each in fields(Finding)}
+    assert set(NOT_COMPARED) < names
+    evidence = {each.name for each in FURTHER} | {
+        "behaviour",
+        "where",
+        "parts",
+        "rules",
+        "transfer",
+    }
+    assert evidence <= names - set(NOT_COMPARED)
 
 
 def test_a_second_process_finds_the_same(folder: Path) -> None:
