@@ -31,6 +31,32 @@ def test_heads_that_do_nothing_are_not_supported(
     assert rz.replay(path, model).agrees
 
 
+def test_half_of_the_right_heads_are_beaten_by_what_a_search_names(
+    finding: Finding, model: Model
+) -> None:
+    right = finding.components[:2]
+    idle = ["L3.z[H0]", "L3.z[H1]"]
+    half = rz.examine(model, rz.Task.from_json(finding.task), [*right, *idle], stages=())
+    outcomes = {rule.name: rule.outcome for rule in half.rules if rule.decides}
+    assert {name for name, outcome in outcomes.items() if outcome != "holds"} == {
+        "No better parts of their number"
+    }
+    assert half.status == "undecided" and half.parts is not None and half.parts.rival is not None
+    assert half.parts.rival.parts == finding.components
+    whole = finding.parts.together.recovered  # type: ignore[union-attr]
+    assert half.parts.rival.recovered == whole
+    gap = whole.value - half.parts.together.recovered.value
+    assert half.parts.rival.more_recovered.value == pytest.approx(gap)
+    assert "a search names L0.H1" in half.claim
+
+
+def test_parts_that_a_search_names_too_have_no_rival(finding: Finding, model: Model) -> None:
+    assert finding.parts is not None and finding.parts.rival is None
+    more = [*finding.components, "L3.z[H0]"]
+    found = rz.examine(model, rz.Task.from_json(finding.task), more, stages=())
+    assert found.parts is not None and found.parts.rival is None
+
+
 @pytest.mark.parametrize(
     ("stated", "error", "what"),
     [

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from residuum.findings.record.evidence import BehaviourEvidence, Estimate
-from residuum.findings.record.part_evidence import PartEvidence, SetEvidence
+from residuum.findings.record.part_evidence import (
+    PartEvidence,
+    PartsEvidence,
+    RivalEvidence,
+    SetEvidence,
+)
 from residuum.findings.record.rules import (
     Rule,
     behaviour_rules,
@@ -15,6 +21,7 @@ from residuum.findings.record.rules import (
     each_rule,
     mechanism_rules,
     number,
+    rival_rule,
     share,
 )
 
@@ -133,3 +140,33 @@ def test_numbers_in_words() -> None:
     assert share(Estimate(0.615, 0.512, 0.7, 9)) == "62 % [51, 70]"
     assert share(Estimate(0.615, math.nan, math.nan, 1)) == "62 %"
     assert number(Estimate(7.1, 6.8, 7.4, 9)) == "7.10 [6.80, 7.40]"
+
+
+def parts_beside(own: float, others: float, low: float) -> PartsEvidence:
+    """Parts that carry ``own`` both ways, beside a rival that carries ``others``."""
+    mine, theirs = Estimate(own, own, own, 8), Estimate(others, others, others, 8)
+    gap = Estimate(others - own, low, others - own, 8)
+    rival = RivalEvidence(("L0.z[H1]",), theirs, theirs, gap, gap)
+    together = SetEvidence(mine, mine, mine, (), (), (), (), (), mine)
+    return PartsEvidence((), together, (), (), 0.01, rival)
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "low", "outcome"),
+    [
+        (0.6, 0.9, 0.2, "fails"),
+        (0.6, 0.9, -0.1, "holds"),
+        (0.9, 0.95, 0.02, "holds"),
+        (0.98, 1.5, 0.4, "holds"),
+        (0.6, 0.5, -0.2, "holds"),
+    ],
+)
+def test_stated_parts_are_held_against_what_a_search_names(
+    own: float, others: float, low: float, outcome: str
+) -> None:
+    (rule,) = rival_rule(parts_beside(own, others, low))
+    assert rule.outcome == outcome and rule.decides
+
+
+def test_without_a_rival_there_is_no_rule() -> None:
+    assert rival_rule(replace(parts_beside(0.6, 0.9, 0.2), rival=None)) == ()

@@ -17,6 +17,7 @@ from residuum.findings.record.rules import (
     number,
     percent,
     present,
+    rival_rule,
     share,
 )
 from residuum.findings.record.whole_evidence import (
@@ -151,7 +152,17 @@ def _measured(parts: PartsEvidence) -> str:
     return (
         f"given {its} clean values, a corrupt run regains {share(joint.recovered)} of the answer; "
         f"given {its} corrupt values, a clean run loses {share(joint.swap_drop)}; {best}"
+        f"{_beaten(parts)}"
     )
+
+
+def _beaten(parts: PartsEvidence) -> str:
+    """That a search names parts that carry more, where it does."""
+    rival = parts.rival
+    if rival is None or all(rule.outcome == "holds" for rule in rival_rule(parts)):
+        return ""
+    names = listed([short(at) for at in rival.parts])
+    return f"; a search names {names}, which regain {share(rival.recovered)}"
 
 
 def by_themselves(parts: PartsEvidence) -> str:

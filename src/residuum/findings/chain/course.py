@@ -35,6 +35,7 @@ from residuum.findings.record.rules import (
     each_rule,
     mechanism_rules,
     present,
+    rival_rule,
 )
 from residuum.findings.record.whole_evidence import WholeEvidence, whole_rules
 from residuum.runs import Model, Task
@@ -140,7 +141,7 @@ class Course:
             lambda told: roles(self.choose, self.bench, names, spend.max_heads, sets, told), on,
         )  # fmt: skip
         held: dict[str, Any] = {"where": places, "parts": named, "roles": does}
-        rules = (*mechanism_rules(named.together), each_rule(named.named))
+        rules = (*mechanism_rules(named.together), *rival_rule(named), each_rule(named.named))
         for each in self.order.further:
             held[each.name] = self.further(each, mechanism, dict(held), on)
             rules += each.rules(held[each.name])

@@ -17,6 +17,7 @@ from residuum.findings.record.part_evidence import (
     ZERO,
     PartEvidence,
     PartsEvidence,
+    RivalEvidence,
     SetEvidence,
 )
 from residuum.findings.record.rules import FEWEST_SETS
@@ -46,6 +47,7 @@ def parts(
     taken_out, left_out = knocked_out(bench, chosen, random_sets, progress)
     missing = random_sets - len(patched.random_sets)
     few = len(patched.random_sets) < FEWEST_SETS
+    others = tuple(places.chosen[: len(chosen)])
     pushes = pushed(bench, chosen, missing, progress) if few else None
     pairs = zip(chosen, patched.singles, strict=True)
     return PartsEvidence(
@@ -54,6 +56,22 @@ def parts(
         removals=tuple(removal(name, out, bench) for name, out in taken_out.items()),
         left_out=left_out,
         floor=places.heads.floor,
+        rival=None if set(others) <= set(chosen) else _rival(bench, others, patched, taken_out),
+    )
+
+
+def _rival(
+    bench: Bench, others: tuple[str, ...], patched: Knockout, taken_out: dict[str, Knockout]
+) -> RivalEvidence:
+    """Parts that the search names, beside the stated ones, on the measuring half."""
+    gained = removed(bench, others, SwapAblation(), 0, backwards=True).joint[-1]
+    lost = -removed(bench, others, SwapAblation(), 0).joint[-1]
+    return RivalEvidence(
+        parts=others,
+        recovered=share(bench, gained),
+        lost=share(bench, lost),
+        more_recovered=share(bench, gained - patched.joint[-1]),
+        more_lost=share(bench, lost + taken_out[SWAP].joint[-1]),
     )
 
 

@@ -114,6 +114,25 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class RivalEvidence:
+    """As many parts as were stated, or fewer, that a search on the choosing half names instead.
+
+    Attributes:
+        parts: their addresses, those first that recover most alone.
+        recovered: patched together, over the distance from corrupt to clean.
+        lost: given their corrupt values, over the same distance.
+        more_recovered, more_lost: the same less what the stated parts recover and lose, pair by
+            pair.
+    """
+
+    parts: tuple[str, ...]
+    recovered: Estimate
+    lost: Estimate
+    more_recovered: Estimate
+    more_lost: Estimate
+
+
+@dataclass(frozen=True)
 class PartsEvidence:
     """The named parts (heads and MLPs), one by one and together.
 
@@ -123,6 +142,8 @@ class PartsEvidence:
         removals: the parts removed in several ways, each alone and together.
         left_out: ways of removal that these pairs do not allow, and why.
         floor: smallest joint p that these pairs can give.
+        rival: what a search names instead of stated parts; None where the parts are the search's
+            own, or the search names no others.
     """
 
     named: tuple[PartEvidence, ...]
@@ -130,6 +151,7 @@ class PartsEvidence:
     removals: tuple[RemovalEvidence, ...]
     left_out: tuple[str, ...]
     floor: float
+    rival: RivalEvidence | None = None
 
     @property
     def main(self) -> RemovalEvidence:

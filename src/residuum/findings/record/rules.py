@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from residuum.findings.record.evidence import BehaviourEvidence, Estimate
-from residuum.findings.record.part_evidence import PartEvidence, SetEvidence
+from residuum.findings.record.part_evidence import PartEvidence, PartsEvidence, SetEvidence
+from residuum.findings.record.words import short
 
 Status = Literal["supported", "not supported", "undecided"]
 Outcome = Literal["holds", "fails", "unclear"]
@@ -18,6 +19,8 @@ Topic = Literal[
 """What a rule is about."""
 ENOUGH = 0.3
 """Share of the clean-corrupt distance that the named heads together must move, both ways."""
+MORE = 0.1
+"""Share of the distance by which parts that a search names may carry more than stated ones."""
 ALPHA = 0.05
 """Joint p up to which a head is shown by itself."""
 FEWEST_SETS = 10
@@ -107,6 +110,39 @@ def mechanism_rules(evidence: SetEvidence) -> tuple[Rule, ...]:
             decides=True,
         ),
     )
+
+
+def rival_rule(parts: PartsEvidence) -> tuple[Rule, ...]:
+    """Do parts that a search names carry more than the stated ones; none where it names no others.
+
+    A set that holds some of the right parts recovers something too, and more than random sets do.
+    """
+    rival = parts.rival
+    if rival is None:
+        return ()
+    own = parts.together
+    gaps = (
+        (_capped(rival.recovered) - _capped(own.recovered), rival.more_recovered),
+        (_capped(rival.lost) - _capped(own.swap_drop), rival.more_lost),
+    )
+    beaten = any(gap >= MORE and not each.low <= 0 for gap, each in gaps)
+    names = ", ".join(short(at) for at in rival.parts)
+    return (
+        Rule(
+            "No better parts of their number",
+            "the parts that a search names on the choosing half, as many or fewer, do not recover "
+            f"or lose {percent(MORE)} of the distance more than these, interval of the difference "
+            "above 0 (beyond the whole distance nothing counts as more)",
+            f"{names}: recover {share(rival.recovered)}, lose {share(rival.lost)}",
+            "fails" if beaten else "holds",
+            "mechanism",
+            decides=True,
+        ),
+    )
+
+
+def _capped(estimate: Estimate) -> float:
+    return min(estimate.value, 1.0)
 
 
 def each_rule(named: Sequence[PartEvidence]) -> Rule:
