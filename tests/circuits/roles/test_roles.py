@@ -219,6 +219,9 @@ def test_roles_are_read_again(tmp_path: Path) -> None:
         assert again.to_json() == roles.to_json() and str(again) == str(roles)
         assert [each.feeds for each in again] == [each.feeds for each in roles]
         pd.testing.assert_frame_equal(again.to_dataframe(), roles.to_dataframe())
+    assert load_roles(tmp_path / "roles.json", model()).to_json() == roles.to_json()
+    with pytest.raises(LoadError, match="the circuit with roles is of handmade_induction"):
+        load_roles(tmp_path / "roles.json", rz.load("microworld"))
     data = json.loads((tmp_path / "roles.json").read_text())
     data["parts"][0]["names"] = ["name mover"]
     (tmp_path / "edited.json").write_text(json.dumps(data))

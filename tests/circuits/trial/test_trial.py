@@ -24,6 +24,7 @@ from residuum.circuits import (
     trial,
 )
 from residuum.circuits.judging.held_out import HeldOut
+from residuum.circuits.judging.sealed import sealed
 from residuum.circuits.trial.held_out import held_out
 from residuum.circuits.trial.verdict import REJECTING, TESTS
 from residuum.core import LoadError, OptionError, StoreError, TaskError
@@ -267,11 +268,9 @@ def test_a_trial_is_written_and_read_again(tmp_path):
     assert Trial.from_json(data) == found == load_trial(tmp_path / "trial.json")
     with pytest.raises(StoreError, match="no such file"):
         load_trial(tmp_path / "none.json")
-    data["verdict"] = "passes"
-    with pytest.raises(StoreError, match="does not follow"):
-        Trial.from_json(data)
-    with pytest.raises(StoreError, match="no trial"):
-        Trial.from_json({"format": 1})
+    assert load_trial(tmp_path / "trial.json", model()) == found
+    with pytest.raises(LoadError, match="the circuit on trial is of handmade_induction"):
+        load_trial(tmp_path / "trial.json", rz.load("microworld"))
     for suffix in ("csv", "svg"):
         found.save(tmp_path / f"trial.{suffix}")
         assert (tmp_path / f"trial.{suffix}").stat().st_size > 100
@@ -283,6 +282,32 @@ def test_a_trial_is_written_and_read_again(tmp_path):
     assert max(len(label) for label in found.figure().names) < 20, "no room on a telephone"
     assert list(found.to_dataframe().test) == list(TESTS)
     assert len(found.edges_to_dataframe()) == 3
+
+
+def _without(data: dict, *keys: str) -> dict:
+    return {key: value for key, value in data.items() if key not in keys}
+
+
+def test_an_edited_trial_is_refused(tmp_path):
+    found = wrong_trial().to_json()
+    edited = json.loads(json.dumps(found))
+    edited["verdicts"][0]["statistic"] = 0.25
+    (tmp_path / "edited.json").write_text(json.dumps(edited))
+    with pytest.raises(StoreError, match="changed after it was written"):
+        load_trial(tmp_path / "edited.json")
+    plain = _without(found, "sha256", "format", "kind")
+    with pytest.raises(StoreError, match="does not follow"):
+        Trial.from_json(sealed(plain | {"verdict": "passes"}, "circuit_trial"))
+    with pytest.raises(StoreError, match="keys missing or unknown"):
+        Trial.from_json(sealed(_without(plain, "alpha"), "circuit_trial"))
+    with pytest.raises(StoreError, match="not a trial of a circuit of format 1"):
+        Trial.from_json({"format": 1})
+
+
+def test_a_trial_written_before_there_was_a_hash_is_refused_with_a_mend():
+    with pytest.raises(StoreError, match="without a hash, as older versions wrote it") as caught:
+        Trial.from_json(_without(wrong_trial().to_json(), "sha256"))
+    assert caught.value.mend.startswith("try the circuit again: rz.trial(")
 
 
 def test_what_it_prints_names_every_test_and_the_rule():

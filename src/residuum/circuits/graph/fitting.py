@@ -93,6 +93,32 @@ def _hash(coder: Any) -> str:
     return digest.hexdigest()
 
 
+def check_weights(provenance: Provenance, model: Model, noun: str, again: str) -> None:
+    """Refuse another model than a result is of, by its weights; a result without a hash fits.
+
+    Args:
+        provenance: of the result.
+        noun: what the result is called, in an error.
+        again: how to get it for this model.
+
+    Raises:
+        OptionError: no model.
+        LoadError: another model.
+    """
+    need_model(model, f"a {noun}")
+    here, there = model.adapted.weight_hash, provenance.weight_hash
+    if not there or here == there:
+        return
+    own, mend = str(model.dtype).removeprefix("torch."), again
+    names = [provenance.model_id, model.name]
+    if provenance.dtype and provenance.dtype != own:
+        names = [f"{names[0]} in {provenance.dtype}", f"{names[1]} in {own}"]
+        mend = f'load it as it was: rz.load(..., dtype="{provenance.dtype}"), or {again}'
+    raise LoadError(
+        f"the {noun} is of {names[0]} ({there[:8]}), this is {names[1]} ({here[:8]})", mend=mend
+    )
+
+
 def check_fits(
     graph: Graph, provenance: Provenance, model: Model, method: Mapping[str, Any]
 ) -> None:
@@ -106,19 +132,8 @@ def check_fits(
         OptionError: no model.
         LoadError: another model.
     """
-    need_model(model, "a circuit")
-    here, there = model.adapted.weight_hash, provenance.weight_hash
     again = "find it again on this model: rz.discover(model, task)"
-    if there and here != there:
-        own, mend = str(model.dtype).removeprefix("torch."), again
-        names = [provenance.model_id, model.name]
-        if provenance.dtype and provenance.dtype != own:
-            names = [f"{names[0]} in {provenance.dtype}", f"{names[1]} in {own}"]
-            mend = f'load it as it was: rz.load(..., dtype="{provenance.dtype}"), or {again}'
-        raise LoadError(
-            f"the circuit is of {names[0]} ({there[:8]}), this is {names[1]} ({here[:8]})",
-            mend=mend,
-        )
+    check_weights(provenance, model, "circuit", again)
     try:
         graph_on(graph, model)
     except OptionError as error:

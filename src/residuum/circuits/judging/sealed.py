@@ -21,6 +21,11 @@ def sealed(data: Mapping[str, Any], kind: str) -> dict[str, Any]:
     return whole | {_HASH: content_hash(whole)}
 
 
+def is_unsealed(data: Any, kind: str) -> bool:
+    """Whether data are of this kind, but without a hash."""
+    return isinstance(data, Mapping) and data.get("kind") == kind and _HASH not in data
+
+
 def unsealed(data: Any, kind: str, noun: str) -> dict[str, Any]:
     """What was handed to :func:`sealed`.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from residuum.circuits.graph.circuit_saving import read_json
+from residuum.circuits.graph.fitting import check_weights
 from residuum.circuits.roles import role_text
 from residuum.circuits.roles.part_role import ROLES, PartEffect, PartRole
 from residuum.circuits.roles.role_figure import role_figure
@@ -15,6 +16,7 @@ from residuum.circuits.roles.role_file import fields_of, role_record
 from residuum.core import OptionError, Provenance
 from residuum.core.notebook import html_of
 from residuum.core.saving import save_result
+from residuum.runs import Model
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -140,10 +142,19 @@ class Roles:
         save_result(self, path, "a circuit's roles")
 
 
-def load_roles(path: str | Path) -> Roles:
+def load_roles(path: str | Path, model: Model | None = None) -> Roles:
     """Read what the roles' ``save`` wrote as ``.json``.
+
+    Args:
+        path: the file.
+        model: refused where the parts are another model's.
 
     Raises:
         StoreError: no such file, no roles of a circuit, or a file that was changed.
+        LoadError: another model's.
     """
-    return Roles.from_json(read_json(path, "a circuit's roles"))
+    found = Roles.from_json(read_json(path, "a circuit's roles"))
+    if model is not None:
+        again = "name the parts on this model: rz.name_roles(circuit, model, task)"
+        check_weights(found.provenance, model, "circuit with roles", again)
+    return found

@@ -9,18 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from residuum.circuits.graph.circuit_saving import read_json
+from residuum.circuits.graph.fitting import check_weights
+from residuum.circuits.judging.sealed import is_unsealed, sealed, unsealed
 from residuum.circuits.trial.trial_figure import trial_figure
 from residuum.circuits.trial.verdict import Verdict, or_nan
 from residuum.core import OptionError, Provenance, StoreError
 from residuum.core.notebook import html_of
 from residuum.core.saving import save_result
+from residuum.runs import Model
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from residuum.figures import Bars, Panel
 
-_FORMAT = 1
+_KIND, _NOUN = "circuit_trial", "a trial of a circuit"
+_AGAIN = "try the circuit again: rz.trial(circuit, model, task).save(...)"
 
 
 @dataclass(frozen=True)
@@ -204,11 +208,9 @@ class Trial:
         return pd.DataFrame([asdict(each) for each in order], columns=names)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data; NaN as None."""
+        """Plain data, with a hash over all of it; NaN as None."""
         data = {each.name: getattr(self, each.name) for each in fields(self)}
-        return data | {
-            "format": _FORMAT,
-            "kind": "circuit_trial",
+        data |= {
             "verdict": self.verdict,
             "rule": self.rule,
             "verdicts": [each.to_json() for each in self.verdicts],
@@ -218,20 +220,27 @@ class Trial:
             "edges": [asdict(each) for each in self.edges],
             "provenance": self.provenance.to_json(),
         }
+        return sealed(data, _KIND)
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Trial:
         """Read what :meth:`to_json` wrote.
 
         Raises:
-            StoreError: keys missing or unknown, another format, or a verdict that does not follow
-                from the tests.
+            StoreError: another kind or format, a content that was changed after it was written,
+                no hash (written by an older version), keys missing or unknown, or a verdict that
+                does not follow from the tests.
         """
-        mend = "give what a trial's save() wrote as .json"
+        if is_unsealed(data, _KIND):
+            raise StoreError(
+                f"{_NOUN} without a hash, as older versions wrote it: whether it was changed "
+                "cannot be told",
+                mend=_AGAIN,
+            )
+        data, mend = unsealed(data, _KIND, _NOUN), "give what a trial's save() wrote as .json"
         names = {each.name for each in fields(Trial)}
-        keys = names | {"format", "kind", "verdict", "rule"}
-        if not isinstance(data, Mapping) or set(data) != keys or data["format"] != _FORMAT:
-            raise StoreError(f"no trial of a circuit of format {_FORMAT}", mend=mend)
+        if set(data) != names | {"verdict", "rule"}:
+            raise StoreError(f"{_NOUN} with keys missing or unknown", mend=mend)
         own = {name: data[name] for name in names}
         try:
             own["verdicts"] = tuple(Verdict.from_json(each) for each in data["verdicts"])
@@ -256,13 +265,21 @@ class Trial:
         save_result(self, path, "a trial")
 
 
-def load_trial(path: str | Path) -> Trial:
+def load_trial(path: str | Path, model: Model | None = None) -> Trial:
     """Read what a trial's ``save`` wrote as ``.json``.
 
+    Args:
+        path: the file.
+        model: refused where the circuit is another model's.
+
     Raises:
-        StoreError: no such file, no trial, or one whose verdict does not follow from its tests.
+        StoreError: no such file, no trial, or one that was changed or has no hash.
+        LoadError: another model's.
     """
-    return Trial.from_json(read_json(path, "a trial of a circuit"))
+    found = Trial.from_json(read_json(path, _NOUN))
+    if model is not None:
+        check_weights(found.provenance, model, "circuit on trial", _AGAIN)
+    return found
 
 
 def _lists(data: dict[str, Any]) -> dict[str, Any]:
