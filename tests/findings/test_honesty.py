@@ -66,10 +66,15 @@ def test_wrong_mechanisms_count_where_the_behaviour_is_there(benchmark: Any) -> 
     assert benchmark.of_runs([run("undecided")], "known")["odd"] == ["undecided"]
 
 
-def test_what_another_task_shares_is_counted_apart(benchmark: Any) -> None:
-    found = benchmark.of_runs([run("supported") | {"shared_parts": 2}, run("undecided")], "wrong")
-    assert (found["runs"], found["supported"], found["sharing"]) == (1, 0, 1)
-    assert found["sharing_supported"] == ["supported"]
+def test_a_partly_right_set_is_wrong_and_one_that_holds_all_is_not(benchmark: Any) -> None:
+    runs = [
+        run("supported") | {"shared_parts": 2},
+        run("supported") | {"shared_parts": 4, "all_right": True},
+        run("undecided"),
+    ]
+    found = benchmark.of_runs(runs, "wrong")
+    assert (found["runs"], found["supported"], found["sharing"]) == (2, 1, 1)
+    assert found["sharing_supported"] == ["supported"] and found["not_counted"] == 1
 
 
 def test_a_wrong_head_set_has_none_of_the_right_ones(benchmark: Any) -> None:
