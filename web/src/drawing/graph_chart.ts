@@ -72,6 +72,12 @@ export function placesOf({ row, lane, labels }: Pick<GraphData, "row" | "lane" |
   return { across, step };
 }
 
+/** A label with what is written where it has no room: the part's own name before its role or place, if it has one. */
+export function writingsOf(label: string): string[] {
+  const own = /^(?:H|MLP|L\d+[FN])\d+(?= )/.exec(label);
+  return own ? [label, own[0]] : [label];
+}
+
 export class GraphChart implements Chart<GraphMarks, GraphPlan> {
   readonly kind = "Layered graph";
   readonly #names: string[];
@@ -162,10 +168,11 @@ export class GraphChart implements Chart<GraphMarks, GraphPlan> {
     const corners: Point[] = [[x - half, y - tall], [x + half, y - tall], [x + half, y + tall], [x - half, y + tall]];
     pen.area(corners, theme.paper, 1);
     pen.line([...corners, corners[0]], edge, { width: plan.compact ? 0.6 : 1 });
-    const label = this.#labels[i];
     if (plan.compact) return;
-    const size = [SIZE, 9.5, 8].find((each) => measure(label, each) <= 2 * half - 2);
-    if (size) pen.text(x, y, label, theme.ink, { size, anchor: "middle" });
+    for (const label of writingsOf(this.#labels[i])) {
+      const size = [SIZE, 9.5, 8].find((each) => measure(label, each) <= 2 * half - 2);
+      if (size) return pen.text(x, y, label, theme.ink, { size, anchor: "middle" });
+    }
   }
 
   probe(plan: GraphPlan, x: number, y: number): number | null {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { exportCsv, exportJson } from "../../src/drawing/export";
 import { curveOf, saidOf } from "../../src/drawing/graph";
-import { GraphChart, placesOf, type GraphData } from "../../src/drawing/graph_chart";
+import { GraphChart, placesOf, writingsOf, type GraphData } from "../../src/drawing/graph_chart";
 import { themed } from "../../src/drawing/theme";
 import { Recorder } from "./recorder";
 
@@ -44,6 +44,20 @@ describe("a layered graph", () => {
     expect(chart.shown).toBe(4);
     chart.shown = 0;
     expect(chart.shown).toBe(1);
+  });
+  it("writes a part's own name where its role has no room", () => {
+    const labels = ["embed", "H0 previous", "H1 mover (MLP)", "MLP0 writes", "logits"];
+    const chart = new GraphChart({ ...data, labels, source: [1, 2, 3], target: [4, 4, 4], values: Float32Array.of(1, 1, 1), port: [0, 0, 0], note: ["", "", ""] });
+    const texts = (width: number) => {
+      const pen = new Recorder();
+      chart.draw(pen, chart.layout(width), themed("light"));
+      return pen.texts.filter((text) => text !== "L0");
+    };
+    expect(texts(900).sort()).toEqual(["H0 previous", "H1 mover (MLP)", "MLP0 writes", "logits"]);
+    expect(texts(200)).toEqual(expect.arrayContaining(["H0 previous", "H1", "MLP0"]));
+    expect(texts(150)).toEqual(expect.arrayContaining(["H0", "H1"]));
+    expect(writingsOf("L2N31 writes")).toEqual(["L2N31 writes", "L2N31"]);
+    for (const whole of ["H1", "a − b", "Hat 1", "embed"]) expect(writingsOf(whole)).toEqual([whole]);
   });
   it("finds boxes that are drawn, and tells their links, strongest first", () => {
     const chart = new GraphChart(data), plan = chart.layout(600);

@@ -52,7 +52,8 @@ def role_figure(roles: Named, title: str) -> LayeredGraph:
         caption=f"Edges that count, of {roles.measured} measured on {roles.n_pairs} pairs: what is "
         f"lost when the edge alone carries its {roles.reference} value. Queries arrive at the left "
         "of a head, keys in the middle, values at the right. Parts without such an edge are left "
-        "out; '?' is one without a name.",
+        "out; '?' is one without a name. Where there is no room for both, a box bears the part "
+        "without its role: point at it.",
         does_not_show=_NOT_SHOWN,
     )
 
