@@ -482,9 +482,8 @@ def report(path: Path) -> int:
                 print(f"  {name}: {each['supported']} of {each['runs']}{odd}")
                 if each["sharing"]:
                     also = each["sharing_supported"]
-                    print(
-                        f"    of these right in part: {len(also)} of {each['sharing']}; {', '.join(also)}"
-                    )
+                    part = f"{len(also)} of {each['sharing']}; {', '.join(also)}"
+                    print(f"    of these, right in part: {part}")
     return 0 if all(found["met"] for found in counts.values()) else 1
 
 
