@@ -10,7 +10,17 @@ from handmade import induction_task
 from hypothesis import given, settings, strategies as st
 
 import residuum as rz
-from residuum.circuits import EAP, Circuit, EdgeScores, Graph, JointMask, circuit_of, discover
+from residuum.circuits import (
+    EAP,
+    Circuit,
+    EdgeScores,
+    Graph,
+    JointMask,
+    circuit_of,
+    discover,
+    graph_of,
+    rival_circuits,
+)
 from residuum.circuits.controls.overlap import jaccard, pairwise, to_one
 from residuum.circuits.controls.resamples import resampled_rows
 from residuum.circuits.controls.stability import circuit_stability
@@ -46,6 +56,23 @@ def test_a_method_is_run_again_on_each_sample_and_for_each_seed() -> None:
     assert again.seeds is not None and again.seeds.n == 2
     assert again.seeds.edges.mean == again.prompts.edges.mean == 1
     assert again.passes == pytest.approx(5 * found().scores.passes)
+
+
+def test_a_graph_that_leaves_edges_out_is_told_by_stability_and_by_rivals() -> None:
+    whole = graph_of(hand())
+    circuit = discover(
+        hand(), induction_task(), EAP(), n_edges=3, graph=replace(whole, edges=whole.edges[1:])
+    )
+    for result in (
+        circuit_stability(circuit, hand(), induction_task(), n_boot=2),
+        rival_circuits(circuit, hand(), induction_task(), factors=(0.0,)),
+    ):
+        assert result.warnings == circuit.own_warnings
+        assert result.warnings[0].startswith("the graph leaves out 1 of the model's 52 edges")
+        assert all(f"warning: {each}" in result.summary() for each in result.warnings)
+        assert result.to_json()["warnings"] == list(result.warnings)
+    whole_graph = circuit_stability(found(), hand(), induction_task(), n_boot=2)
+    assert not any("leaves out" in each for each in whole_graph.warnings)
 
 
 def test_scores_that_are_noise_are_not_stable() -> None:

@@ -13,6 +13,7 @@ import torch
 from edge_oracle import attributed, captured, family_task
 
 import residuum as rz
+from residuum import circuits
 from residuum.circuits import graph_of
 from residuum.circuits.discovery.discovering import discover
 from residuum.circuits.discovery.eap import EAP, EAPIG
@@ -228,8 +229,15 @@ def test_options_are_checked() -> None:
     with pytest.raises(OptionError, match="at='weights'"):
         EAPIG(2, at="weights")  # type: ignore[arg-type]
     model, task = loaded("gpt2"), family_task()
-    with pytest.raises(OptionError, match="no method of discovery"):
+    with pytest.raises(OptionError, match="no method of discovery") as caught:
         discover(model, task, EAP)  # type: ignore[arg-type]
+    methods = [
+        name
+        for name, each in vars(circuits).items()
+        if isinstance(each, type) and hasattr(each, "score") and hasattr(each, "record")
+    ]
+    assert {"EAP", "JointMask", "Pruned", "Discovery"} <= set(methods)
+    assert [name for name in methods if f"{name}(" not in str(caught.value.mend)] == ["Discovery"]
     with pytest.raises(OptionError, match="reference='noise'"):
         discover(model, task, EAP(), reference="noise")
     with pytest.raises(OptionError, match="both given"):

@@ -92,6 +92,16 @@ def test_an_empty_circuit_is_refused(circuit, tmp_path):
     assert "circuit.resized" in caught.value.mend
 
 
+def test_an_empty_circuit_without_scores_is_not_told_to_resize(circuit):
+    empty = circuit_from_edges(circuit.graph, [])
+    with pytest.raises(OptionError, match="an empty circuit") as caught:
+        empty.need_edges()
+    assert caught.value.mend.startswith("name at least one: circuit_from_edges(graph, ")
+    with pytest.raises(StoreError, match="an empty circuit") as caught:
+        Circuit.from_json(empty.to_json())
+    assert "resized" not in caught.value.mend
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [("{}", "not a circuit of format 1"), ("[", "cannot be read as a circuit"), ("3", "not a cir")],

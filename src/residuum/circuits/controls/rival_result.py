@@ -86,10 +86,13 @@ class RivalCircuits:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader must know before quoting a number of rivals."""
-        return tuple(
-            f"under {kind} the circuit itself has faithfulness {own}: to do as well is no feat"
-            for kind, own in self.faithfulness.items()
-            if own.value < HALF
+        return (
+            *self.circuit.own_warnings,
+            *(
+                f"under {kind} the circuit itself has faithfulness {own}: to do as well is no feat"
+                for kind, own in self.faithfulness.items()
+                if own.value < HALF
+            ),
         )
 
     def circuit_of(self, candidate: Candidate | int) -> Circuit:

@@ -137,6 +137,11 @@ class CircuitStability:
         return self.prompts.edges.mean > BAR if self.prompts.n >= BAR_SAMPLES else None
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader must know of the circuit before quoting a figure."""
+        return self.circuit.own_warnings
+
+    @property
     def groups(self) -> dict[str, Refound]:
         """What was compared, by name."""
         found = {"prompts": self.prompts, "seeds": self.seeds, "chance": self.chance}
@@ -153,6 +158,7 @@ class CircuitStability:
             f"  {name} ({each.n}): edges {each.edges}, nodes {each.nodes}"
             for name, each in self.groups.items()
         ]
+        lines += [f"  warning: {each}" for each in self.warnings]
         lines.append("  Does not show: that these edges carry the behaviour.")
         return "\n".join(lines)
 
@@ -212,6 +218,7 @@ class CircuitStability:
             "edges": self.to_dataframe().to_dict("records"),
             "nodes": dict(zip(self.prompts.names, self.prompts.node_frac.tolist(), strict=True)),
             "passes": self.passes,
+            "warnings": list(self.warnings),
             "provenance": self.provenance.to_json(),
         }
 

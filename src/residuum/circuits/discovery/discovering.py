@@ -147,7 +147,8 @@ def _check(method: Any, n_edges: Any, share: Any, how: Any, by: Any, reference: 
         raise OptionError(
             f"method={shown(method)} is no method of discovery",
             mend="use EAP(), EAPIG(steps=5), ExactEdges(), AtPStar(), ACDC(threshold), "
-            "LearnedMask(...), InformationFlow() or PathSearch(...)",
+            "LearnedMask(...), JointMask(...), InformationFlow(), PathSearch(...) or "
+            "Pruned(method, ...)",
         )
     for name, given, known in (
         ("how", how, HOW),

@@ -272,10 +272,8 @@ class Circuit:
     def need_edges(self) -> None:
         """Refuse an empty circuit (``OptionError``)."""
         if not self.n_edges:
-            raise OptionError(
-                "an empty circuit: no edge is kept",
-                mend="keep at least one: circuit.resized(n_edges=...)",
-            )
+            mend = circuit_file.mend_of_empty(self.scores is not None)
+            raise OptionError("an empty circuit: no edge is kept", mend=mend)
 
     def figure(
         self, faithfulness: Any = None, *, title: str = "", shown: int | None = None

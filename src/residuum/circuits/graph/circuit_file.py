@@ -59,7 +59,12 @@ def _need_whole(data: Any) -> None:
             mend="give the file as circuit.save(...) wrote it, or find the circuit again",
         )
     if not data["kept"]:
-        raise StoreError(
-            "an empty circuit: no edge is kept",
-            mend="save one with edges: circuit.resized(n_edges=...)",
-        )
+        mend = mend_of_empty(data["scores"] is not None)
+        raise StoreError("an empty circuit: no edge is kept", mend=mend)
+
+
+def mend_of_empty(scored: bool) -> str:
+    """How an empty circuit gets edges: from its scores, or by hand where it has none."""
+    if scored:
+        return "keep at least one: circuit.resized(n_edges=...)"
+    return 'name at least one: circuit_from_edges(graph, ["embed -> logits", ...])'
