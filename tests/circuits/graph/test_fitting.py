@@ -181,7 +181,8 @@ def test_edges_without_an_effect_are_not_called_found(model, task):
     values[found.graph.into("logits")[:3]] = 1.0
     some = replace(found.scores, values=values, examples=None)
     few = replace(found, scores=some).resized(7)
-    assert few.warnings[0] == "4 of its 7 edges score 0 and only make up the number"
+    said = "4 of its 7 edges score 0 by this method: it gives no reason to keep them"
+    assert few.warnings[0] == said
 
 
 def test_edges_left_out_at_some_positions_are_kept_there(model, task):

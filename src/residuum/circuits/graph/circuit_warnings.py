@@ -31,4 +31,4 @@ def _idle(kept: np.ndarray, scores: EdgeScores) -> list[str]:
             f"every score is 0: nothing was found, and its {n} edges are the first of the graph "
             "(are clean and reference prompts the same?)"
         ]
-    return [f"{idle} of its {n} edges score 0 and only make up the number"]
+    return [f"{idle} of its {n} edges score 0 by this method: it gives no reason to keep them"]
