@@ -41,10 +41,25 @@ def test_answers_of_several_tokens(capsys: pytest.CaptureFixture[str], tmp_path:
     assert not (tmp_path / "out").exists()
 
 
-def test_too_few_pairs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    task = csv(tmp_path / "t.csv", "John", 4)
-    refused(capsys, "4 pairs are too few", *asked(task, tmp_path / "out"))
+def test_too_few_pairs(capsys: pytest.CaptureFixture[str], tmp_path: Path, model: Model) -> None:
+    task = tmp_path / "t.json"
+    rz.task("ioi", model, n=4, seed=0).save(task)
+    with pytest.raises(rz.TaskError, match=r"^4 pairs are too few"):
+        rz.investigate(model, rz.Task.load(task))
+    repeated = csv(tmp_path / "t.csv", "John", 4)
+    refused(capsys, "4 pairs, 1 of them different, are too few", *asked(repeated, tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+def test_pairs_that_are_there_twice_count_once(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, model: Model
+) -> None:
+    task = csv(tmp_path / "t.csv", "John", 16)
+    refused(capsys, "16 pairs, 1 of them different, are too few", *asked(task, tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+    ten = rz.task("ioi", model, n=10, seed=0)
+    found = rz.investigate(model, ten.subset(list(range(10)) * 3), stages=())
+    assert "chosen on 5 pairs and measured on 5 others (30 were given" in found.scope[1]
 
 
 def test_a_missing_model(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -32,9 +32,8 @@ def scope(
         rules: how they came out.
     """
     model, task = bench.model, bench.task
-    left = (
-        f" ({n_given} were given, the budget takes these)" if n_given > n_chosen + len(task) else ""
-    )
+    taken = f" ({n_given} were given, the budget takes these, each once)"
+    left = taken if n_given > n_chosen + len(task) else ""
     source = f", from {task.source}" if task.source else ""
     chosen = (
         f"parts were chosen on {n_chosen} pairs and measured on {len(task)} others"
