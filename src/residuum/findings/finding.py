@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from residuum.core import (
     CheckFailed,
-    LoadError,
     OptionError,
     Provenance,
     StoreError,
@@ -29,6 +28,7 @@ from residuum.findings.record.evidence import (
 from residuum.findings.record.mechanism import Kind, Mechanism, Origin
 from residuum.findings.record.part_evidence import PartsEvidence, RolesEvidence
 from residuum.findings.record.plain import from_plain, to_plain
+from residuum.findings.record.record_file import read_record
 from residuum.findings.record.robustness_evidence import RobustnessEvidence
 from residuum.findings.record.rules import Rule, Status
 from residuum.findings.record.shared_evidence import SharedEvidence
@@ -194,17 +194,7 @@ class Finding:
             LoadError: no such file, or not JSON.
             StoreError, CheckFailed: as :meth:`from_json`.
         """
-        path = Path(path)
-        path = path / FILE if path.is_dir() else path
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else f"not JSON, {error}"
-            raise LoadError(
-                f"cannot read a finding: {reason}",
-                mend="give the finding.json that residuum investigate wrote",
-                where=str(path),
-            ) from error
+        data = read_record(path, FILE, "a finding", "investigate")
         return Finding.from_json(data, verify=verify)
 
     def save(self, folder: str | Path) -> Path:

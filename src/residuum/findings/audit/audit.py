@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from residuum.core import CheckFailed, LoadError, Provenance, StoreError, content_hash
+from residuum.core import CheckFailed, Provenance, StoreError, content_hash
 from residuum.core.notebook import html_of
 from residuum.findings.audit.answer import Answer
 from residuum.findings.audit.audit_page import answer_table, audit_html
 from residuum.findings.audit.suite import Suite
 from residuum.findings.record.plain import from_plain, to_plain
+from residuum.findings.record.record_file import read_record
 from residuum.stores.atomic import write_atomically
 
 if TYPE_CHECKING:
@@ -147,16 +148,7 @@ class Audit:
             LoadError: no such file, or not JSON.
             StoreError, CheckFailed: as :meth:`from_json`.
         """
-        path = Path(path)
-        path = path / FILE if path.is_dir() else path
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise LoadError(
-                f"cannot read an audit: {error}",
-                mend="give the audit.json that residuum audit wrote",
-                where=str(path),
-            ) from error
+        data = read_record(path, FILE, "an audit", "audit")
         return Audit.from_json(data)
 
     def save(self, folder: str | Path) -> Path:

@@ -33,8 +33,8 @@ def behaviour(bench: Bench, shuffles: int, progress: Progress = SILENT) -> Behav
     return BehaviourEvidence(
         accuracy=Estimate.of_share(_list(accuracy(clean, answers))),
         accuracy_corrupt=Estimate.of_share(_list(accuracy(corrupt, answers))),
-        choice=Estimate.of_share(_choices(bench, clean, answers, wrong)),
-        choice_corrupt=Estimate.of_share(_choices(bench, corrupt, answers, wrong)),
+        choice=Estimate.of_share(choices(bench, clean, answers, wrong)),
+        choice_corrupt=Estimate.of_share(choices(bench, corrupt, answers, wrong)),
         metric_clean=Estimate.of_mean(on_clean.tolist()),
         metric_corrupt=Estimate.of_mean(on_corrupt.tolist()),
         contrast=Estimate.of_mean((on_clean - on_corrupt).tolist()),
@@ -52,13 +52,13 @@ def shuffled_choice(bench: Bench, logits: Tensor, shuffles: int) -> Estimate:
     for _ in range(shuffles):
         order = torch.as_tensor(rng.permutation(n))
         coin = torch.as_tensor(rng.integers(0, 2, n)).bool()
-        right, other = _drawn(answers, wrong, order, coin if bench.has_wrong else None)
-        shares.append(float(np.mean(_choices(bench, logits, right, other))))
+        right, other = relabelled(answers, wrong, order, coin if bench.has_wrong else None)
+        shares.append(float(np.mean(choices(bench, logits, right, other))))
     low, high = np.quantile(shares, [0.025, 0.975])
     return Estimate(float(np.mean(shares)), float(low), float(high), n)
 
 
-def _drawn(
+def relabelled(
     answers: Tensor, wrong: Tensor, order: Tensor, coin: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """Labels of other prompts, right and wrong exchanged where the coin says so."""
@@ -76,7 +76,7 @@ def _widened(ids: Tensor, width: int) -> Tensor:
     return out
 
 
-def _choices(bench: Bench, logits: Tensor, answers: Tensor, wrong: Tensor) -> list[float]:
+def choices(bench: Bench, logits: Tensor, answers: Tensor, wrong: Tensor) -> list[float]:
     """1 where the answer is preferred to the wrong one (or, without those, to every token)."""
     if not bench.has_wrong:
         return _list(accuracy(logits, answers))

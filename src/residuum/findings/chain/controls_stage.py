@@ -10,7 +10,7 @@ import torch
 
 from residuum.core import SILENT, Patch, Progress, ResiduumError, track
 from residuum.findings.chain.attending import attending
-from residuum.findings.chain.behaviour_stage import _drawn, behaviour
+from residuum.findings.chain.behaviour_stage import behaviour, choices, relabelled
 from residuum.findings.chain.bench import Bench
 from residuum.findings.chain.null_models import null_model
 from residuum.findings.chain.replacement import (
@@ -31,7 +31,6 @@ from residuum.findings.record.controls_evidence import (
 )
 from residuum.findings.record.evidence import Estimate
 from residuum.findings.record.rules import ENOUGH, behaviour_rules, present
-from residuum.runs.metrics import accuracy, logit_diff
 
 MOST_TESTED = 12
 """Heads that attend strikingly, tested at most."""
@@ -125,10 +124,8 @@ def in_null_model(
 
 def chosen_share(bench: Bench) -> float:
     """Share of clean prompts that rank the answer above the wrong one, or above every token."""
-    logits, task = bench.logits("clean"), bench.task
-    if not bench.has_wrong:
-        return float(accuracy(logits, task.answers).double().mean())
-    return float((logit_diff(logits, task.answers, task.wrong) > 0).double().mean())
+    task = bench.task
+    return float(np.mean(choices(bench, bench.logits("clean"), task.answers, task.wrong)))
 
 
 # -- labels at random --------------------------------------------------------------------------
@@ -147,7 +144,9 @@ def labels_at_random(bench: Bench, parts: Sequence[str], shuffles: int) -> Label
     for _ in range(shuffles):
         order = torch.as_tensor(rng.permutation(len(task)))
         coin = torch.as_tensor(rng.integers(0, 2, len(task))).bool()
-        right, wrong = _drawn(task.answers, task.wrong, order, coin if bench.has_wrong else None)
+        right, wrong = relabelled(
+            task.answers, task.wrong, order, coin if bench.has_wrong else None
+        )
         other = Bench(bench.model, replace(task, answers=right, wrong=wrong), bench.seed)
         gains.append(float((other.measure(after) - other.measure(before)).mean()))
     if np.ptp(gains) == 0:
