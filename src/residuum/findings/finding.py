@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from residuum.core import (
-    CheckFailed,
-    OptionError,
-    Provenance,
-    StoreError,
-    content_hash,
-)
+from residuum.core import OptionError, Provenance
 from residuum.findings.record.budget import Budget
 from residuum.findings.record.circuit_evidence import CircuitEvidence
 from residuum.findings.record.composition_evidence import CompositionEvidence
@@ -27,8 +20,8 @@ from residuum.findings.record.evidence import (
 )
 from residuum.findings.record.mechanism import Kind, Mechanism, Origin
 from residuum.findings.record.part_evidence import PartsEvidence, RolesEvidence
-from residuum.findings.record.plain import from_plain, to_plain
-from residuum.findings.record.record_file import read_record
+from residuum.findings.record.plain import from_plain
+from residuum.findings.record.record_file import RecordFile, write_files
 from residuum.findings.record.robustness_evidence import RobustnessEvidence
 from residuum.findings.record.rules import Rule, Status
 from residuum.findings.record.shared_evidence import SharedEvidence
@@ -39,17 +32,15 @@ from residuum.findings.report.head_pictures import head_bars
 from residuum.findings.report.latex import report_latex
 from residuum.findings.report.markdown import report_markdown
 from residuum.findings.report.page import report_html
-from residuum.stores.atomic import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from residuum.figures import Bars
 
-SCHEMA = "residuum.finding/3"
-_ENVELOPE = ("schema", "hash", "finding")
-FILE, REPORT = "finding.json", "report.html"
-MARKDOWN, LATEX = "report.md", "tables.tex"
+SCHEMA = "residuum.finding/4"
+FILED = RecordFile(SCHEMA, "finding", "investigate")
+REPORT, MARKDOWN, LATEX = "report.html", "report.md", "tables.tex"
 
 
 @dataclass(frozen=True)
@@ -151,12 +142,11 @@ class Finding:
     @property
     def hash(self) -> str:
         """SHA-256 over everything in it."""
-        return content_hash(to_plain(self))
+        return self.to_json()["hash"]
 
     def to_json(self) -> dict[str, Any]:
         """Plain data with schema and hash; NaN as None."""
-        data = to_plain(self)
-        return {"schema": SCHEMA, "hash": content_hash(data), "finding": data}
+        return FILED.sealed(self)
 
     @staticmethod
     def from_json(data: Any, *, verify: bool = True) -> Finding:
@@ -169,22 +159,7 @@ class Finding:
             StoreError: not a finding, another schema, an unknown key or a missing one.
             CheckFailed: its hash does not fit its content.
         """
-        if not isinstance(data, dict) or set(data) != set(_ENVELOPE):
-            raise StoreError(
-                f"not a finding: its keys are not {', '.join(_ENVELOPE)}",
-                mend="give the finding.json that investigate wrote",
-            )
-        if data["schema"] != SCHEMA:
-            raise StoreError(
-                f"a finding of schema {data['schema']!r}, this version reads {SCHEMA!r}",
-                mend="investigate again, or read it with the version that wrote it",
-            )
-        if verify and content_hash(data["finding"]) != data["hash"]:
-            raise CheckFailed(
-                "the finding was changed after it was written: its hash does not fit",
-                mend="investigate again, or take the file as it was written",
-            )
-        return from_plain(Finding, data["finding"], "finding")
+        return from_plain(Finding, FILED.opened(data, verify=verify), "finding")
 
     @staticmethod
     def load(path: str | Path, *, verify: bool = True) -> Finding:
@@ -194,8 +169,7 @@ class Finding:
             LoadError: no such file, or not JSON.
             StoreError, CheckFailed: as :meth:`from_json`.
         """
-        data = read_record(path, FILE, "a finding", "investigate")
-        return Finding.from_json(data, verify=verify)
+        return Finding.from_json(FILED.read(path), verify=verify)
 
     def save(self, folder: str | Path) -> Path:
         """Write the finding and its report into a folder, each file in full or not at all.
@@ -205,28 +179,21 @@ class Finding:
 
         Returns:
             The path of ``finding.json``.
-        """
-        folder = Path(folder)
-        path = str(folder / FILE)
-        shown = {
-            REPORT: report_html(self, replay_path=path),
-            MARKDOWN: self.to_markdown(path),
-            LATEX: self.to_latex(),
-        }
-        text = json.dumps(self.to_json(), ensure_ascii=False, allow_nan=False, indent=1)
-        try:
-            write_atomically(folder / FILE, f"{text}\n".encode())
-            for name, content in shown.items():
-                write_atomically(folder / name, content.encode())
-        except OSError as error:
-            raise StoreError(
-                f"cannot write the finding: {error.strerror}",
-                mend="give a folder that can be written to",
-                where=str(folder),
-            ) from error
-        return folder / FILE
 
-    def to_markdown(self, replay_path: str = FILE) -> str:
+        Raises:
+            StoreError: a folder that cannot be written to.
+        """
+        path = Path(folder) / FILED.name
+        files = {
+            path.name: FILED.text(self),
+            REPORT: report_html(self, replay_path=str(path)).encode(),
+            MARKDOWN: self.to_markdown(str(path)).encode(),
+            LATEX: self.to_latex().encode(),
+        }
+        write_files(path.parent, files, "the finding")
+        return path
+
+    def to_markdown(self, replay_path: str = FILED.name) -> str:
         """The report as Markdown: its text and tables; pictures are named, not drawn.
 
         Args:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from residuum.core import CheckFailed, Provenance, StoreError, content_hash
+from residuum.core import Provenance
 from residuum.core.notebook import html_of
 from residuum.findings.audit.answer import Answer
 from residuum.findings.audit.audit_page import answer_table, audit_html
 from residuum.findings.audit.suite import Suite
-from residuum.findings.record.plain import from_plain, to_plain
-from residuum.findings.record.record_file import read_record
-from residuum.stores.atomic import write_atomically
+from residuum.findings.record.plain import from_plain
+from residuum.findings.record.record_file import RecordFile, write_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,8 +20,8 @@ if TYPE_CHECKING:
     from residuum.figures import Table
 
 SCHEMA = "residuum.audit/1"
-FILE, PAGE = "audit.json", "audit.html"
-_ENVELOPE = ("schema", "hash", "audit")
+FILED = RecordFile(SCHEMA, "audit", "audit")
+FILE, PAGE = FILED.name, "audit.html"
 
 
 @dataclass(frozen=True, repr=False)
@@ -88,7 +86,7 @@ class Audit:
     @property
     def hash(self) -> str:
         """SHA-256 over everything in it."""
-        return content_hash(to_plain(self))
+        return self.to_json()["hash"]
 
     def __repr__(self) -> str:
         lines = [f"Audit({self.provenance.model_id}, suite {self.suite.name})"]
@@ -118,8 +116,7 @@ class Audit:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data with schema and hash; NaN as None."""
-        data = to_plain(self)
-        return {"schema": SCHEMA, "hash": content_hash(data), "audit": data}
+        return FILED.sealed(self)
 
     @staticmethod
     def from_json(data: Any) -> Audit:
@@ -129,16 +126,7 @@ class Audit:
             StoreError: not an audit, another schema, an unknown key or a missing one.
             CheckFailed: changed after it was written.
         """
-        if not isinstance(data, dict) or set(data) != set(_ENVELOPE) or data["schema"] != SCHEMA:
-            raise StoreError(
-                f"not an audit of schema {SCHEMA!r}", mend="give the audit.json that audit wrote"
-            )
-        if content_hash(data["audit"]) != data["hash"]:
-            raise CheckFailed(
-                "the audit was changed after it was written: its hash does not fit",
-                mend="audit again, or take the file as it was written",
-            )
-        return _read(data["audit"])
+        return _read(FILED.opened(data))
 
     @staticmethod
     def load(path: str | Path) -> Audit:
@@ -148,8 +136,7 @@ class Audit:
             LoadError: no such file, or not JSON.
             StoreError, CheckFailed: as :meth:`from_json`.
         """
-        data = read_record(path, FILE, "an audit", "audit")
-        return Audit.from_json(data)
+        return Audit.from_json(FILED.read(path))
 
     def save(self, folder: str | Path) -> Path:
         """Write ``audit.json`` and ``audit.html`` into a folder, and every finding beside them.
@@ -158,23 +145,17 @@ class Audit:
 
         Returns:
             The path of ``audit.json``.
+
+        Raises:
+            StoreError: a folder that cannot be written to.
         """
         folder = Path(folder)
-        text = json.dumps(self.to_json(), ensure_ascii=False, allow_nan=False, indent=1)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            for answer in self.answers:
-                for each in answer.tries:
-                    for number, finding in enumerate(each.findings):
-                        finding.save(folder / finding_folder(answer, each.seed, number))
-            write_atomically(folder / FILE, f"{text}\n".encode())
-            write_atomically(folder / PAGE, audit_html(self).encode())
-        except OSError as error:
-            raise StoreError(
-                f"cannot write the audit: {error.strerror}",
-                mend="give a folder that can be written to",
-                where=str(folder),
-            ) from error
+        files = {FILE: FILED.text(self), PAGE: audit_html(self).encode()}
+        for answer in self.answers:
+            for each in answer.tries:
+                for number, finding in enumerate(each.findings):
+                    finding.save(folder / finding_folder(answer, each.seed, number))
+        write_files(folder, files, "the audit")
         return folder / FILE
 
 

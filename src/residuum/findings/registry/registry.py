@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from residuum.core import OptionError, StoreError
+from residuum.core import OptionError
 from residuum.core.paths import as_path
 from residuum.figures import Column, Table
-from residuum.findings.finding import Finding
+from residuum.findings.finding import FILED, Finding
+from residuum.findings.record.record_file import write_files
 from residuum.findings.record.words import model_name, short
 from residuum.findings.registry.comparison import Comparison, compared
 from residuum.findings.registry.contradictions import Contradictions, contradictions_among
 from residuum.findings.registry.entry import Entry, Query
 from residuum.findings.registry.index import FINDINGS, Damaged, read_index
-from residuum.stores.atomic import write_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,16 +108,8 @@ class Registry:
         return self._entry(read[-1].hash)
 
     def _write(self, finding: Finding) -> None:
-        path = self.folder / FINDINGS / f"{finding.hash}.json"
-        text = json.dumps(finding.to_json(), ensure_ascii=False, allow_nan=False, indent=1)
-        try:
-            write_atomically(path, f"{text}\n".encode())
-        except OSError as error:
-            raise StoreError(
-                f"cannot write to the registry: {error.strerror}",
-                mend="give a folder that can be made and written to",
-                where=str(self.folder),
-            ) from error
+        name = f"{FINDINGS}/{finding.hash}.json"
+        write_files(self.folder, {name: FILED.text(finding)}, "to the registry")
 
     def search(
         self, *, model: str = "", task: str = "", status: str = "", component: str = "",
