@@ -34,11 +34,10 @@ def where(choose: Bench, bench: Bench, spend: Budget, progress: Progress = SILEN
         progress: told of every forward pass.
     """
     cells = ("layer", "head")
-    named = _Named(progress, "choosing heads"), _Named(progress, "measuring heads")
-    first = patch(choose.model, choose.task, "z", cells, progress=named[0])
-    mlps = patch(choose.model, choose.task, "mlp_out", ("layer",)) if has_mlps(choose) else None
-    chosen = choose_parts(choose, first, mlps, spend, progress)
-    second = patch(bench.model, bench.task, "z", cells, progress=named[1])
+    choosing, measuring = _Named(progress, "choosing heads"), _Named(progress, "measuring heads")
+    first = patch(choose.model, choose.task, "z", cells, progress=choosing)
+    chosen = choose_parts(choose, first, _mlps(choose, progress), spend, progress)
+    second = patch(bench.model, bench.task, "z", cells, progress=measuring)
     return WhereEvidence(
         stream=stream(bench, progress),
         heads=grid(bench, second),
@@ -46,6 +45,14 @@ def where(choose: Bench, bench: Bench, spend: Budget, progress: Progress = SILEN
         chosen=tuple(name for name, _ in chosen),
         chosen_recovered=tuple(share for _, share in chosen),
     )
+
+
+def _mlps(choose: Bench, progress: Progress) -> Sweep | None:
+    """Every MLP on the choosing half; None for a model without them."""
+    if not has_mlps(choose):
+        return None
+    told = _Named(progress, "choosing MLPs")
+    return patch(choose.model, choose.task, "mlp_out", ("layer",), progress=told)
 
 
 def has_mlps(bench: Bench) -> bool:

@@ -66,24 +66,33 @@ class Whole:
 
 
 class _Stage:
-    """Hands progress on, with the stage's number before its name and the time left behind it."""
+    """Hands progress on, with the stage's number before its name and the time left behind it.
+
+    A listener hears of one part at a time. What begins within another part, such as a sweep within
+    one of several draws, is a step of that one and is not told; nor is a part without steps.
+    """
 
     def __init__(self, inner: Progress, number: str, left: Callable[[], float | None]) -> None:
         self._inner, self._number, self._left = inner, number, left
+        self._open: list[bool] = []
 
     def start(self, stage: str, total: int) -> None:
         """A part of the stage begins."""
-        left = self._left()
-        ahead = "" if left is None else f" (in all about {in_words(left)} left)"
-        self._inner.start(f"{self._number} {stage}{ahead}", total)
+        self._open.append(not self._open and total > 0)
+        if self._open[-1]:
+            left = self._left()
+            ahead = "" if left is None else f" (in all about {in_words(left)} left)"
+            self._inner.start(f"{self._number} {stage}{ahead}", total)
 
     def advance(self, steps: int = 1) -> None:
         """Steps of it are finished."""
-        self._inner.advance(steps)
+        if self._open == [True]:
+            self._inner.advance(steps)
 
     def finish(self) -> None:
         """It is over."""
-        self._inner.finish()
+        if self._open and self._open.pop():
+            self._inner.finish()
 
 
 def in_words(seconds: float) -> str:
