@@ -39,7 +39,8 @@ def test_half_of_the_right_heads_are_beaten_by_what_a_search_names(
     half = rz.examine(model, rz.Task.from_json(finding.task), [*right, *idle], stages=())
     outcomes = {rule.name: rule.outcome for rule in half.rules if rule.decides}
     assert {name for name, outcome in outcomes.items() if outcome != "holds"} == {
-        "No better parts of their number"
+        "No better parts of their number",
+        "No idle part",
     }
     assert half.status == "undecided" and half.parts is not None and half.parts.rival is not None
     assert half.parts.rival.parts == finding.components
@@ -48,6 +49,31 @@ def test_half_of_the_right_heads_are_beaten_by_what_a_search_names(
     gap = whole.value - half.parts.together.recovered.value
     assert half.parts.rival.more_recovered.value == pytest.approx(gap)
     assert "a search names L0.H1" in half.claim
+
+
+def test_an_idle_head_beside_the_right_one_is_named(model: Model) -> None:
+    """By hand: what the two do together is what the right one does alone."""
+    alone, with_idle = (
+        rz.examine(model, "refusal", parts, stages=())
+        for parts in (["L0.z[H2]"], ["L0.z[H2]", "L3.z[H7]"])
+    )
+    assert alone.status == "supported" and with_idle.status == "undecided"
+    assert "L3.H7 does less than 2 %, alone and beside the others" in with_idle.claim
+    right, idle = with_idle.parts.named  # type: ignore[union-attr]
+    one, both = (each.parts.together for each in (alone, with_idle))  # type: ignore[union-attr]
+    for field, share in (("more_recovered", "recovered"), ("more_lost", "swap_drop")):
+        gap = getattr(both, share).value - getattr(one, share).value
+        assert getattr(idle, field).value == pytest.approx(gap, abs=1e-6)
+    by_itself = both.recovered.value - idle.recovered.value
+    assert right.more_recovered.value == pytest.approx(by_itself, abs=1e-6)
+    assert right.lost.value == pytest.approx(one.swap_drop.value, abs=1e-6)
+
+
+def test_every_head_at_once_is_counted_not_listed(model: Model) -> None:
+    every = [f"L{layer}.z[H{head}]" for layer in range(4) for head in range(8)]
+    found = rz.examine(model, "refusal", every, stages=())
+    assert found.status == "undecided" and "and 20 more" in found.claim
+    assert len(found.claim) < 1200
 
 
 def test_parts_that_a_search_names_too_have_no_rival(finding: Finding, model: Model) -> None:

@@ -14,14 +14,18 @@ from residuum.findings.record.part_evidence import (
     RivalEvidence,
     SetEvidence,
 )
+from residuum.findings.record.parts_rules import (
+    doing,
+    each_rule,
+    idle_rule,
+    mechanism_rules,
+    rival_rule,
+)
 from residuum.findings.record.rules import (
     Rule,
     behaviour_rules,
     decide,
-    each_rule,
-    mechanism_rules,
     number,
-    rival_rule,
     share,
 )
 
@@ -112,6 +116,10 @@ def heads(
         (heads(math.nan, 0.8, 0.1), ["fails", "holds", "unclear"]),
         (heads(0.9, 0.8, 0.1, sets=0, pushes=(0.2,) * 20), ["holds", "holds", "holds"]),
         (heads(0.9, 0.8, 0.1, sets=3, pushes=(0.95,) * 17), ["holds", "holds", "fails"]),
+        (heads(0.9, 0.91, 0.82), ["holds", "holds", "unclear"]),
+        (heads(0.95, 0.95, 0.82), ["holds", "holds", "holds"]),
+        (heads(1.2, 1.2, 0.95), ["holds", "holds", "unclear"]),
+        (heads(1.2, 1.2, 1.1), ["holds", "holds", "fails"]),
     ],
 )
 def test_head_rules(evidence: SetEvidence, outcomes: list[str]) -> None:
@@ -130,7 +138,7 @@ def test_each_head_by_itself_names_but_does_not_decide(
     verdicts: tuple[str, ...], outcome: str
 ) -> None:
     effect = Estimate(1.0, 0.9, 1.1, 32)
-    rule = each_rule([PartEvidence("L0.z[H0]", effect, effect, 0.3, each, ()) for each in verdicts])
+    rule = each_rule([PartEvidence("L0.z[H0]", *[effect] * 5, 0.3, each, ()) for each in verdicts])
     assert rule.outcome == outcome and "largest joint p 0.3" in rule.found
     held = rules("holds", "holds", "holds", "holds", "holds")
     assert decide((*held, rule)) == "supported"
@@ -170,3 +178,43 @@ def test_stated_parts_are_held_against_what_a_search_names(
 
 def test_without_a_rival_there_is_no_rule() -> None:
     assert rival_rule(replace(parts_beside(0.6, 0.9, 0.2), rival=None)) == ()
+
+
+def part(at: str, recovered: float, lost: float, more: float, half: float = 0.01) -> PartEvidence:
+    """A part that does so much alone, and ``more`` beside the others."""
+
+    def about(value: float) -> Estimate:
+        return Estimate(value, value - half, value + half, 32)
+
+    return PartEvidence(
+        at, about(1.0), about(recovered), about(lost), about(more), about(more), 0.01, "shown", ()
+    )
+
+
+RIGHT = part("L0.z[H1]", 0.8, 0.7, 0.6)
+
+
+@pytest.mark.parametrize(
+    ("other", "outcome"),
+    [
+        (part("L3.z[H7]", 0.0, 0.0, 0.0), "fails"),
+        (part("L3.z[H7]", 0.015, 0.015, 0.015), "fails"),
+        (part("L3.z[H7]", 0.1, 0.1, 0.1, half=0.2), "fails"),
+        (part("L3.z[H7]", -0.3, -0.3, -0.3), "fails"),
+        (part("L3.z[H7]", 0.05, 0.0, 0.0), "holds"),
+        (part("L3.z[H7]", 0.0, 0.05, 0.0), "holds"),
+        (part("L3.z[H7]", 0.0, 0.0, 0.05), "holds"),
+    ],
+    ids=["nothing", "too little", "not shown", "against", "alone", "lost alone", "beside others"],
+)
+def test_a_part_that_rides_along_is_named_and_decides(other: PartEvidence, outcome: str) -> None:
+    rule = idle_rule([RIGHT, other])
+    assert rule.outcome == outcome and rule.decides
+    held = rules("holds", "holds", "holds", "holds", "holds")
+    assert decide((*held, rule)) == ("undecided" if outcome == "fails" else "supported")
+    assert ("L3.H7: nothing" in rule.found) == (outcome == "fails")
+
+
+def test_what_a_part_does_is_the_most_that_is_shown() -> None:
+    assert doing(RIGHT) == 0.8
+    assert doing(part("L0.z[H1]", -0.5, 0.3, 0.4)) == 0.4

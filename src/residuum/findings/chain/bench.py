@@ -86,6 +86,15 @@ class Bench:
         """Mean metric on clean minus mean metric on corrupt prompts."""
         return float(self.clean.mean() - self.corrupt.mean())
 
+    @property
+    def differing(self) -> float:
+        """Share of a pair's positions in which its two prompts differ, median over pairs."""
+        task = self.task
+        places = torch.arange(task.clean.shape[1], device=task.clean.device)
+        inside = places < task.lengths.to(places.device)[:, None]
+        differ = ((task.clean != task.corrupt) & inside).sum(1) / inside.sum(1)
+        return float(differ.double().median())
+
     def strings(self, ids: Tensor) -> tuple[str, ...]:
         """Token ids as texts; padding (below 0) left out."""
         return tuple(self.model.to_str_tokens([int(each) for each in ids if each >= 0]))

@@ -5,28 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from residuum.findings.chain.bench import Bench
+from residuum.findings.chain.parts_words import by_themselves, parts_words
 from residuum.findings.record.composition_evidence import CompositionEvidence
 from residuum.findings.record.evidence import BehaviourEvidence
 from residuum.findings.record.mechanism import Mechanism, is_head
 from residuum.findings.record.part_evidence import PartsEvidence
 from residuum.findings.record.rules import (
-    ALPHA,
-    ENOUGH,
     Rule,
     Status,
     number,
     percent,
     present,
-    rival_rule,
     share,
 )
 from residuum.findings.record.whole_evidence import (
-    CIRCUIT_ENOUGH,
     WholeEvidence,
     whole_words,
 )
 from residuum.findings.record.words import (
-    listed,
     metric_words,
     model_name,
     parts_in_words,
@@ -43,6 +39,8 @@ INTERVENTIONS = {
     "holding its component at the mean, and exchanging it within pairs",
 }
 """Kind of mechanism -> what was done to it."""
+MOSTLY = 0.5
+"""Share of prompts, and of positions, from which on one speaks of most of them."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,25 @@ class Told:
         """Whose answer, and how good it is."""
         seen, model = self.behaviour, model_name(self.bench.model.name)
         measure = f"{metric_words(self.bench.task.metric)} {number(seen.metric_clean)}"
-        return f"{model}'s answer ({measure}, accuracy {percent(seen.accuracy.value)})"
+        right = seen.accuracy.value
+        if right >= MOSTLY or not self.bench.has_wrong:
+            return f"{model}'s answer ({measure}, accuracy {percent(right)})"
+        seldom = f"on only {percent(right)} of them" if right else "on none of them"
+        return (
+            f"{model}'s preference for the right answer over the wrong one ({measure}; the right "
+            f"one is its most likely next token {seldom})"
+        )
+
+    @property
+    def contrast(self) -> str:
+        """That the two prompts of a pair have little in common, where it is so; else empty."""
+        differ = self.bench.differing
+        if differ <= MOSTLY:
+            return ""
+        return (
+            f"The two prompts of a pair differ at {percent(differ)} of their positions, so this "
+            "holds for whatever tells the two texts apart"
+        )
 
     @property
     def name(self) -> str:
@@ -109,14 +125,18 @@ def absent(told: Told) -> str:
 
 def claim(told: Told, parts: PartsEvidence | None, whole: WholeEvidence | None = None) -> str:
     """The claim as one sentence, and what further stages add to it."""
-    if whole is not None:
-        return verdict(told, whole_words(whole))
-    if not present(told.rules) or parts is None:
+    if not present(told.rules):
         return absent(told)
-    apart = by_themselves(parts)
-    more = [f"In the joint test over its whole sweep {apart}"] if apart else []
-    ends = (f"{each}." for each in (*more, *told.added))
-    return " ".join([verdict(told, _measured(parts)), *ends])
+    if whole is not None:
+        said = [verdict(told, whole_words(whole)), told.contrast]
+    elif parts is not None:
+        apart = by_themselves(parts)
+        more = f"In the joint test over its whole sweep {apart}" if apart else ""
+        said = [verdict(told, parts_words(parts)), told.contrast, more]
+    else:
+        return absent(told)
+    first, *rest = said
+    return " ".join([first, *(f"{each}." for each in (*rest, *told.added) if each)])
 
 
 def verdict(told: Told, measured: str) -> str:
@@ -139,51 +159,6 @@ def verdict(told: Told, measured: str) -> str:
     return f"{told.where}, {told.answer} {stated}: {measured}."
 
 
-def _measured(parts: PartsEvidence) -> str:
-    joint = parts.together
-    recovered, lost = joint.chance
-    its = "its" if len(parts.named) == 1 else "their"
-    best = (
-        f"the best of {joint.controls} regains {percent(max(recovered))} and loses "
-        f"{percent(max(lost))}"
-        if recovered
-        else "there is no other part to compare with"
-    )
-    return (
-        f"given {its} clean values, a corrupt run regains {share(joint.recovered)} of the answer; "
-        f"given {its} corrupt values, a clean run loses {share(joint.swap_drop)}; {best}"
-        f"{_beaten(parts)}"
-    )
-
-
-def _beaten(parts: PartsEvidence) -> str:
-    """That a search names parts that carry more, where it does."""
-    rival = parts.rival
-    if rival is None or all(rule.outcome == "holds" for rule in rival_rule(parts)):
-        return ""
-    names = listed([short(at) for at in rival.parts])
-    return f"; a search names {names}, which regain {share(rival.recovered)}"
-
-
-def by_themselves(parts: PartsEvidence) -> str:
-    """Which of the named parts are not shown by themselves; empty where all are.
-
-    >>> by_themselves(PartsEvidence((), None, (), (), 0.01))  # type: ignore[arg-type]
-    ''
-    """
-    said: list[str] = []
-    for verdict in ("undecided", "not shown"):
-        named = [short(part.at) for part in parts.named if part.verdict == verdict]
-        if named:
-            lowest = min(part.p for part in parts.named if part.verdict == verdict)
-            alone = "by itself" if len(named) == 1 else "by themselves"
-            are = "is" if len(named) == 1 else "are"
-            said.append(f"{listed(named)} {are} {verdict} {alone} (joint p from {lowest:.2g})")
-    if said and parts.floor > ALPHA:
-        said.append(f"these pairs have too few templates for any p below {parts.floor:.2g}")
-    return "; ".join(said)
-
-
 def feeding_words(evidence: CompositionEvidence) -> str:
     """Which named part feeds which, for a claim: the strongest path; empty where none is shown."""
     if not evidence.fed:
@@ -200,35 +175,3 @@ def feeding_words(evidence: CompositionEvidence) -> str:
 def _kind(evidence: CompositionEvidence, at: str) -> str:
     kind = evidence.kind(at)
     return f"{short(at)} ({kind})" if kind else short(at)
-
-
-def falsifier(told: Told) -> str:
-    """What would refute the claim."""
-    task = told.bench.task.name
-    if not present(told.rules):
-        return (
-            f"Refuted if, on other {task} pairs for the same weights, the right answer is "
-            "preferred more often than under random labels and the metric is higher on clean "
-            "than on corrupt prompts."
-        )
-    again = {"circuit": _CIRCUIT_FAILS, "direction": _DIRECTION_FAILS}.get(told.mechanism.kind)
-    if again is not None:
-        return f"Refuted if, on new {task} pairs for the same weights, {again}."
-    together, them = ("", "it") if len(told.mechanism.components) == 1 else (" together", "them")
-    return (
-        f"Refuted if, on new {task} pairs for the same weights, patching {told.name}{together} "
-        f"recovers less than {percent(ENOUGH)} of the distance from corrupt to clean, or no more "
-        f"than random parts of the same kinds do, or if giving {them} corrupt values costs less "
-        f"than {percent(ENOUGH)} of it."
-    )
-
-
-_CIRCUIT_FAILS = (
-    f"its edges alone do less than {percent(CIRCUIT_ENOUGH)} of what the model does, or no more "
-    f"than random circuits of its size do, or less than {percent(CIRCUIT_ENOUGH)} is lost without "
-    "them"
-)
-_DIRECTION_FAILS = (
-    f"adding it closes less than {percent(ENOUGH)} of the distance, or erasing it takes less than "
-    f"{percent(ENOUGH)} away, or random directions of its norm do as much"
-)

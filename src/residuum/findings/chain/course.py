@@ -11,6 +11,7 @@ from residuum.core import Progress, content_hash
 from residuum.findings.chain import claim as say
 from residuum.findings.chain.behaviour_stage import behaviour
 from residuum.findings.chain.bench import Bench
+from residuum.findings.chain.falsifier import falsifier
 from residuum.findings.chain.further import Further, Work
 from residuum.findings.chain.lens_stage import lens
 from residuum.findings.chain.parts_stage import parts
@@ -27,15 +28,13 @@ from residuum.findings.record.budget import Budget
 from residuum.findings.record.evidence import BehaviourEvidence, LensEvidence, WhereEvidence
 from residuum.findings.record.mechanism import Mechanism
 from residuum.findings.record.part_evidence import PartsEvidence, RolesEvidence
+from residuum.findings.record.parts_rules import parts_rules
 from residuum.findings.record.plain import to_plain
 from residuum.findings.record.rules import (
     Rule,
     behaviour_rules,
     decide,
-    each_rule,
-    mechanism_rules,
     present,
-    rival_rule,
 )
 from residuum.findings.record.whole_evidence import WholeEvidence, whole_rules
 from residuum.runs import Model, Task
@@ -141,7 +140,7 @@ class Course:
             lambda told: roles(self.choose, self.bench, names, spend.max_heads, sets, told), on,
         )  # fmt: skip
         held: dict[str, Any] = {"where": places, "parts": named, "roles": does}
-        rules = (*mechanism_rules(named.together), *rival_rule(named), each_rule(named.named))
+        rules = parts_rules(named)
         for each in self.order.further:
             held[each.name] = self.further(each, mechanism, dict(held), on)
             rules += each.rules(held[each.name])
@@ -187,7 +186,7 @@ class Course:
         return Finding(
             claim=say.claim(told, held.get("parts"), held.get("whole")),
             status=status,
-            falsifier=say.falsifier(told),
+            falsifier=falsifier(told),
             scope=(
                 *scope(self.bench, mechanism, len(self.choose.task), self.order.n_given, rules),
                 *(f"{note}." for note in self.added(held, "notes")),

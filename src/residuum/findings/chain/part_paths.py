@@ -11,7 +11,7 @@ import xarray as xr
 
 from residuum.core import SILENT, Address, Progress, ResiduumError
 from residuum.findings.chain.bench import Bench
-from residuum.findings.chain.parts_stage import share
+from residuum.findings.chain.replacement import share_of
 from residuum.findings.record.budget import Budget
 from residuum.findings.record.composition_evidence import PathEvidence, verdict
 from residuum.findings.record.evidence import Estimate
@@ -121,7 +121,7 @@ class _Tables:
         self, sender: str, receiver: str, reads: str, values: tuple[np.ndarray, ...], p: float
     ) -> PathEvidence:
         """A path by itself."""
-        restores, loses = (share(self.bench, each) for each in values)
+        restores, loses = (share_of(self.bench, each) for each in values)
         unknown = Estimate(_NAN, _NAN, _NAN, len(values[0]))
         said = verdict(restores, loses, p, ALPHA)
         return PathEvidence(
@@ -139,7 +139,7 @@ class _Tables:
         for address, path in found:
             if address in ends:
                 at = self.senders.index(path.sender), ends.index(address)
-                path = replace(path, direct=share(self.bench, held.per_example.values[at]))
+                path = replace(path, direct=share_of(self.bench, held.per_example.values[at]))
             if address in tried:
                 restored, lost = tried[address]
                 path = replace(

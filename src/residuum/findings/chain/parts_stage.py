@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from residuum.core import SILENT, Patch, Progress
+from residuum.core import SILENT, Patch, Progress, track
 from residuum.findings.chain.bench import Bench
-from residuum.findings.chain.controls_stage import pushed
+from residuum.findings.chain.pushing import pushed
 from residuum.findings.chain.removing import knocked_out, removal, removed
+from residuum.findings.chain.replacement import gained, lost, other_side, share_of
 from residuum.findings.record.controls_evidence import PushControl
 from residuum.findings.record.evidence import Estimate, WhereEvidence
 from residuum.findings.record.part_evidence import (
@@ -49,9 +51,13 @@ def parts(
     few = len(patched.random_sets) < FEWEST_SETS
     others = tuple(places.chosen[: len(chosen)])
     pushes = pushed(bench, chosen, missing, progress) if few else None
-    pairs = zip(chosen, patched.singles, strict=True)
+    swapped = taken_out[SWAP]
+    both = zip(chosen, patched.singles, -swapped.singles, strict=True)
+    whole = (patched.joint[-1], -swapped.joint[-1])
+    beside = _Beside(bench, chosen, whole)
+    told = track(both, progress, "parts left out one by one", len(chosen))
     return PartsEvidence(
-        named=tuple(_part(bench, at, effects, places) for at, effects in pairs),
+        named=tuple(_part(beside, at, into, out, places) for at, into, out in told),
         together=_together(bench, patched, taken_out, pushes),
         removals=tuple(removal(name, out, bench) for name, out in taken_out.items()),
         left_out=left_out,
@@ -64,26 +70,51 @@ def _rival(
     bench: Bench, others: tuple[str, ...], patched: Knockout, taken_out: dict[str, Knockout]
 ) -> RivalEvidence:
     """Parts that the search names, beside the stated ones, on the measuring half."""
-    gained = removed(bench, others, SwapAblation(), 0, backwards=True).joint[-1]
-    lost = -removed(bench, others, SwapAblation(), 0).joint[-1]
+    gains = removed(bench, others, SwapAblation(), 0, backwards=True).joint[-1]
+    costs = -removed(bench, others, SwapAblation(), 0).joint[-1]
     return RivalEvidence(
         parts=others,
-        recovered=share(bench, gained),
-        lost=share(bench, lost),
-        more_recovered=share(bench, gained - patched.joint[-1]),
-        more_lost=share(bench, lost + taken_out[SWAP].joint[-1]),
+        recovered=share_of(bench, gains),
+        lost=share_of(bench, costs),
+        more_recovered=share_of(bench, gains - patched.joint[-1]),
+        more_lost=share_of(bench, costs + taken_out[SWAP].joint[-1]),
     )
 
 
-def _part(bench: Bench, at: str, effects: np.ndarray, places: WhereEvidence) -> PartEvidence:
-    row, col, grid = places.cell(at)
+@dataclass(frozen=True)
+class _Beside:
+    """All named parts: what they recover and lose together, example by example."""
+
+    bench: Bench
+    chosen: Sequence[str]
+    together: tuple[np.ndarray, np.ndarray]
+
+    def without(self, at: str) -> tuple[np.ndarray, np.ndarray]:
+        """What is recovered and lost less when this one is left out."""
+        rest = [each for each in self.chosen if each != at]
+        if not rest:
+            return self.together
+        recovers = gained(self.bench, other_side(self.bench, rest, "corrupt"))
+        loses = lost(self.bench, other_side(self.bench, rest, "clean"))
+        return self.together[0] - recovers, self.together[1] - loses
+
+
+def _part(
+    beside: _Beside, at: str, into: np.ndarray, out: np.ndarray, places: WhereEvidence
+) -> PartEvidence:
+    """One part from what its clean value gains and its corrupt value costs."""
+    bench, (row, col, grid) = beside.bench, places.cell(at)
+    recovers, loses = beside.without(at)
     return PartEvidence(
         at=at,
-        patch=Estimate.of_mean(effects.tolist(), clusters=bench.clusters),
-        recovered=share(bench, effects),
+        patch=Estimate.of_mean(into.tolist(), clusters=bench.clusters),
+        recovered=share_of(bench, into),
+        lost=share_of(bench, out),
+        more_recovered=share_of(bench, recovers),
+        more_lost=share_of(bench, loses),
         p=grid.p[row][col],
         verdict=grid.verdict[row][col],
-        patch_values=tuple(effects.tolist()),
+        patch_values=tuple(into.tolist()),
     )
 
 
@@ -92,22 +123,16 @@ def _together(
 ) -> SetEvidence:
     swap, zero = taken_out[SWAP], taken_out[ZERO]
     return SetEvidence(
-        recovered=share(bench, patched.joint[-1]),
-        swap_drop=share(bench, -swap.joint[-1]),
-        zero_drop=share(bench, -zero.joint[-1]),
+        recovered=share_of(bench, patched.joint[-1]),
+        swap_drop=share_of(bench, -swap.joint[-1]),
+        zero_drop=share_of(bench, -zero.joint[-1]),
         random_recovered=_shares(bench, patched.random_joint),
         random_swap_drop=_shares(bench, -swap.random_joint),
         random_zero_drop=_shares(bench, -zero.random_joint),
         pushed_recovered=pushes.random_recovered if pushes else (),
         pushed_swap_drop=pushes.random_lost if pushes else (),
-        all_heads_recovered=share(bench, _all_patched(bench)),
+        all_heads_recovered=share_of(bench, _all_patched(bench)),
     )
-
-
-def share(bench: Bench, values: np.ndarray) -> Estimate:
-    """Values as a share of the distance from corrupt to clean."""
-    distances = (bench.clean - bench.corrupt).tolist()
-    return Estimate.of_ratio(values.tolist(), distances, clusters=bench.clusters)
 
 
 def _shares(bench: Bench, sets: np.ndarray) -> tuple[float, ...]:

@@ -8,7 +8,8 @@ import numpy as np
 
 from residuum.core import SILENT, Progress, TaskError
 from residuum.findings.chain.bench import Bench
-from residuum.findings.chain.parts_stage import numbers, share
+from residuum.findings.chain.parts_stage import numbers
+from residuum.findings.chain.replacement import share_of
 from residuum.findings.record.budget import Budget
 from residuum.findings.record.evidence import WhereEvidence
 from residuum.findings.record.mechanism import is_head
@@ -71,7 +72,7 @@ def _means(bench: Bench, progress: Progress) -> Sweep:
 
 def _measured(bench: Bench, sweep: Sweep, places: WhereEvidence, at: str) -> SharedHead:
     layer, head = numbers(at)
-    lost = share(bench, -sweep.per_example.values[layer, head])
+    lost = share_of(bench, -sweep.per_example.values[layer, head])
     return SharedHead(
         at=at,
         lost=lost,

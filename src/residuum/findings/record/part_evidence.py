@@ -50,6 +50,9 @@ class PartEvidence:
         at: its address.
         patch: effect of its clean value in the corrupt run.
         recovered: the same over the distance from corrupt to clean.
+        lost: what its corrupt value costs the clean run, over the same distance.
+        more_recovered, more_lost: what all named parts recover and lose, less what they do without
+            this one, over the same distance.
         p: joint over all cells of its sweep (max-T), by template: every head, or every layer's
             attention and MLP.
         verdict: ``shown``, ``not shown`` or ``undecided``, of the same test.
@@ -59,6 +62,9 @@ class PartEvidence:
     at: str
     patch: Estimate
     recovered: Estimate
+    lost: Estimate
+    more_recovered: Estimate
+    more_lost: Estimate
     p: float
     verdict: str
     patch_values: tuple[float, ...]

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from residuum.findings.record.evidence import BehaviourEvidence, Estimate
-from residuum.findings.record.part_evidence import PartEvidence, PartsEvidence, SetEvidence
-from residuum.findings.record.words import short
 
 Status = Literal["supported", "not supported", "undecided"]
 Outcome = Literal["holds", "fails", "unclear"]
@@ -20,7 +17,9 @@ Topic = Literal[
 ENOUGH = 0.3
 """Share of the clean-corrupt distance that the named heads together must move, both ways."""
 MORE = 0.1
-"""Share of the distance by which parts that a search names may carry more than stated ones."""
+"""Share of the distance that counts as more: against chance, and against a search's own parts."""
+IDLE = 0.02
+"""Share of the distance below which a named part does nothing."""
 ALPHA = 0.05
 """Joint p up to which a head is shown by itself."""
 FEWEST_SETS = 10
@@ -63,7 +62,7 @@ def behaviour_rules(evidence: BehaviourEvidence, unit: str) -> tuple[Rule, ...]:
             f"{evidence.shuffles} random labellings give, interval and all",
             f"{share(choice)}; random labels {percent(random.value)}, 95 % of them between "
             f"{percent(random.low)} and {percent(random.high)}",
-            _above(choice, max(random.value, 0.0), choice.value > random.high),
+            above(choice, max(random.value, 0.0), choice.value > random.high),
             "behaviour",
             decides=True,
         ),
@@ -71,94 +70,10 @@ def behaviour_rules(evidence: BehaviourEvidence, unit: str) -> tuple[Rule, ...]:
             "It follows the change",
             "the metric is higher on clean than on corrupt prompts, with its interval above 0",
             f"{number(contrast)} {unit}",
-            _above(contrast, 0.0),
+            above(contrast, 0.0),
             "behaviour",
             decides=True,
         ),
-    )
-
-
-def mechanism_rules(evidence: SetEvidence) -> tuple[Rule, ...]:
-    """Is this the mechanism: enough, needed, and more than chance."""
-    recovered, lost = evidence.chance
-    best, worst = (max(each, default=float("nan")) for each in (recovered, lost))
-    return (
-        Rule(
-            "Enough",
-            f"patched together into the corrupt run they recover at least {percent(ENOUGH)} of the "
-            "distance from corrupt to clean, interval and all",
-            share(evidence.recovered),
-            _above(evidence.recovered, ENOUGH),
-            "mechanism",
-            decides=True,
-        ),
-        Rule(
-            "Needed",
-            "given their corrupt values in the clean run, at least "
-            f"{percent(ENOUGH)} of the distance is lost, interval and all",
-            share(evidence.swap_drop),
-            _above(evidence.swap_drop, ENOUGH),
-            "mechanism",
-            decides=True,
-        ),
-        Rule(
-            "More than chance",
-            f"both exceed every one of {evidence.controls}",
-            f"the best of these recovers {percent(best)} and loses {percent(worst)}",
-            _beyond(evidence),
-            "mechanism",
-            decides=True,
-        ),
-    )
-
-
-def rival_rule(parts: PartsEvidence) -> tuple[Rule, ...]:
-    """Do parts that a search names carry more than the stated ones; none where it names no others.
-
-    A set that holds some of the right parts recovers something too, and more than random sets do.
-    """
-    rival = parts.rival
-    if rival is None:
-        return ()
-    own = parts.together
-    gaps = (
-        (_capped(rival.recovered) - _capped(own.recovered), rival.more_recovered),
-        (_capped(rival.lost) - _capped(own.swap_drop), rival.more_lost),
-    )
-    beaten = any(gap >= MORE and not each.low <= 0 for gap, each in gaps)
-    names = ", ".join(short(at) for at in rival.parts)
-    return (
-        Rule(
-            "No better parts of their number",
-            "the parts that a search names on the choosing half, as many or fewer, do not recover "
-            f"or lose {percent(MORE)} of the distance more than these, interval of the difference "
-            "above 0 (beyond the whole distance nothing counts as more)",
-            f"{names}: recover {share(rival.recovered)}, lose {share(rival.lost)}",
-            "fails" if beaten else "holds",
-            "mechanism",
-            decides=True,
-        ),
-    )
-
-
-def _capped(estimate: Estimate) -> float:
-    return min(estimate.value, 1.0)
-
-
-def each_rule(named: Sequence[PartEvidence]) -> Rule:
-    """Is every named part shown by itself; the claim says which are not."""
-    verdicts = [part.verdict for part in named]
-    shown = sum(verdict == "shown" for verdict in verdicts)
-    highest = max(part.p for part in named)
-    outcome: Outcome = "holds" if shown == len(verdicts) else "unclear"
-    return Rule(
-        "Each by itself",
-        f"patched alone, every named part is shown at {percent(ALPHA)} in the joint test over its "
-        "whole sweep (decides how parts are named, not the status)",
-        f"{shown} of {len(verdicts)} shown; largest joint p {highest:.2g}",
-        "fails" if "not shown" in verdicts else outcome,
-        "each",
-        decides=False,
     )
 
 
@@ -192,20 +107,11 @@ def present(rules: tuple[Rule, ...]) -> bool:
     return all(rule.outcome != "fails" for rule in rules if rule.asks == "behaviour")
 
 
-def _above(estimate: Estimate, bound: float, also: bool = True) -> Outcome:
+def above(estimate: Estimate, bound: float, also: bool = True) -> Outcome:
     """Whole interval above the bound: holds; the value not above it: fails; between: unclear."""
     if not estimate.value > bound or not also:
         return "fails"
     return "holds" if estimate.low > bound else "unclear"
-
-
-def _beyond(evidence: SetEvidence) -> Outcome:
-    recovered, lost = evidence.chance
-    if len(recovered) < FEWEST_SETS:
-        return "unclear"
-    more = evidence.recovered.value > max(recovered)
-    worse = evidence.swap_drop.value > max(lost)
-    return "holds" if more and worse else "unclear" if more or worse else "fails"
 
 
 def percent(value: float) -> str:

@@ -12,6 +12,9 @@ _METRIC_WORDS = {
     "loss_nats": "log probability",
 }
 
+MOST = 12
+"""Heads that a claim names; more are counted."""
+
 
 def short(at: str) -> str:
     """A head's or an MLP's address as people say it.
@@ -30,19 +33,21 @@ def parts_in_words(components: Sequence[str]) -> str:
     """
     heads = [short(at) for at in components if not at.endswith(".mlp_out")]
     layers = [at.split(".")[0].removeprefix("L") for at in components if at.endswith(".mlp_out")]
-    said = [f"{'head' if len(heads) == 1 else 'heads'} {listed(heads)}"] if heads else []
+    said = [f"{'head' if len(heads) == 1 else 'heads'} {listed(heads, MOST)}"] if heads else []
     if layers:
         one = len(layers) == 1
         said.append(f"the MLP{'' if one else 's'} of layer{'' if one else 's'} {listed(layers)}")
     return " and ".join(said)
 
 
-def listed(names: Sequence[str]) -> str:
-    """Names as a list in words.
+def listed(names: Sequence[str], most: int | None = None) -> str:
+    """Names as a list in words; beyond ``most`` they are counted.
 
-    >>> listed(["a", "b", "c"]), listed(["a"])
-    ('a, b and c', 'a')
+    >>> listed(["a", "b", "c"]), listed(["a"]), listed(["a", "b", "c", "d"], most=2)
+    ('a, b and c', 'a', 'a, b and 2 more')
     """
+    if most is not None and len(names) > most:
+        names = [*names[:most], f"{len(names) - most} more"]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 

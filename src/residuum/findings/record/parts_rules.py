@@ -1,0 +1,157 @@
+"""The rules about named parts: enough, needed, more than chance, none better, none idle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from residuum.findings.record.part_evidence import PartEvidence, PartsEvidence, SetEvidence
+from residuum.findings.record.rules import (
+    ALPHA,
+    ENOUGH,
+    FEWEST_SETS,
+    IDLE,
+    MORE,
+    Outcome,
+    Rule,
+    above,
+    percent,
+    share,
+)
+from residuum.findings.record.words import MOST, listed, short
+
+
+def parts_rules(evidence: PartsEvidence) -> tuple[Rule, ...]:
+    """All rules about named parts, in the order in which a page lists them."""
+    return (
+        *mechanism_rules(evidence.together),
+        *rival_rule(evidence),
+        idle_rule(evidence.named),
+        each_rule(evidence.named),
+    )
+
+
+def mechanism_rules(evidence: SetEvidence) -> tuple[Rule, ...]:
+    """Is this the mechanism: enough, needed, and more than chance."""
+    recovered, lost = evidence.chance
+    best, worst = (max(each, default=float("nan")) for each in (recovered, lost))
+    return (
+        Rule(
+            "Enough",
+            f"patched together into the corrupt run they recover at least {percent(ENOUGH)} of the "
+            "distance from corrupt to clean, interval and all",
+            share(evidence.recovered),
+            above(evidence.recovered, ENOUGH),
+            "mechanism",
+            decides=True,
+        ),
+        Rule(
+            "Needed",
+            "given their corrupt values in the clean run, at least "
+            f"{percent(ENOUGH)} of the distance is lost, interval and all",
+            share(evidence.swap_drop),
+            above(evidence.swap_drop, ENOUGH),
+            "mechanism",
+            decides=True,
+        ),
+        Rule(
+            "More than chance",
+            f"both exceed every one of {evidence.controls} by {percent(MORE)} of the distance "
+            "(beyond the whole distance nothing counts as more)",
+            f"the best of these recovers {percent(best)} and loses {percent(worst)}",
+            _beyond(evidence),
+            "mechanism",
+            decides=True,
+        ),
+    )
+
+
+def rival_rule(parts: PartsEvidence) -> tuple[Rule, ...]:
+    """Do parts that a search names carry more than the stated ones; none where it names no others.
+
+    A set that holds some of the right parts recovers something too, and more than random sets do.
+    """
+    rival = parts.rival
+    if rival is None:
+        return ()
+    own = parts.together
+    gaps = (
+        (_capped(rival.recovered.value) - _capped(own.recovered.value), rival.more_recovered),
+        (_capped(rival.lost.value) - _capped(own.swap_drop.value), rival.more_lost),
+    )
+    beaten = any(gap >= MORE and not each.low <= 0 for gap, each in gaps)
+    names = ", ".join(short(at) for at in rival.parts)
+    return (
+        Rule(
+            "No better parts of their number",
+            "the parts that a search names on the choosing half, as many or fewer, do not recover "
+            f"or lose {percent(MORE)} of the distance more than these, interval of the difference "
+            "above 0 (beyond the whole distance nothing counts as more)",
+            f"{names}: recover {share(rival.recovered)}, lose {share(rival.lost)}",
+            "fails" if beaten else "holds",
+            "mechanism",
+            decides=True,
+        ),
+    )
+
+
+def each_rule(named: Sequence[PartEvidence]) -> Rule:
+    """Is every named part shown by itself; the claim says which are not."""
+    verdicts = [part.verdict for part in named]
+    shown = sum(verdict == "shown" for verdict in verdicts)
+    highest = max(part.p for part in named)
+    outcome: Outcome = "holds" if shown == len(verdicts) else "unclear"
+    return Rule(
+        "Each by itself",
+        f"patched alone, every named part is shown at {percent(ALPHA)} in the joint test over its "
+        "whole sweep (decides how parts are named, not the status)",
+        f"{shown} of {len(verdicts)} shown; largest joint p {highest:.2g}",
+        "fails" if "not shown" in verdicts else outcome,
+        "each",
+        decides=False,
+    )
+
+
+def idle_rule(named: Sequence[PartEvidence]) -> Rule:
+    """Does every named part do something; one that only rides along with others does not."""
+    idle = idle_parts(named)
+    least = min(named, key=doing)
+    return Rule(
+        "No idle part",
+        f"every named part recovers or loses at least {percent(IDLE)} of the distance, interval "
+        "above 0, alone or as what the others do less without it",
+        f"{listed([short(at) for at in idle], MOST)}: nothing" if idle else
+        f"all {len(named)}; the least is {short(least.at)} with {percent(doing(least))}",
+        "fails" if idle else "holds",
+        "mechanism",
+        decides=True,
+    )  # fmt: skip
+
+
+def idle_parts(named: Sequence[PartEvidence]) -> tuple[str, ...]:
+    """Addresses of the parts that do nothing."""
+    return tuple(part.at for part in named if doing(part) < IDLE)
+
+
+def doing(part: PartEvidence) -> float:
+    """The most that a part does, alone or beside the others, as a share; 0 where nothing is shown.
+
+    Only what speaks for the claim counts: a part whose clean value works against the answer is
+    nothing that the answer depends on.
+    """
+    measured = (part.recovered, part.lost, part.more_recovered, part.more_lost)
+    return max((each.value for each in measured if not each.low <= 0), default=0.0)
+
+
+def _beyond(evidence: SetEvidence) -> Outcome:
+    chance = evidence.chance
+    if len(chance[0]) < FEWEST_SETS:
+        return "unclear"
+    own = (evidence.recovered.value, evidence.swap_drop.value)
+    gaps = [_capped(mine) - _capped(max(all_)) for mine, all_ in zip(own, chance, strict=True)]
+    if all(gap >= MORE for gap in gaps):
+        return "holds"
+    return "unclear" if any(gap > 0 for gap in gaps) else "fails"
+
+
+def _capped(value: float) -> float:
+    return min(value, 1.0)
