@@ -119,7 +119,8 @@ def heads(
         (heads(0.9, 0.91, 0.82), ["holds", "holds", "unclear"]),
         (heads(0.95, 0.95, 0.82), ["holds", "holds", "holds"]),
         (heads(1.2, 1.2, 0.95), ["holds", "holds", "unclear"]),
-        (heads(1.2, 1.2, 1.1), ["holds", "holds", "fails"]),
+        (heads(1.2, 1.2, 1.1), ["holds", "holds", "unclear"]),
+        (heads(0.95, 0.85, 1.1), ["holds", "holds", "fails"]),
     ],
 )
 def test_head_rules(evidence: SetEvidence, outcomes: list[str]) -> None:

@@ -143,6 +143,8 @@ def doing(part: PartEvidence) -> float:
 
 
 def _beyond(evidence: SetEvidence) -> Outcome:
+    """Both by the margin: holds. Neither at all: fails, but where the parts carry nearly everything
+    already, and nothing could exceed chance by the margin."""
     chance = evidence.chance
     if len(chance[0]) < FEWEST_SETS:
         return "unclear"
@@ -150,7 +152,7 @@ def _beyond(evidence: SetEvidence) -> Outcome:
     gaps = [_capped(mine) - _capped(max(all_)) for mine, all_ in zip(own, chance, strict=True)]
     if all(gap >= MORE for gap in gaps):
         return "holds"
-    return "unclear" if any(gap > 0 for gap in gaps) else "fails"
+    return "unclear" if any(gap > 0 for gap in gaps) or min(own) >= 1 - MORE else "fails"
 
 
 def _capped(value: float) -> float:
