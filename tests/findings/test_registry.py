@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import residuum as rz
 from residuum.core import CheckFailed, LoadError, OptionError, StoreError
 from residuum.findings import Finding, Registry
+from residuum.findings.record.evidence import Estimate
+from residuum.findings.record.rules import decide
+from residuum.findings.record.ruling import rules_of
 from residuum.findings.record.transfer_evidence import TransferEvidence
 from residuum.findings.registry.index import INDEX
 from residuum.findings.replaying.portrait import origin_of, portrait
+from residuum.runs import Model
 
 OTHERS = ("L3.z[H7]", "L3.z[H6]")
 
@@ -24,6 +30,50 @@ def kept(tmp_path: Path, finding: Finding) -> Registry:
     kept = rz.registry(tmp_path / "kept")
     kept.add(finding)
     return kept
+
+
+def following(finding: Finding, **changes: Any) -> Finding:
+    """The finding with other evidence, and with the rules and the status that follow from it."""
+    changed = replace(finding, **changes)
+    rules = rules_of(changed)
+    return replace(changed, rules=rules, status=decide(rules))
+
+
+def naming(finding: Finding, components: tuple[str, ...]) -> Finding:
+    """As if these parts had been measured, one with each of the numbers that are there."""
+    assert finding.parts is not None
+    found = cycle(finding.parts.named)
+    named = tuple(replace(next(found), at=at) for at in components)
+    return following(finding, components=components, parts=replace(finding.parts, named=named))
+
+
+def with_joint(finding: Finding, **changes: Estimate) -> Finding:
+    """With other shares for the named parts together."""
+    assert finding.parts is not None
+    joint = replace(finding.parts.together, **changes)
+    return following(finding, parts=replace(finding.parts, together=joint))
+
+
+def little(finding: Finding) -> Finding:
+    """Not supported: the named parts are not enough."""
+    found = with_joint(finding, recovered=Estimate(0.1, 0.05, 0.15, 32))
+    assert found.status == "not supported"
+    return found
+
+
+def undecided(finding: Finding) -> Finding:
+    """Enough, and not needed."""
+    found = with_joint(finding, swap_drop=Estimate(0.1, 0.05, 0.15, 32))
+    assert found.status == "undecided"
+    return found
+
+
+def absent(finding: Finding) -> Finding:
+    """Clean and corrupt prompts are answered alike."""
+    contrast = replace(finding.behaviour.contrast, value=-0.1, low=-0.2, high=0.1)
+    found = following(finding, behaviour=replace(finding.behaviour, contrast=contrast))
+    assert found.status == "not supported"
+    return found
 
 
 def elsewhere(finding: Finding, weights: str = "b" * 64, name: str = "other") -> Finding:
@@ -128,6 +178,27 @@ def test_adding_at_the_same_time_loses_nothing(tmp_path: Path, finding: Finding)
     assert not [path for path in tmp_path.rglob(".*") if path.is_file()]
 
 
+def test_an_index_of_another_schema_is_not_believed(kept: Registry, finding: Finding) -> None:
+    """What was remembered of files that this version cannot read any more."""
+    index = kept.folder / INDEX
+    assert len(kept) == 1
+    data = json.loads(index.read_text())
+    data["schema"] = data["schema"].replace("residuum.finding/", "residuum.finding/0")
+    index.write_text(json.dumps(data))
+    assert len(kept) == 1 and json.loads(index.read_text()) != data
+
+
+def test_what_does_not_follow_is_not_added(
+    tmp_path: Path, kept: Registry, finding: Finding
+) -> None:
+    with pytest.raises(CheckFailed, match="status does not follow from its evidence"):
+        rz.registry(tmp_path / "new").add(finding, replace(finding, status="undecided"))
+    assert not (tmp_path / "new").exists()
+    data = replace(finding, status="undecided").to_json()
+    (kept.folder / "findings" / f"{data['hash']}.json").write_text(json.dumps(data))
+    assert len(kept) == 1 and "does not follow" in kept.damaged[0].why
+
+
 def test_names_that_do_not_fit(kept: Registry, finding: Finding) -> None:
     for name in ("", "abc", "0" * 64):
         with pytest.raises(OptionError, match="no finding") as caught:
@@ -138,20 +209,13 @@ def test_names_that_do_not_fit(kept: Registry, finding: Finding) -> None:
 def test_compared_with_itself_and_with_another(kept: Registry, finding: Finding) -> None:
     same = kept.compare(finding.hash[:12], finding.hash)
     assert not same.differing and same.overlap == 1 and same.shared == finding.components
-    assert finding.parts is not None
-    far = replace(finding.parts.together.recovered, value=0.1, low=0.05, high=0.15)
-    joint = replace(finding.parts.together, recovered=far)
-    other = replace(
-        elsewhere(finding),
-        components=(finding.components[0], *OTHERS),
-        status="not supported",
-        parts=replace(finding.parts, together=joint),
-    )
+    other = little(naming(elsewhere(finding), (finding.components[0], *OTHERS)))
     kept.add(other)
     result = kept.compare(finding.hash, other.hash)
     differing = {row.what for row in result.differing}
     assert differing == {
         "model", "weights", "status", "parts in one alone", "regained with it alone",
+        "mechanism: Enough", "mechanism: More than chance",
     }  # fmt: skip
     assert result.shared == finding.components[:1]
     assert result.overlap == pytest.approx(1 / (len(finding.components) + 2))
@@ -165,47 +229,127 @@ def clashes(kept: Registry) -> list[tuple[str, str]]:
 
 
 def test_findings_that_agree_do_not_contradict(kept: Registry, finding: Finding) -> None:
-    kept.add(replace(finding, components=(finding.components[0], *OTHERS)))
-    kept.add(replace(finding, status="undecided"))
-    kept.add(elsewhere(replace(finding, status="not supported", claim="Elsewhere.")))
-    kept.add(replace(finding, status="not supported", origin="given", components=OTHERS))
+    kept.add(naming(finding, (finding.components[0], *OTHERS)))
+    kept.add(undecided(finding))
+    kept.add(elsewhere(replace(little(finding), claim="Elsewhere.")))
+    kept.add(replace(little(naming(finding, OTHERS)), origin="given"))
     found = kept.contradictions()
-    assert not found.found and found.among == 5
+    assert not found.found and not found.other_parts and found.among == 5
     assert found.figure().caption.startswith("0 among 5")
 
 
 def test_one_supported_and_one_not(kept: Registry, finding: Finding) -> None:
-    other = replace(finding, status="not supported")
+    other = little(finding)
     kept.add(other)
     (clash,) = kept.contradictions().found
     assert (clash.rule, clash.same, clash.same_pairs) == ("status", "weights", True)
     assert (clash.first, clash.second) == (finding.hash, other.hash)
 
 
-def test_the_same_parts_stated_elsewhere(kept: Registry, finding: Finding) -> None:
-    kept.add(replace(finding, status="not supported", origin="given"))
+def test_the_same_parts_and_more_stated_elsewhere(kept: Registry, finding: Finding) -> None:
+    """Not a piece of them: it may be too little by itself."""
+    given = replace(finding, origin="given")
+    piece = little(naming(given, finding.components[:2]))
+    kept.add(piece)
+    assert clashes(kept) == []
+    same, more = little(given), little(naming(given, (*finding.components, *OTHERS)))
+    kept.add(same, more)
+    assert clashes(kept) == [("status", "weights")] * 2
+    assert {each.second for each in kept.contradictions().found} == {same.hash, more.hash}
+
+
+def test_a_behaviour_that_is_absent_elsewhere(kept: Registry, finding: Finding) -> None:
+    """Whatever mechanism was stated there."""
+    kept.add(replace(absent(naming(finding, OTHERS)), origin="given"))
     assert clashes(kept) == [("status", "weights")]
+
+
+def test_another_measure_is_another_question(kept: Registry, finding: Finding) -> None:
+    kept.add(replace(little(finding), metric="prob"))
+    assert clashes(kept) == []
 
 
 def test_the_same_name_with_other_weights_is_said(kept: Registry, finding: Finding) -> None:
     name = finding.provenance.model_id
-    kept.add(replace(elsewhere(finding, name=name), status="not supported"))
+    kept.add(little(elsewhere(finding, name=name)))
     assert clashes(kept) == [("status", "name")]
 
 
-def test_two_mechanisms_without_a_part_in_common(kept: Registry, finding: Finding) -> None:
-    kept.add(replace(finding, components=OTHERS))
-    assert clashes(kept) == [("disjoint", "weights")]
-    assert "L3.H7" in kept.contradictions().found[0].why
-    assert kept.contradictions().to_json()["rules"]["disjoint"]
+def test_other_parts_are_no_contradiction(kept: Registry, finding: Finding) -> None:
+    """Two links of one path are both needed, and both are found by whoever looks for one."""
+    other = naming(finding, OTHERS)
+    kept.add(other)
+    found = kept.contradictions()
+    assert not found.found and len(found) == 0
+    (pair,) = found.other_parts
+    assert {pair.first, pair.second} == {finding.hash, other.hash}
+    assert "L3.H7" in pair.why and pair.same == "weights" and pair.same_pairs
+    assert "No contradiction, but other parts" in found.figure().caption
+    assert found.to_json()["other_parts"] and "part" in found.to_json()["rules"]
+
+
+def test_two_links_of_one_path_in_the_models_own_refusal(tmp_path: Path, model: Model) -> None:
+    kept = rz.registry(tmp_path)
+    for parts in (["L0.z[H2]"], ["L0.mlp_out"]):
+        kept.add(rz.examine(model, "refusal", parts, stages=()))
+    assert [each.status for each in kept] == ["supported", "supported"]
+    found = kept.contradictions()
+    assert not found.found and len(found.other_parts) == 1
+
+
+def test_a_part_that_does_nothing_elsewhere(kept: Registry, finding: Finding) -> None:
+    """Shown by itself here, and idle there, with intervals apart; whatever the other's status."""
+    assert finding.parts is not None
+    first, nothing = finding.components[0], Estimate(0.0, -0.01, 0.01, 32)
+    named = tuple(
+        replace(part, recovered=nothing, lost=nothing, more_recovered=nothing, more_lost=nothing)
+        if part.at == first
+        else part
+        for part in finding.parts.named
+    )
+    idle = following(finding, parts=replace(finding.parts, named=named))
+    assert idle.status == "undecided"
+    kept.add(idle)
+    (clash,) = kept.contradictions().found
+    assert (clash.rule, clash.first, clash.second) == ("part", finding.hash, idle.hash)
+    assert "L0.H1" in clash.why and "or else -1 to 1 %" in clash.why
+
+
+def test_a_part_that_another_sweep_does_not_show(kept: Registry, finding: Finding) -> None:
+    assert finding.where is not None
+    first = finding.components[0]
+    layer, head, grid = finding.where.cell(first)
+    assert grid.verdict[layer][head] == "shown"
+
+    def instead(cells: Any, value: Any) -> Any:
+        rows = [list(row) for row in cells]
+        rows[layer][head] = value
+        return tuple(map(tuple, rows))
+
+    for high, count in ((0.01, 1), (0.9, 0)):
+        end = high * finding.behaviour.contrast.value
+        swept = replace(
+            grid,
+            verdict=instead(grid.verdict, "not shown"),
+            low=instead(grid.low, -0.1),
+            high=instead(grid.high, end),
+        )
+        where = replace(finding.where, heads=swept)
+        other = naming(following(finding, where=where), (finding.components[1], *OTHERS))
+        alone = rz.registry(kept.folder.parent / f"{high}")
+        alone.add(finding, other)
+        assert [each.rule for each in alone.contradictions().found] == ["part"] * count
 
 
 @pytest.mark.parametrize("verdict", ["holds", "does not hold", "cannot be said"])
 def test_a_transfer_that_fails(kept: Registry, finding: Finding, verdict: str) -> None:
+    """As the rules have it: not supported there, undecided, or supported by the same parts."""
+    made = {"does not hold": little, "cannot be said": undecided, "holds": lambda same: same}
+    there = made[verdict](elsewhere(finding))
     tried = TransferEvidence(
-        origin_of(finding), False, "the same pairs", "supported", True, portrait(finding), verdict  # type: ignore[arg-type]
+        origin_of(finding), True, "the same pairs", there.status, True, portrait(there), verdict  # type: ignore[arg-type]
     )  # fmt: skip
-    there = replace(elsewhere(finding), transfer=tried)
+    there = following(there, transfer=tried)
     kept.add(there)
     fails = verdict == "does not hold"
     assert clashes(kept) == ([("transfer", "other model")] if fails else [])

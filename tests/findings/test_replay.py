@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ import residuum as rz
 from residuum.core import CheckFailed, LoadError, StoreError, content_hash
 from residuum.findings import Finding
 from residuum.findings.chain.further import FURTHER
-from residuum.findings.replaying.replay import NOT_COMPARED
+from residuum.findings.replaying import replay as again
+from residuum.findings.replaying.replay import SENTENCES, TAKEN
+from residuum.findings.replaying.wording import other_words, same_words
 from residuum.runs import Model
 
 
@@ -43,7 +45,7 @@ def test_replay_agrees(folder: Path) -> None:
 
 def test_evidence_of_every_stage_is_compared() -> None:
     names = {each.name for each in fields(Finding)}
-    assert set(NOT_COMPARED) < names
+    assert {*SENTENCES, *TAKEN} < names
     evidence = {each.name for each in FURTHER} | {
         "behaviour",
         "where",
@@ -51,7 +53,7 @@ def test_evidence_of_every_stage_is_compared() -> None:
         "rules",
         "transfer",
     }
-    assert evidence <= names - set(NOT_COMPARED)
+    assert evidence <= names - {*SENTENCES, *TAKEN}
 
 
 def test_a_second_process_finds_the_same(folder: Path) -> None:
@@ -88,7 +90,108 @@ def test_an_edited_file_is_told_of_where_nothing_is_to_be_raised(
 ) -> None:
     path = rewritten(folder, tmp_path, lambda f: f.update(claim="Surely."), hashed=False)
     result = rz.replay(path, model, check=False)
-    assert not result.differences and not result.unchanged and not result.agrees
+    assert [each.where for each in result.differences] == ["claim"]
+    assert not result.unchanged and not result.agrees
+
+
+def test_sentences_are_compared(
+    folder: Path, tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch, finding: Finding
+) -> None:
+    """A file whose hash was made anew: what it says must still be what comes out."""
+    monkeypatch.setattr(again, "_again", lambda *_: finding)
+
+    def edit(where: str, change: Callable[[str], str]) -> Callable[[Any], None]:
+        def changed(data: Any) -> None:
+            name, _, rest = where.partition("[")
+            if not rest:
+                data[name] = change(data[name])
+                return
+            index, _, field = rest.partition("].")
+            spot = int(index.rstrip("]"))
+            if field:
+                data[name][spot][field] = change(data[name][spot][field])
+            else:
+                data[name][spot] = change(data[name][spot])
+
+        return changed
+
+    for where, change in (
+        ("claim", lambda _: "nonsense"),
+        ("claim", lambda text: text.replace("depends", "does not depend")),
+        ("claim", lambda text: text.replace("On 32", "On 33")),
+        ("claim", lambda text: text.replace("regains 99 %", "regains 92 %")),
+        ("falsifier", lambda text: text.replace("less than 30 %", "less than 31 %")),
+        ("intervention", lambda text: text + " Twice."),
+        ("rules[0].demands", lambda text: text.replace("above", "below")),
+        ("rules[2].found", lambda text: text.replace("9", "4")),
+        ("scope[1]", lambda text: text.replace("ioi", "oioi")),
+        ("limits[0]", lambda text: "None."),
+    ):
+        path = rewritten(folder, tmp_path, edit(where, change), hashed=True)
+        result = rz.replay(path, model, check=False)
+        assert [each.where for each in result.differences] == [where], where
+        with pytest.raises(CheckFailed, match="the first is"):
+            rz.replay(path, model)
+
+
+def test_the_last_digit_of_a_number_in_a_sentence_may_differ(finding: Finding) -> None:
+    claim = finding.claim.replace("regains 99 % [98, 100]", "regains 98 % [98, 99]")
+    assert claim != finding.claim
+    assert not list(other_words(replace(finding, claim=claim), finding, 0.0, 0.0))
+    missing = replace(finding, limits=finding.limits[1:])
+    assert {where for where, *_ in other_words(missing, finding, 1e-3, 1e-3)} >= {"limits[0]"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("heads L0.H1 and L0.H5", "heads L0.H1 and L0.H6", False),
+        ("the MLP of layer 3", "the MLP of layer 4", False),
+        ("in 3 of 20 sets", "in 4 of 20 sets", False),
+        ("62 % [51, 70]", "63 % [50, 71]", True),
+        ("62 % [51, 70]", "64 % [51, 70]", False),
+        ("7.10 [6.80, 7.40] logits", "7.11 [6.80, 7.40] logits", True),
+        ("7.10 [6.80, 7.40] logits", "7.15 [6.80, 7.40] logits", False),
+        ("joint p from 0.0012", "joint p from 0.0013", True),
+        ("joint p from 1e-05", "joint p from 1e-04", False),
+        ("4.1 times as much", "4.1 times as little", False),
+    ],
+)
+def test_which_sentences_are_the_same(one: str, other: str, same: bool) -> None:
+    assert same_words(one, other) is same is same_words(other, one)
+
+
+def test_a_claim_worded_by_hand_is_replayed_by_the_one_that_was_built(
+    finding: Finding, tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(again, "_again", lambda *_: finding)
+    worded = finding.with_claim("Four early heads tell who received it.")
+    assert rz.replay(worded.save(tmp_path), model).agrees
+    other = replace(worded, claim_built="It is certain.")
+    result = rz.replay(other.save(tmp_path), model, check=False)
+    assert [each.where for each in result.differences] == ["claim_built"]
+
+
+def test_the_model_may_lie_elsewhere_now(tmp_path: Path, random_folder: Path) -> None:
+    """And more pairs may have been given than were used."""
+    import shutil
+
+    here = tmp_path / "here"
+    shutil.copytree(random_folder, here)
+    model = rz.load(str(here))
+    found = rz.investigate(model, rz.task("ioi", model, n=100), stages=())
+    assert "100 were given" in found.scope[1]
+    path = found.save(tmp_path / "saved")
+    there = tmp_path / "there"
+    here.rename(there)
+    assert rz.replay(path, rz.load(str(there))).agrees
+
+
+def test_what_is_called_found_is_compared_too() -> None:
+    """The controls' own field of that name is a value, not a sentence."""
+    compared = again._Comparison(0.0, 0.0)
+    compared.take("controls", {"weights": [{"found": True}]}, {"weights": [{"found": False}]})
+    assert [each.where for each in compared.differences] == ["controls.weights[0].found"]
 
 
 def test_other_weights_are_refused(

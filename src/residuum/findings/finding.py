@@ -24,6 +24,7 @@ from residuum.findings.record.plain import from_plain
 from residuum.findings.record.record_file import RecordFile, write_files
 from residuum.findings.record.robustness_evidence import RobustnessEvidence
 from residuum.findings.record.rules import Rule, Status
+from residuum.findings.record.ruling import check_ruling
 from residuum.findings.record.shared_evidence import SharedEvidence
 from residuum.findings.record.specificity_evidence import SpecificityEvidence
 from residuum.findings.record.transfer_evidence import TransferEvidence
@@ -152,14 +153,22 @@ class Finding:
     def from_json(data: Any, *, verify: bool = True) -> Finding:
         """Read what :meth:`to_json` wrote.
 
+        The hash only tells an accident or a careless edit; it is no signature, and can be made
+        anew. So rules and status are computed again from the evidence.
+
         Args:
-            verify: refuse data that were changed after they were written.
+            verify: refuse data that were changed after they were written, or that say what does
+                not follow from their own evidence.
 
         Raises:
             StoreError: not a finding, another schema, an unknown key or a missing one.
-            CheckFailed: its hash does not fit its content.
+            CheckFailed: its hash does not fit its content, or a rule, the status, the named parts
+                or the verdict of a transfer do not follow from the evidence.
         """
-        return from_plain(Finding, FILED.opened(data, verify=verify), "finding")
+        finding = from_plain(Finding, FILED.opened(data, verify=verify), "finding")
+        if verify:
+            check_ruling(finding)
+        return finding
 
     @staticmethod
     def load(path: str | Path, *, verify: bool = True) -> Finding:
@@ -181,8 +190,10 @@ class Finding:
             The path of ``finding.json``.
 
         Raises:
+            CheckFailed: what it says does not follow from its evidence; nothing is written.
             StoreError: a folder that cannot be written to.
         """
+        check_ruling(self)
         path = Path(folder) / FILED.name
         files = {
             path.name: FILED.text(self),

@@ -13,6 +13,7 @@ from residuum.findings.audit.audit_page import answer_table, audit_html
 from residuum.findings.audit.suite import Suite
 from residuum.findings.record.plain import from_plain
 from residuum.findings.record.record_file import RecordFile, write_files
+from residuum.findings.record.ruling import check_ruling
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,7 +125,8 @@ class Audit:
 
         Raises:
             StoreError: not an audit, another schema, an unknown key or a missing one.
-            CheckFailed: changed after it was written.
+            CheckFailed: changed after it was written, or one of its findings says what does not
+                follow from its evidence.
         """
         return _read(FILED.opened(data))
 
@@ -172,6 +174,9 @@ def _read(data: Any) -> Audit:
     plain = dict(data)
     suite = suite_from_plain(plain.pop("suite"))
     rest = from_plain(_AuditBody, plain, "audit")
+    for finding in (each for answer in rest.answers for told in answer.tries
+                    for each in told.findings):  # fmt: skip
+        check_ruling(finding)
     return Audit(suite, rest.answers, rest.not_tested, rest.provenance, rest.against)
 
 

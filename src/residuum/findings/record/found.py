@@ -16,7 +16,7 @@ from residuum.findings.record.evidence import (
     Sample,
     WhereEvidence,
 )
-from residuum.findings.record.mechanism import Origin
+from residuum.findings.record.mechanism import Kind, Origin
 from residuum.findings.record.part_evidence import PartsEvidence, RolesEvidence
 from residuum.findings.record.robustness_evidence import RobustnessEvidence
 from residuum.findings.record.rules import Rule, Status
@@ -62,6 +62,11 @@ class Found(Protocol):
     @property
     def origin(self) -> Origin:
         """Searched for, or stated by the caller."""
+        ...
+
+    @property
+    def kind(self) -> Kind:
+        """Of the mechanism."""
         ...
 
     @property

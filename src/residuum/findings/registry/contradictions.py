@@ -1,90 +1,20 @@
-"""Findings that do not go together, by stated rules."""
+"""Findings held against each other, by stated rules."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import combinations
-from typing import Any, Literal
 
-from residuum.figures import Column, Table
-from residuum.findings.record.plain import to_plain
-from residuum.findings.record.words import model_name, parts_in_words
+from residuum.findings.record.words import model_name, parts_in_words, short
+from residuum.findings.registry.contradiction import (
+    Clash,
+    Contradiction,
+    Contradictions,
+    OtherParts,
+    Same,
+)
 from residuum.findings.registry.entry import Entry
-
-Clash = Literal["status", "disjoint", "transfer"]
-RULES: dict[Clash, str] = {
-    "status": "same model, same task: one is supported and the other is not, where both searched "
-    "for a mechanism or both examined the same one",
-    "disjoint": "same model, same task: both are supported, and they name no part in common",
-    "transfer": "a finding, and a transfer of it that does not hold",
-}
-"""What is held to contradict. Undecided findings contradict nothing; a wrong mechanism that was
-stated and is not supported does not contradict another one that is."""
-
-
-@dataclass(frozen=True)
-class Contradiction:
-    """Two findings that cannot both be taken at their word.
-
-    Attributes:
-        rule: by which; see :data:`RULES`.
-        first, second: their hashes; the first of a ``transfer`` may lie elsewhere.
-        task: name of the task.
-        models: name of each one's model.
-        same: ``weights``, or only the ``name`` of the model; ``other model`` for a transfer.
-        same_pairs: whether they were measured on the very same pairs.
-        why: in words.
-    """
-
-    rule: Clash
-    first: str
-    second: str
-    task: str
-    models: tuple[str, ...]
-    same: Literal["weights", "name", "other model"]
-    same_pairs: bool
-    why: str
-
-
-@dataclass(frozen=True)
-class Contradictions:
-    """All that were found.
-
-    Shows: which findings do not go together by :data:`RULES`. Does not show: which one is wrong; a
-    model may do the same in two ways, and weights of the same name may differ.
-
-    Attributes:
-        found: the contradictions; same weights first.
-        among: how many findings were looked at.
-    """
-
-    found: tuple[Contradiction, ...]
-    among: int
-
-    def __len__(self) -> int:
-        return len(self.found)
-
-    def figure(self) -> Table:
-        """One row each."""
-        rows = [
-            [each.first[:8], each.second[:8], each.task, _models(each), each.why]
-            for each in self.found
-        ]
-        return Table(
-            [Column(name) for name in ("finding", "against", "task", "same", "why")],
-            rows,
-            title="Findings that contradict each other",
-            caption=f"{len(rows)} among {self.among} findings. "
-            + " ".join(f"{name.capitalize()}: {rule}." for name, rule in RULES.items()),
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data with the rules."""
-        return {"among": self.among, "rules": dict(RULES), "found": to_plain(self.found)}
-
-
-def _models(each: Contradiction) -> str:
-    return {"weights": "weights", "name": "name only", "other model": "other model"}[each.same]
+from residuum.findings.registry.measured import Measured
 
 
 def contradictions_among(entries: tuple[Entry, ...]) -> Contradictions:
@@ -93,50 +23,86 @@ def contradictions_among(entries: tuple[Entry, ...]) -> Contradictions:
     Args:
         entries: of a registry.
     """
-    found = [each for pair in combinations(entries, 2) for each in _between(*pair)]
+    pairs = [pair for pair in combinations(entries, 2) if _same_behaviour(*pair)]
+    found = [each for pair in pairs for each in _between(*pair)]
     found += _transfers(entries)
     order = {"weights": 0, "name": 1, "other model": 2}
     found.sort(key=lambda each: (order[each.same], each.task, each.first, each.second))
-    return Contradictions(tuple(found), len(entries))
+    apart = tuple(_other_parts(*pair) for pair in pairs if _apart(*pair))
+    return Contradictions(tuple(found), len(entries), apart)
 
 
-def _between(one: Entry, other: Entry) -> list[Contradiction]:
-    """What contradicts between two findings about the same model and task."""
-    same = _same_model(one, other)
-    if same is None or one.task != other.task:
-        return []
-    status = {one.status, other.status}
-    if status == {"supported", "not supported"} and _same_question(one, other):
-        first, second = sorted((one, other), key=lambda each: each.status, reverse=True)
-        named = _named(first)
-        return [_clash("status", first, second, same, f"{named}: supported, and not supported")]
-    if status == {"supported"} and _apart(one, other):
-        return [_clash("disjoint", one, other, same, f"{_named(one)}, or else {_named(other)}")]
-    return []
+def _same_behaviour(one: Entry, other: Entry) -> bool:
+    """Same model, task and measure."""
+    same = _same_model(one, other) is not None
+    return same and (one.task, one.metric) == (other.task, other.metric)
 
 
-def _same_model(one: Entry, other: Entry) -> Any:
+def _same_model(one: Entry, other: Entry) -> Same | None:
     if one.weights == other.weights:
         return "weights"
     return "name" if one.model == other.model else None
 
 
-def _same_question(one: Entry, other: Entry) -> bool:
-    """Both searched, or both are about the same mechanism."""
-    if one.origin == other.origin == "found":
+def _between(one: Entry, other: Entry) -> list[Contradiction]:
+    """What contradicts between two findings about the same behaviour of the same model."""
+    found = []
+    for first, second in ((one, other), (other, one)):
+        if first.status != "supported":
+            continue
+        if second.status == "not supported" and _same_question(first, second):
+            why = f"{_named(first)}: supported, and not supported"
+            found.append(_clash("status", first, second, why))
+        for why in _parts_against(first, second):
+            found.append(_clash("part", first, second, why))
+    return found
+
+
+def _same_question(yes: Entry, no: Entry) -> bool:
+    """Whether what is not supported would have to be, if the other is right."""
+    if not no.present or yes.origin == no.origin == "found":
         return True
-    return _mechanism(one) == _mechanism(other)
+    if yes.kind == no.kind == "components":
+        return set(yes.components) <= set(no.components)
+    return _mechanism(yes) == _mechanism(no)
 
 
 def _mechanism(entry: Entry) -> tuple[str, str, frozenset[str]]:
     return entry.kind, entry.given, frozenset(entry.components)
 
 
+def _parts_against(yes: Entry, no: Entry) -> Iterator[str]:
+    """Parts that one shows by themselves and the other does not, in words."""
+    idle = {each.at: each for each in no.idle}
+    for part in yes.shown:
+        other = idle.get(part.at)
+        if other is not None and other.high < part.low:
+            yield (
+                f"{short(part.at)} alone recovers {_range(part)} of the distance, or else "
+                f"{_range(other)}"
+            )
+
+
+def _range(part: Measured) -> str:
+    return f"{100 * part.low:.0f} to {100 * part.high:.0f} %"
+
+
 def _apart(one: Entry, other: Entry) -> bool:
-    """Whether both name components, and none in common."""
-    if not one.kind == other.kind == "components":
+    """Whether both are supported by components, none of them in common."""
+    if not one.kind == other.kind == "components" or {one.status, other.status} != {"supported"}:
         return False
     return not set(one.components) & set(other.components)
+
+
+def _other_parts(one: Entry, other: Entry) -> OtherParts:
+    return OtherParts(
+        first=one.hash,
+        second=other.hash,
+        task=one.task,
+        same=_same_model(one, other) or "other model",
+        same_pairs=one.task_hash == other.task_hash,
+        why=f"{_named(one)}; {_named(other)}",
+    )
 
 
 def _named(entry: Entry) -> str:
@@ -145,10 +111,10 @@ def _named(entry: Entry) -> str:
     return parts_in_words(entry.components) if entry.components else "no mechanism"
 
 
-def _clash(rule: Clash, first: Entry, second: Entry, same: Any, why: str) -> Contradiction:
+def _clash(rule: Clash, first: Entry, second: Entry, why: str) -> Contradiction:
     return Contradiction(
         rule=rule, first=first.hash, second=second.hash, task=first.task,
-        models=(first.model, second.model), same=same,
+        models=(first.model, second.model), same=_same_model(first, second) or "other model",
         same_pairs=first.task_hash == second.task_hash, why=why,
     )  # fmt: skip
 

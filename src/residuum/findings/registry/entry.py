@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from residuum.core import OptionError
 from residuum.findings.finding import Finding
 from residuum.findings.record.mechanism import Kind, Origin
-from residuum.findings.record.rules import Status
+from residuum.findings.record.rules import Status, present
 from residuum.findings.record.transfer_evidence import Verdict
+from residuum.findings.registry.measured import Measured, idle_ones, shown_parts
 
 STATUSES = ("supported", "not supported", "undecided")
 
@@ -29,7 +30,11 @@ class Entry:
         budget: its name.
         claim: as it stands.
         transfer_of: hash of the finding that was tried there; empty where it was not transferred.
-        verdict: of that; None without.
+        metric: what the effects are measured in.
+        present: whether the behaviour is there.
+        shown: named parts that are shown by themselves.
+        idle: parts that its sweeps do not show, and named ones that do nothing.
+        verdict: of the transfer; None without.
     """
 
     hash: str
@@ -45,6 +50,10 @@ class Entry:
     budget: str
     claim: str
     transfer_of: str
+    metric: str
+    present: bool
+    shown: tuple[Measured, ...]
+    idle: tuple[Measured, ...]
     verdict: Verdict | None = None
 
     @property
@@ -75,6 +84,10 @@ def entry_of(finding: Finding, given: str) -> Entry:
         budget=finding.budget.name,
         claim=finding.claim,
         transfer_of="" if tried is None else tried.origin.hash,
+        metric=finding.metric,
+        present=present(finding.rules),
+        shown=shown_parts(finding),
+        idle=idle_ones(finding),
         verdict=None if tried is None else tried.verdict,
     )
 

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from residuum.core import ResiduumError, StoreError, content_hash
-from residuum.findings.finding import Finding
+from residuum.findings.finding import FILED, Finding
 from residuum.findings.record.plain import from_plain, to_plain
 from residuum.findings.registry.entry import Entry, entry_of
 from residuum.stores.atomic import write_atomically
 
-INDEX, FINDINGS, SCHEMA = "index.json", "findings", "residuum.registry/1"
+INDEX, FINDINGS = "index.json", "findings"
+SCHEMA = "residuum.registry/2"
+_READS = f"{SCHEMA}, {FILED.schema}"
+"""Of the index: what was remembered of findings of another schema is no longer known."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def _remembered(folder: Path) -> dict[str, Entry]:
     """SHA-256 of a file's bytes -> its entry, as the index says; empty if it cannot be trusted."""
     try:
         data = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        if data["schema"] != SCHEMA or data["hash"] != content_hash(data["entries"]):
+        if data["schema"] != _READS or data["hash"] != content_hash(data["entries"]):
             return {}
         return {
             digest: from_plain(Entry, each, "index") for digest, each in data["entries"].items()
@@ -110,7 +113,7 @@ def _remembered(folder: Path) -> dict[str, Entry]:
 def _remember(folder: Path, entries: dict[str, Entry]) -> None:
     """Write the index; a folder that cannot be written to is read without one."""
     data = to_plain(entries)
-    whole = {"schema": SCHEMA, "hash": content_hash(data), "entries": data}
+    whole = {"schema": _READS, "hash": content_hash(data), "entries": data}
     try:
         write_atomically(folder / INDEX, json.dumps(whole, ensure_ascii=False, indent=1).encode())
     except OSError:

@@ -11,9 +11,11 @@ from residuum.core.paths import as_path
 from residuum.figures import Column, Table
 from residuum.findings.finding import FILED, Finding
 from residuum.findings.record.record_file import write_files
+from residuum.findings.record.ruling import check_ruling
 from residuum.findings.record.words import model_name, short
 from residuum.findings.registry.comparison import Comparison, compared
-from residuum.findings.registry.contradictions import Contradictions, contradictions_among
+from residuum.findings.registry.contradiction import Contradictions
+from residuum.findings.registry.contradictions import contradictions_among
 from residuum.findings.registry.entry import Entry, Query
 from residuum.findings.registry.index import FINDINGS, Damaged, read_index
 
@@ -95,7 +97,8 @@ class Registry:
             The entry of the last.
 
         Raises:
-            LoadError, StoreError, CheckFailed: a file that cannot be read, or was changed.
+            LoadError, StoreError: a file that cannot be read.
+            CheckFailed: one that was changed, or says what does not follow from its evidence.
             OptionError: nothing given.
         """
         read = [
@@ -103,6 +106,8 @@ class Registry:
         ]
         if not read:
             raise OptionError("nothing to add", mend="give a finding, or the path of one")
+        for finding in read:
+            check_ruling(finding)
         for finding in read:
             self._write(finding)
         return self._entry(read[-1].hash)
@@ -171,7 +176,10 @@ class Registry:
         return compared(self.get(first), self.get(second))
 
     def contradictions(self) -> Contradictions:
-        """Pairs of findings that cannot both be taken at their word, by stated rules."""
+        """Pairs of findings that cannot both be taken at their word, by stated rules.
+
+        Beside them, as no contradiction: supported findings that name no part in common.
+        """
         return contradictions_among(self.entries)
 
     def figure(self) -> Table:

@@ -14,17 +14,17 @@ from residuum.findings.chain.investigation import examine, investigate
 from residuum.findings.finding import Finding
 from residuum.findings.record.plain import to_plain
 from residuum.findings.replaying.transfer import with_transfer
+from residuum.findings.replaying.wording import other_words
 from residuum.runs import Model, Task, load
 
 RELATIVE, ABSOLUTE = 1e-3, 1e-3
 """A number is reproduced within ``ABSOLUTE + RELATIVE * |number|``."""
 HALF = 0.05
 """Both, for weights in 16 bits."""
-NOT_COMPARED = (
-    "claim", "claim_built", "falsifier", "scope", "limits", "intervention", "stages", "also",
-    "task", "provenance", "given",
-)  # fmt: skip
-"""Sentences made from what is compared, and what the replay takes from the file."""
+SENTENCES = ("claim", "claim_built", "falsifier", "scope", "limits", "intervention")
+"""Fields compared as sentences: see :func:`other_words`."""
+TAKEN = ("stages", "also", "task", "provenance", "given")
+"""What a replay takes from the file."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ class Replay:
         differences: values outside the tolerance.
         worst: largest difference of two numbers, as a share of what is allowed.
         relative, absolute: the tolerance.
-        unchanged: whether the file's hash fits its content.
+        unchanged: whether the file was as it was written: its hash fits, and its status and rules
+            follow from its evidence.
     """
 
     path: str
@@ -121,6 +122,8 @@ def replay(
 
     Every stage is run anew and nothing is read from a cache. Texts must be equal; a number may
     differ by ``ABSOLUTE + RELATIVE * |number|`` (for weights in 16 bits by ``HALF`` of each).
+    Claim, falsifier, scope, limits and rules must read the same, up to the last digit of their
+    numbers; of a claim worded by hand the one that was built is compared.
 
     Args:
         path: ``finding.json``, or the folder that it lies in.
@@ -132,8 +135,9 @@ def replay(
         The comparison.
 
     Raises:
-        CheckFailed: a file changed after it was written (before anything is run), or a number
-            outside the tolerance.
+        CheckFailed: a file changed after it was written, or one whose status or rules do not follow
+            from its evidence (before anything is run); a number outside the tolerance, or another
+            sentence.
         LoadError: no such file, no such model, or a model with other weights or another tokenizer:
             on another model a finding is tried by :func:`transfer`.
         StoreError: pairs that are not those that the finding was made with.
@@ -152,6 +156,9 @@ def replay(
     compared = _Comparison(relative, absolute)
     for part in _compared():
         compared.take(part, to_plain(getattr(recorded, part)), to_plain(getattr(found, part)))
+    compared.differences += (
+        Difference(*each) for each in other_words(recorded, found, relative, absolute)
+    )
     result = Replay(
         str(path), recorded, found, compared.numbers, tuple(compared.differences),
         compared.worst, relative, absolute, unchanged,
@@ -160,8 +167,8 @@ def replay(
 
 
 def _compared() -> list[str]:
-    """Fields of a finding that must come out again: every one that is not left out by name."""
-    return [each.name for each in fields(Finding) if each.name not in NOT_COMPARED]
+    """Fields whose values must come out again: every one that is not left out by name."""
+    return [each.name for each in fields(Finding) if each.name not in SENTENCES + TAKEN]
 
 
 def _again(recorded: Finding, model: Model, task: Task, progress: Progress) -> Finding:
@@ -266,8 +273,8 @@ def _number(value: Any) -> bool:
 
 
 def _sentence(where: str) -> bool:
-    """Texts made from numbers that are compared elsewhere."""
-    return where.endswith(".found")
+    """Texts of rules, which are compared by :func:`other_words`."""
+    return where.startswith("rules[") and where.endswith((".found", ".demands"))
 
 
 def _brief(value: Any) -> str:
