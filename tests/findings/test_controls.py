@@ -24,6 +24,7 @@ from residuum.findings.chain.controls_stage import (
     pushed,
 )
 from residuum.findings.chain.null_models import fresh_weights
+from residuum.findings.chain.part_lever import PartLever
 from residuum.findings.record.budget import budget_named
 from residuum.findings.record.controls_evidence import ControlsEvidence
 from residuum.findings.record.controls_rules import attending_words, controls_rules
@@ -70,7 +71,7 @@ def bench() -> Bench:
 
 @pytest.fixture(scope="module")
 def evidence(bench: Bench) -> ControlsEvidence:
-    return controls(bench, KNOWN, budget_named("quick"))
+    return controls(bench, PartLever.of(KNOWN), budget_named("quick"))
 
 
 @pytest.mark.parametrize("output", ["nothing", "unread"])
@@ -135,16 +136,16 @@ def test_controls_of_the_known_mechanism_hold(evidence: ControlsEvidence) -> Non
 
 
 def test_a_wrong_mechanism_is_no_better_than_random_labels(bench: Bench) -> None:
-    labels = labels_at_random(bench, ["L0.z[H1]"], 200)
+    labels = labels_at_random(bench, PartLever(("L0.z[H1]",)), 200)
     assert labels is None or labels.p > 0.05
-    good = labels_at_random(bench, KNOWN, 200)
+    good = labels_at_random(bench, PartLever.of(KNOWN), 200)
     assert good is not None and good.p == pytest.approx(1 / 201)
     assert good.high < good.own.low
 
 
 def test_a_model_with_the_mechanism_would_be_noticed_among_the_null_models(bench: Bench) -> None:
     """The control can fail: handed the trained model itself, it says ``found there too``."""
-    same = in_null_model(bench, bench, KNOWN, "permuted", 0)
+    same = in_null_model(bench, bench, PartLever.of(KNOWN), "permuted", 0)
     assert same.present and same.found
     assert same.gained.value == pytest.approx(1.0, abs=1e-3)
     failing = ControlsEvidence((same,), None, None, (), 0, ())
@@ -156,7 +157,7 @@ def test_a_part_that_reaches_nothing_without_training_is_said_to_be_left_out() -
     """A compiled program's zeros, permuted: some of its sites lead nowhere."""
     made = compile_program("hist")
     bench = Bench(made.model, made.task(24))
-    found = controls(bench, ["L0.z[H0]", "L0.mlp_out"], budget_named("quick"))
+    found = controls(bench, PartLever(("L0.z[H0]", "L0.mlp_out")), budget_named("quick"))
     assert len(found.weights) + len(found.left_out) >= 2
     assert not any(each.found for each in found.weights)
     assert all("weights: " in each for each in found.left_out)
@@ -166,7 +167,7 @@ def test_copies_of_a_large_model_are_not_made(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(controls_stage, "LARGEST", 10)
-    found = controls(bench, KNOWN, budget_named("quick"))
+    found = controls(bench, PartLever.of(KNOWN), budget_named("quick"))
     assert found.weights == () and "too large" in found.left_out[0]
     names = [rule.name for rule in controls_rules(found)]
     assert names == ["Right labels only", "Not by any push"]

@@ -15,6 +15,7 @@ from residuum.figures import page
 from residuum.findings.chain.bench import Bench
 from residuum.findings.chain.choosing import choose_parts
 from residuum.findings.chain.joining import joined, unseen
+from residuum.findings.chain.part_lever import PartLever
 from residuum.findings.chain.removing import knocked_out, removal
 from residuum.findings.chain.robustness_stage import robustness
 from residuum.findings.chain.searching import Search
@@ -59,7 +60,7 @@ def evidence(halves: tuple[Bench, Bench]) -> RobustnessEvidence:
     out, _ = knocked_out(halves[1], KNOWN, 3)
     removals = [removal(name, each, halves[1]) for name, each in out.items()]
     other = rz.load(handmade_induction(torch.float64))
-    return robustness(*halves, KNOWN, SPEND, removals=removals, also=[other])
+    return robustness(*halves, PartLever.of(KNOWN), SPEND, removals=removals, also=[other])
 
 
 def test_the_known_mechanism_holds_everywhere(evidence: RobustnessEvidence) -> None:
@@ -89,11 +90,11 @@ def test_templates_chosen_on_and_measured_on_are_apart(evidence: RobustnessEvide
 
 def test_a_wrong_mechanism_holds_nowhere(halves: tuple[Bench, Bench]) -> None:
     """A stated one is measured as it stands; a named one is not what other draws would name."""
-    stated = robustness(*halves, IDLE, SPEND, found=False)
+    stated = robustness(*halves, PartLever.of(IDLE), SPEND, found=False)
     assert stated.draws == () and all(fold.parts == IDLE for fold in stated.folds)
     (folds,) = robustness_rules(stated)
     assert (folds.name, folds.outcome) == ("Other templates", "fails")
-    named = robustness(*halves, IDLE, SPEND)
+    named = robustness(*halves, PartLever.of(IDLE), SPEND)
     outcomes = {rule.name: rule.outcome for rule in robustness_rules(named)}
     assert outcomes["Other draws"] == "fails"
     assert "other halves of the pairs name other parts" in robustness_words(named)
@@ -101,7 +102,7 @@ def test_a_wrong_mechanism_holds_nowhere(halves: tuple[Bench, Bench]) -> None:
 
 def test_one_template_is_said_not_to_be_testable(hand: Model) -> None:
     task = induction_task(24)
-    found = robustness(Bench(hand, task[0::2]), Bench(hand, task[1::2]), KNOWN, SPEND)
+    found = robustness(Bench(hand, task[0::2]), Bench(hand, task[1::2]), PartLever.of(KNOWN), SPEND)
     assert found.folds == ()
     assert "other templates: all pairs are of one template" in found.left_out
     assert "not tried: other templates" in robustness_notes(found)
@@ -113,7 +114,7 @@ def test_a_model_without_the_behaviour_is_said_not_to_have_it(
     model: Any = handmade_induction()
     with torch.no_grad():  # the induction head says nothing: both prompts are answered alike
         model.model.blocks[1].attn.o_proj.weight[:, INDUCTION * _D_HEAD :][:, :_D_HEAD] = 0.0
-    found = robustness(*halves, KNOWN, SPEND, also=[rz.load(model)])
+    found = robustness(*halves, PartLever.of(KNOWN), SPEND, also=[rz.load(model)])
     (other,) = found.models
     assert not other.present and other.recovered is None and other.parts == ()
     (rule,) = [rule for rule in robustness_rules(found) if rule.name == "Other models"]
@@ -142,7 +143,7 @@ def test_new_pairs_are_new(model: Model) -> None:
     parts = ["L0.z[H1]", "L0.z[H5]", "L0.z[H4]", "L0.z[H0]"]
     spend = replace(SPEND, n=12)
     found = robustness(
-        Bench(model, task[0::2]), Bench(model, task[1::2]), parts, spend, found=False
+        Bench(model, task[0::2]), Bench(model, task[1::2]), PartLever.of(parts), spend, found=False
     )
     assert [each.seed for each in found.new] == [1, 2]
     assert all(each.n >= 8 and each.recovered.low > 0.5 for each in found.new)
@@ -172,7 +173,7 @@ def test_removals_that_cost_no_more_than_random_ones_do_not_agree() -> None:
         (Way("mean", good, 0.7), "unclear"),
         (Way("mean", none, 0.1), "fails"),
     ):
-        found = RobustnessEvidence((), (), (), (), (way,), (), ())
+        found = RobustnessEvidence("components", (), (), (), (), (way,), (), ())
         (rule,) = robustness_rules(found)
         assert rule.outcome == outcome
     assert enough([good, Estimate(0.2, 0.1, 0.3, 8)]) == "fails"

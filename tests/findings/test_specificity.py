@@ -12,9 +12,11 @@ from handmade import INDUCTION, PREVIOUS, induction_task
 import residuum as rz
 from residuum.figures import page
 from residuum.findings.chain.bench import Bench
-from residuum.findings.chain.plain_text import Texts, text_loss
+from residuum.findings.chain.part_lever import PartLever
+from residuum.findings.chain.plain_text import text_loss
 from residuum.findings.chain.replacement import ablated, lost
 from residuum.findings.chain.specificity_stage import other_tasks, specificity, verdict_of
+from residuum.findings.chain.texts import Texts
 from residuum.findings.record.budget import budget_named
 from residuum.findings.record.evidence import Estimate
 from residuum.findings.record.plain import from_plain, to_plain
@@ -38,12 +40,14 @@ def hand() -> Bench:
 def evidence(model: Model) -> SpecificityEvidence:
     """Microworld's ``ioi`` heads on three other tasks."""
     others = [rz.task(name, model, n=12) for name in ("induction", "agreement", "refusal")]
-    return specificity(Bench(model, rz.task("ioi", model, n=12)), IOI, SPEND, others=others)
+    return specificity(
+        Bench(model, rz.task("ioi", model, n=12)), PartLever(IOI), SPEND, others=others
+    )
 
 
 def test_all_other_tasks_of_a_model_are_asked(model: Model) -> None:
     bench = Bench(model, rz.task("ioi", model, n=8))
-    tasks, left_out = other_tasks(bench, SPEND)
+    tasks, left_out = other_tasks(bench, SPEND.n)
     names = {each.name for each in tasks}
     assert names == {*rz.task_names(model)} - {"ioi"} and len(names) == 9
     assert {len(each) for each in tasks} == {12} and not left_out
@@ -61,8 +65,8 @@ def test_what_ioi_heads_do_not_serve_is_spared(evidence: SpecificityEvidence) ->
     """Repeats of random words and verb numbers need no names."""
     spared = {each.task for each in evidence.judged("spared")}
     assert {"induction", "agreement"} <= spared
-    assert "spared: " in specificity_words(evidence)
     rules = specificity_rules(evidence)
+    assert "spared: " in rules[0].found and "spared" in specificity_words(evidence)
     assert [rule.asks for rule in rules] == ["specificity"] * 2
     assert not any(rule.decides for rule in rules)
 
@@ -70,35 +74,35 @@ def test_what_ioi_heads_do_not_serve_is_spared(evidence: SpecificityEvidence) ->
 def test_a_task_that_needs_the_parts_is_named(hand: Bench) -> None:
     """The same behaviour under other names: all of it needs the parts, and the claim says so."""
     others = [replace(induction_task(24, seed), name=f"other {seed}") for seed in (1, 2, 3)]
-    found = specificity(hand, KNOWN, SPEND, others=others)
+    found = specificity(hand, PartLever(KNOWN), SPEND, others=others)
     assert [each.verdict for each in found.others] == ["needed"] * 3
     assert all(each.worst and each.worst.random for each in found.others)
     tasks, text = specificity_rules(found)
     assert tasks.outcome == "fails"
-    assert tasks.found.startswith("also needed by other ")
+    assert tasks.found.startswith("also needed: other ")
     assert text.name == "Plain text is spared"
     html = page("t", specificity_parts(found, "induction"))
-    assert "also needed" in html and "Also needed by other" in html
+    assert "also needed" in html and "need them too" in html
 
 
 def test_parts_that_do_nothing_spare_everything(hand: Bench) -> None:
     """The rule can hold: the heads that write where nobody reads, against the known ones."""
     others = [replace(induction_task(24, seed), name=f"other {seed}") for seed in (1, 2, 3)]
-    idle = specificity(hand, [f"L1.z[H{3 - INDUCTION}]"], SPEND, others=others)
+    idle = specificity(hand, PartLever((f"L1.z[H{3 - INDUCTION}]",)), SPEND, others=others)
     (own, *_) = idle.own
     assert own.lost.value == pytest.approx(0.0, abs=1e-6)
-    known = specificity(hand, KNOWN, SPEND, others=others).own[0].lost.value
+    known = specificity(hand, PartLever(KNOWN), SPEND, others=others).own[0].lost.value
     bounds = {"mean": 0.25 * known}
     assert all(verdict_of(each.losses[:1], bounds) == "spared" for each in idle.others)
 
 
 def test_without_a_tokenizer_it_is_not_testable(hand: Bench) -> None:
-    found = specificity(hand, KNOWN, SPEND)
+    found = specificity(hand, PartLever(KNOWN), SPEND)
     assert found.others == () and found.text is None
     (rule,) = specificity_rules(found)
     assert rule.outcome == "unclear"
     assert rule.found.startswith("not testable: other tasks: the model has no tokenizer")
-    assert "Not testable" in page("t", specificity_parts(found, "induction"))
+    assert "not testable" in page("t", specificity_parts(found, "induction"))
 
 
 def test_a_trained_model_without_a_tokenizer_is_not_testable(test_data: Any) -> None:
@@ -109,15 +113,17 @@ def test_a_trained_model_without_a_tokenizer_is_not_testable(test_data: Any) -> 
     task = rz.Task.from_pairs(
         clean=clean, corrupt=corrupt, answers=letters[:, 1], wrong=letters[:, 3]
     )
-    found = specificity(Bench(model, task), ["L1.z[H0]"], SPEND)
-    assert specificity_words(found).startswith("not testable")
+    found = specificity(Bench(model, task), PartLever(("L1.z[H0]",)), SPEND)
+    assert specificity_words(found).startswith("Specificity: not testable")
     assert found.own[0].lost.low > 0
 
 
 def test_fewer_than_three_tasks_say_nothing(hand: Bench) -> None:
     other = replace(induction_task(24, 1), name="other")
-    found = specificity(hand, KNOWN, SPEND, others=[other])
-    assert specificity_words(found) == "not testable: of 1 other tasks the model does 1"
+    found = specificity(hand, PartLever(KNOWN), SPEND, others=[other])
+    assert specificity_words(found).startswith(
+        "Specificity: not testable: of 1 other tasks the model does 1"
+    )
 
 
 def test_harm_that_random_parts_do_as_well_is_told_apart() -> None:
@@ -128,15 +134,18 @@ def test_harm_that_random_parts_do_as_well_is_told_apart() -> None:
     assert verdict_of([Loss("mean", Estimate(0.1, 0.0, 0.2, 8), ())], bounds) == "unclear"
     assert verdict_of([Loss("mean", Estimate(-0.5, -0.6, -0.4, 8), ())], bounds) == "unclear"
     task = OtherTask("t", 8, True, 1.0, "logits", (Loss("mean", harm, (0.7,)),), "as random")
-    said = specificity_words(SpecificityEvidence((), (task,) * 3, None, ()))
-    assert said.startswith("harmed, but no more than by random parts: t (50 % lost, mean)")
+    found = SpecificityEvidence("components", ("L0.z[H0]",), (), (task,) * 3, None, ())
+    said = specificity_rules(found)[0].found
+    assert said.startswith("harmed, but no more than by random ones: t (50 % lost, mean)")
+    words = "Specificity: none of 3 other tasks spared, 3 harmed no more than by random ones"
+    assert specificity_words(found) == words
 
 
 def test_plain_text_is_padded_out_of_the_loss(hand: Bench) -> None:
     """A text's loss is its own, whatever stands beside it."""
     rows = ((0, 3, 4, 5, 3, 4), (0, 7, 8, 7))
-    together = text_loss(hand, KNOWN, Texts("two", rows), 0)
-    alone = [text_loss(hand, [], Texts("one", (row, row)), 0) for row in rows]
+    together = text_loss(hand, PartLever(KNOWN), Texts("two", rows), 0)
+    alone = [text_loss(hand, PartLever(()), Texts("one", (row, row)), 0) for row in rows]
     mean = sum(each.before.value for each in alone) / 2
     assert together.before.value == pytest.approx(mean, rel=1e-5)
     assert together.tokens == 8

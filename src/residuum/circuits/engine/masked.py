@@ -141,6 +141,29 @@ class MaskedRuns:
         self._circuits += len(asked)
         return found[back.ravel()]
 
+    def logits(self, kept: Any) -> Tensor:
+        """Logits at the answer's position with only these edges kept.
+
+        Args:
+            kept: as in :meth:`metric`.
+
+        Returns:
+            float64 ``[circuit example d_vocab]`` on the CPU.
+
+        Raises:
+            ShapeError: another shape or kind of array.
+        """
+        asked = self._checked(kept)
+        found: list[Tensor] = []
+        for rows in self.portions.rows:
+            ground = self._grounds.at(rows)
+            some = [asked[low : low + self.portions.circuits]
+                    for low in range(0, len(asked), self.portions.circuits)]  # fmt: skip
+            streams = torch.cat([self._streams(each, ground) for each in some])
+            found.append(final_logits(self.model.adapted.parts, streams).detach().double().cpu())
+        self._circuits += len(asked)
+        return torch.cat(found, dim=1)
+
     @property
     def whole(self) -> np.ndarray:
         """The metric with all edges kept: that of the clean run, ``[example]``."""
@@ -209,6 +232,11 @@ class MaskedRuns:
 
     def _values(self, kept: np.ndarray, ground: Ground) -> np.ndarray:
         """``[circuit row]`` of some circuits on some prompts."""
+        with torch.no_grad():
+            return self._metric_of(self._streams(kept, ground), ground).numpy()
+
+    def _streams(self, kept: np.ndarray, ground: Ground) -> Tensor:
+        """Last streams ``[circuit row d_model]`` of some circuits on some prompts."""
         marks = self.wiring.masks(kept) & self.wiring.read
         joint, run_like = self._grounds.joint(ground), self.references.run_like
         states = states_of(self.wiring, marks, joint, run_like=run_like)
@@ -218,7 +246,7 @@ class MaskedRuns:
             answers = made.run()
             self._spent += made.tally.spent
             self._least += made.tally.least
-            return self._metric_of(answers, ground).numpy()
+            return answers
 
     def _metric_of(self, answers: Tensor, ground: Ground) -> Tensor:
         """``[circuit row]``, float64, from last streams ``[circuit row d_model]``."""

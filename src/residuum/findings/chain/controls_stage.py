@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,14 +11,10 @@ from residuum.core import SILENT, Progress, ResiduumError, track
 from residuum.findings.chain.attending import attending
 from residuum.findings.chain.behaviour_stage import behaviour, choices, relabelled
 from residuum.findings.chain.bench import Bench
+from residuum.findings.chain.lever import Lever
 from residuum.findings.chain.null_models import null_model
 from residuum.findings.chain.pushing import pushed
-from residuum.findings.chain.replacement import (
-    gained,
-    lost,
-    other_side,
-    share_of,
-)
+from residuum.findings.chain.replacement import share_of
 from residuum.findings.record.budget import Budget
 from residuum.findings.record.controls_evidence import (
     ControlsEvidence,
@@ -41,20 +36,25 @@ SHUFFLES = 200
 
 
 def controls(
-    bench: Bench, parts: Sequence[str], spend: Budget, progress: Progress = SILENT
+    bench: Bench, lever: Lever, spend: Budget, progress: Progress = SILENT
 ) -> ControlsEvidence:
     """Put the mechanism where nothing should be found: other weights, labels, pushes, heads.
 
     Args:
         bench: the measuring half.
-        parts: what the claim names: heads and MLPs.
+        lever: what the claim names. Random pushes and heads that attend strikingly are asked of
+            named parts alone.
         spend: what may be spent. At ``quick`` some 110 forward passes and three small loads.
         progress: told of models, draws and heads.
     """
-    models, left_out = _models(bench, parts, spend, progress)
-    labels = labels_at_random(bench, parts, spend.shuffles)
+    models, left_out = _models(bench, lever, spend, progress)
+    labels = labels_at_random(bench, lever, spend.shuffles)
     if labels is None:
         left_out += ("labels at random: every prompt has the same answers",)
+    if lever.kind != "components":
+        left_out += ("random pushes, heads that attend strikingly: asked of named parts alone",)
+        return ControlsEvidence(models, labels, None, (), 0, left_out, lever.kind)
+    parts = lever.parts
     heads, more = attending(bench, parts, MOST_TESTED, progress)
     return ControlsEvidence(
         weights=models,
@@ -70,7 +70,7 @@ def controls(
 
 
 def _models(
-    bench: Bench, parts: Sequence[str], spend: Budget, progress: Progress
+    bench: Bench, lever: Lever, spend: Budget, progress: Progress
 ) -> tuple[tuple[WeightControl, ...], tuple[str, ...]]:
     """Two permuted models for each fresh one, each with the measuring half's pairs."""
     size = sum(weight.numel() for weight in bench.model.hf.parameters())
@@ -83,28 +83,28 @@ def _models(
     for seed, kind in track(asked, progress, "models without a mechanism", count):
         try:
             null = Bench(null_model(bench.model, kind, seed), bench.task, bench.seed)
-            found.append(in_null_model(bench, null, parts, kind, seed))
+            found.append(in_null_model(bench, null, lever, kind, seed))
         except ResiduumError as error:  # not to be made, or a part that reaches no logit in it
             left_out.append(f"{kind} weights: {error.what}")
     return tuple(found), tuple(dict.fromkeys(left_out))
 
 
 def in_null_model(
-    bench: Bench, null: Bench, parts: Sequence[str], kind: Weights, seed: int
+    bench: Bench, null: Bench, lever: Lever, kind: Weights, seed: int
 ) -> WeightControl:
-    """The behaviour and the parts in another model of the same shape.
+    """The behaviour and the mechanism in another model of the same shape.
 
-    A few pairs may lean the right way by chance, and then the parts carry that, for in a small
-    model they are much of all there is. So "found there too" also asks that the behaviour be at
-    least half as far from chance as in the intact model.
+    A few pairs may lean the right way by chance, and then the mechanism carries that, for in
+    a small model it is much of all there is. So "found there too" also asks that the behaviour be
+    at least half as far from chance as in the intact model.
     """
     seen = behaviour(null, shuffles=SHUFFLES)
     there = present(behaviour_rules(seen, null.metric.unit))
     half = (chosen_share(bench) + seen.shuffled.value) / 2
-    gain = gained(null, other_side(null, parts, "corrupt"))
+    gain, cost = lever.moves(null)
     distance = (bench.clean - bench.corrupt).tolist()
     recovered = share_of(null, gain) if there else None
-    loss = share_of(null, lost(null, other_side(null, parts, "clean"))) if there else None
+    loss = share_of(null, cost) if there else None
     return WeightControl(
         kind=kind,
         seed=seed,
@@ -129,13 +129,12 @@ def chosen_share(bench: Bench) -> float:
 # -- labels at random --------------------------------------------------------------------------
 
 
-def labels_at_random(bench: Bench, parts: Sequence[str], shuffles: int) -> LabelControl | None:
-    """What the parts' clean values gain for the right labels, and for random ones.
+def labels_at_random(bench: Bench, lever: Lever, shuffles: int) -> LabelControl | None:
+    """What the mechanism restores for the right labels, and for random ones.
 
     None where shuffling changes nothing.
     """
-    before = bench.logits("corrupt")
-    after = bench.logits("corrupt", other_side(bench, parts, "corrupt"))
+    before, after = lever.logits(bench)
     own = bench.measure(after) - bench.measure(before)
     task, rng = bench.task, np.random.default_rng(bench.seed)
     gains = []

@@ -13,30 +13,28 @@ from residuum.findings.chain.claim import feeding_words
 from residuum.findings.chain.composition_stage import composition
 from residuum.findings.chain.controls_stage import controls
 from residuum.findings.chain.direction_stage import stream_direction
+from residuum.findings.chain.lever import Lever
+from residuum.findings.chain.levers import lever_of
 from residuum.findings.chain.robustness_stage import robustness
 from residuum.findings.chain.shared_stage import shared
 from residuum.findings.chain.specificity_stage import specificity
 from residuum.findings.record.budget import Budget
 from residuum.findings.record.circuit_evidence import CircuitEvidence
-from residuum.findings.record.circuit_rules import circuit_rules
 from residuum.findings.record.composition_evidence import CompositionEvidence
-from residuum.findings.record.composition_rules import composition_rules
 from residuum.findings.record.controls_evidence import ControlsEvidence
-from residuum.findings.record.controls_rules import attending_words, controls_rules
+from residuum.findings.record.controls_rules import attending_words
 from residuum.findings.record.direction_evidence import DirectionEvidence
-from residuum.findings.record.direction_rules import direction_note, direction_rules
+from residuum.findings.record.direction_rules import direction_note
 from residuum.findings.record.mechanism import Kind, Mechanism
 from residuum.findings.record.robustness_evidence import RobustnessEvidence
 from residuum.findings.record.robustness_rules import (
     robustness_notes,
-    robustness_rules,
     robustness_words,
 )
-from residuum.findings.record.rules import Rule
 from residuum.findings.record.shared_evidence import SharedEvidence
-from residuum.findings.record.shared_rules import shared_rules, shared_words
+from residuum.findings.record.shared_rules import shared_words
 from residuum.findings.record.specificity_evidence import SpecificityEvidence
-from residuum.findings.record.specificity_rules import specificity_rules, specificity_words
+from residuum.findings.record.specificity_rules import specificity_words
 from residuum.runs import Model
 
 
@@ -66,16 +64,20 @@ class Work:
         """Addresses of what is named."""
         return self.mechanism.components
 
+    @property
+    def lever(self) -> Lever:
+        """The mechanism as something to move and to remove."""
+        return lever_of(self.mechanism, self.bench)
+
 
 @dataclass(frozen=True)
 class Further:
-    """One optional stage.
+    """One optional stage; its rules are in :data:`FOLLOWS`.
 
     Attributes:
         name: of the stage, and of the finding's field.
         kind: record type of its evidence.
         compute: does the work.
-        rules: what follows from the evidence.
         words: what it adds to the claim, without a full stop; empty where nothing.
         notes: what it adds to the scope; empty where nothing.
         kinds: of mechanisms that it can be asked of.
@@ -84,7 +86,6 @@ class Further:
     name: str
     kind: type[Any]
     compute: Callable[[Work], Any]
-    rules: Callable[[Any], tuple[Rule, ...]]
     words: Callable[[Any], str] = lambda evidence: ""
     notes: Callable[[Any], str] = lambda evidence: ""
     kinds: tuple[Kind, ...] = ("components",)
@@ -113,39 +114,37 @@ def _direction(work: Work) -> DirectionEvidence:
 
 def _robustness(work: Work) -> RobustnessEvidence:
     return robustness(
-        work.choose, work.bench, work.parts, work.budget, work.progress,
-        removals=work.held["parts"].removals, also=work.also,
-        found=work.mechanism.origin == "found",
+        work.choose, work.bench, work.lever, work.budget, work.progress,
+        removals=work.held["parts"].removals if "parts" in work.held else (),
+        also=work.also, found=work.mechanism.origin == "found",
     )  # fmt: skip
 
 
 def _specificity(work: Work) -> SpecificityEvidence:
-    return specificity(work.bench, work.parts, work.budget, work.progress)
-
-
-def _specific(evidence: SpecificityEvidence) -> str:
-    return f"Specificity: {specificity_words(evidence)}"
+    return specificity(work.bench, work.lever, work.budget, work.progress)
 
 
 def _controls(work: Work) -> ControlsEvidence:
-    return controls(work.bench, work.parts, work.budget, work.progress)
+    return controls(work.bench, work.lever, work.budget, work.progress)
 
+
+_ALL: tuple[Kind, ...] = ("components", "circuit", "direction")
 
 FURTHER: tuple[Further, ...] = (
-    Further("circuit", CircuitEvidence, _circuit, circuit_rules),
-    Further("shared", SharedEvidence, _shared, shared_rules, shared_words),
-    Further("composition", CompositionEvidence, _composition, composition_rules, feeding_words),
-    Further("direction", DirectionEvidence, _direction, direction_rules, notes=direction_note),
-    Further("specificity", SpecificityEvidence, _specificity, specificity_rules, _specific),
+    Further("circuit", CircuitEvidence, _circuit),
+    Further("shared", SharedEvidence, _shared, shared_words),
+    Further("composition", CompositionEvidence, _composition, feeding_words),
+    Further("direction", DirectionEvidence, _direction, notes=direction_note),
+    Further("specificity", SpecificityEvidence, _specificity, specificity_words, kinds=_ALL),
     Further(
         "robustness",
         RobustnessEvidence,
         _robustness,
-        robustness_rules,
         robustness_words,
         robustness_notes,
+        _ALL,
     ),
-    Further("controls", ControlsEvidence, _controls, controls_rules, notes=attending_words),
+    Further("controls", ControlsEvidence, _controls, notes=attending_words, kinds=_ALL),
 )
 """All optional stages, in the order in which they run."""
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from residuum.core import SILENT, Progress
 from residuum.findings.chain.asking import pairs_for
-from residuum.findings.chain.course import Course, Order
+from residuum.findings.chain.course import Course
 from residuum.findings.chain.further import chosen_stages
 from residuum.findings.chain.mechanisms import mechanism_of
+from residuum.findings.chain.order import Order
 from residuum.findings.finding import Finding
 from residuum.findings.record.budget import budget_named
 from residuum.runs import Model, Task
@@ -93,8 +94,8 @@ def examine(
         seed: as there.
         out: as there; stages that do not depend on the mechanism are shared between examinations.
         progress: who is told.
-        stages: as there; they ask about heads and MLPs, and are left out for a circuit or a
-            direction.
+        stages: as there; of a circuit or a direction only ``specificity``, ``robustness`` and
+            ``controls`` are asked, the others are left out.
         also: as there.
 
     Returns:

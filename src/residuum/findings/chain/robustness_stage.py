@@ -7,11 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from residuum.core import SILENT, Progress, ResiduumError, track
-from residuum.findings.chain.behaviour_stage import behaviour
+from residuum.core import SILENT, AddressError, Progress, TaskError, track
 from residuum.findings.chain.bench import Bench
-from residuum.findings.chain.joining import joined, unseen
-from residuum.findings.chain.replacement import gained, lost, other_side, share_of
+from residuum.findings.chain.joining import joined
+from residuum.findings.chain.lever import Lever
+from residuum.findings.chain.new_pairs import new_pairs
+from residuum.findings.chain.other_models import other_models
+from residuum.findings.chain.replacement import share_of
 from residuum.findings.chain.searching import Search, jaccard
 from residuum.findings.record.budget import Budget
 from residuum.findings.record.evidence import Estimate
@@ -19,24 +21,21 @@ from residuum.findings.record.part_evidence import RemovalEvidence
 from residuum.findings.record.robustness_evidence import (
     Draw,
     Fold,
-    NewPairs,
-    OtherModel,
     RobustnessEvidence,
     Way,
 )
-from residuum.findings.record.rules import behaviour_rules, present
-from residuum.runs import Model, Task, make_task, task_names
+from residuum.runs import Model
 
 FEWEST = 8
 """Pairs of a fold, or new ones, at least."""
-SHUFFLES = 200
-_NEW_SEEDS = 2
+SETS = 5
+"""Random circuits or directions removed for comparison."""
 
 
 def robustness(
     choose: Bench,
     bench: Bench,
-    parts: Sequence[str],
+    lever: Lever,
     spend: Budget,
     progress: Progress = SILENT,
     removals: Sequence[RemovalEvidence] = (),
@@ -47,21 +46,26 @@ def robustness(
 
     Args:
         choose, bench: the choosing half and the measuring half.
-        parts: what the claim names: heads and MLPs.
-        spend: what may be spent. At ``quick`` one sweep over all pairs and some 30 forward passes.
+        lever: what the claim names.
+        spend: what may be spent. At ``quick`` one sweep over all pairs and some 30 forward passes;
+            for a circuit some 20 masked runs of half of the pairs.
         progress: told of sweeps and draws.
         removals: the named parts removed from the measuring half, as the parts stage measured it.
         also: other models that are asked the same.
         found: whether the parts were searched for, so that other pairs may name others.
     """
+    if lever.kind != "components":
+        return _of_whole(choose, bench, lever, spend, progress, len(also))
+    parts = lever.parts
     whole = Bench(bench.model, joined(choose.task, bench.task), bench.seed)
     search = Search(whole, spend, progress)
     folds, left_out = _folds(search, parts, found)
-    new, missing = _new(whole, parts, spend)
+    new, missing = new_pairs(whole, lever, spend.n, FEWEST)
     draws = _draws(search, parts, spend, progress) if found else ()
-    models, refused = _models(whole, parts, spend, also, progress)
+    models, refused = other_models(whole, parts, spend, also, progress)
     return RobustnessEvidence(
-        parts=tuple(parts),
+        kind=lever.kind,
+        parts=parts,
         folds=folds,
         draws=draws,
         new=new,
@@ -71,18 +75,52 @@ def robustness(
     )
 
 
+def _of_whole(
+    choose: Bench, bench: Bench, lever: Lever, spend: Budget, progress: Progress, also: int
+) -> RobustnessEvidence:
+    """The same of a circuit or a direction, which is stated: no other pairs would name another.
+
+    Templates are told apart on the measuring half alone, for it may have been found on the other.
+    """
+    steps = track(range(3), progress, "other pairs and removals", 3)
+    folds, left_out = _stated_folds(bench, lever)
+    next(steps)
+    whole = Bench(bench.model, joined(choose.task, bench.task), bench.seed)
+    new, missing = new_pairs(whole, lever, spend.n, FEWEST)
+    next(steps)
+    ways = _ways(bench, lever)
+    list(steps)
+    refused = (f"other models: a {lever.kind} belongs to one model",) if also else ()
+    return RobustnessEvidence(
+        kind=lever.kind,
+        parts=lever.parts,
+        folds=folds,
+        draws=(),
+        new=new,
+        ways=ways,
+        models=(),
+        left_out=(*left_out, *missing, *(refused or ("other models: none was given",))),
+    )
+
+
+def _groups(labels: Sequence[str]) -> tuple[tuple[list[str], ...], list[list[int]], str]:
+    """Every other template and the rest, the rows of each, and why not, if not."""
+    names = sorted(set(labels))
+    if len(names) < 2:
+        return (), [], "other templates: all pairs are of one template"
+    groups = names[0::2], names[1::2]
+    rows = [[row for row, label in enumerate(labels) if label in group] for group in groups]
+    few = min(map(len, rows)) < FEWEST
+    return groups, rows, f"other templates: fewer than {FEWEST} pairs of some of them" * few
+
+
 def _folds(
     search: Search, parts: Sequence[str], found: bool
 ) -> tuple[tuple[Fold, ...], tuple[str, ...]]:
     """Every other template against the rest, both ways round."""
-    labels = search.bench.task.templates
-    names = sorted(set(labels))
-    if len(names) < 2:
-        return (), ("other templates: all pairs are of one template",)
-    groups = names[0::2], names[1::2]
-    rows = [[row for row, label in enumerate(labels) if label in group] for group in groups]
-    if min(map(len, rows)) < FEWEST:
-        return (), (f"other templates: fewer than {FEWEST} pairs of some of them",)
+    groups, rows, why = _groups(search.bench.task.templates)
+    if why:
+        return (), (why,)
     folds = []
     for here, there in ((0, 1), (1, 0)):
         chosen = search.chosen(rows[here]) if found else tuple(parts)
@@ -90,6 +128,24 @@ def _folds(
         overlap = jaccard(chosen, parts) if found else math.nan
         folds.append(Fold(tuple(groups[here]), tuple(groups[there]), len(rows[there]), chosen,
                           overlap, recovered, loss))  # fmt: skip
+    return tuple(folds), ()
+
+
+def _stated_folds(bench: Bench, lever: Lever) -> tuple[tuple[Fold, ...], tuple[str, ...]]:
+    """What is stated, on every other template and on the rest, each by itself."""
+    groups, rows, why = _groups(bench.task.templates)
+    if why:
+        return (), (why,)
+    folds = []
+    for here, there in ((0, 1), (1, 0)):
+        some = bench.task.subset(rows[there])
+        try:
+            pairs = Bench(bench.model, lever.allowed(some), bench.seed)
+            recovered, loss = (share_of(pairs, each) for each in lever.moves(pairs))
+        except (TaskError, AddressError) as error:
+            return (), (f"other templates: {error.what}",)
+        folds.append(Fold(tuple(groups[here]), tuple(groups[there]), len(pairs.task),
+                          lever.parts, math.nan, recovered, loss))  # fmt: skip
     return tuple(folds), ()
 
 
@@ -108,41 +164,6 @@ def _draws(
     return tuple(found)
 
 
-def _new(
-    whole: Bench, parts: Sequence[str], spend: Budget
-) -> tuple[tuple[NewPairs, ...], tuple[str, ...]]:
-    """Pairs of other seeds, those that were used before left out."""
-    if not _named(whole.model, whole.task):
-        return (), ("new pairs: the task's source is not known to the package",)
-    found, seen = [], whole.task
-    for seed in range(whole.seed + 1, whole.seed + 1 + _NEW_SEEDS):
-        task = unseen(_drawn(whole.model, whole.task, spend.n, seed), seen)
-        if task is None or len(task) < FEWEST:
-            return tuple(found), (f"new pairs: fewer than {FEWEST} that were not used before",)
-        recovered, loss = _both(Bench(whole.model, task, whole.seed), parts)
-        found.append(NewPairs(seed, len(task), recovered, loss))
-        seen = joined(seen, task)
-    return tuple(found), ()
-
-
-def _named(model: Model, task: Task) -> bool:
-    """Whether the package makes pairs of this task."""
-    made = task.source.startswith((f"microworld:{task.name} ", f"english:{task.name} "))
-    return made and task.name in task_names(model)
-
-
-def _drawn(model: Model, task: Task, n: int, seed: int) -> Task:
-    split = "train" if "split=train" in task.source else "test"
-    return make_task(
-        task.name, model, n=n, seed=seed, split=split, metric=task.metric, skip_misfits=True
-    )
-
-
-def _both(bench: Bench, parts: Sequence[str]) -> tuple[Estimate, Estimate]:
-    gain = gained(bench, other_side(bench, parts, "corrupt"))
-    return share_of(bench, gain), share_of(bench, lost(bench, other_side(bench, parts, "clean")))
-
-
 def _way(bench: Bench, removal: RemovalEvidence) -> Way:
     """A removal's cost over the distance."""
     cost, distance = removal.together[-1], bench.distance or math.nan
@@ -153,60 +174,15 @@ def _way(bench: Bench, removal: RemovalEvidence) -> Way:
     )
 
 
-# -- other models ------------------------------------------------------------------------------
-
-
-def _models(
-    whole: Bench, parts: Sequence[str], spend: Budget, also: Sequence[Model], progress: Progress
-) -> tuple[tuple[OtherModel, ...], tuple[str, ...]]:
-    found, refused = [], []
-    for model in track(also, progress, "other models", len(also)) if also else ():
+def _ways(bench: Bench, lever: Lever) -> tuple[Way, ...]:
+    """Every way of removal of a circuit or a direction, beside random ones."""
+    found = []
+    for how in lever.every_way:
         try:
-            task = _for_model(whole, model, spend)
-        except ResiduumError as error:
-            refused.append(f"{model.name}: {error.what}")
+            cost = share_of(bench, lever.cost(bench, how))
+        except (TaskError, AddressError):  # no other prompt as long as one of these
             continue
-        found.append(in_other_model(whole, Bench(model, task, whole.seed), parts, spend))
-    if not also:
-        refused.append("other models: none was given")
-    return tuple(found), tuple(refused)
-
-
-def _for_model(whole: Bench, model: Model, spend: Budget) -> Task:
-    """The same pairs where the ids fit, else the task of this name in the model's own words."""
-    try:
-        whole.task.check_fits(model)
-    except ResiduumError:
-        if not _named(whole.model, whole.task):
-            raise
-        return make_task(whole.task.name, model, n=2 * spend.n, seed=whole.seed)
-    return whole.task
-
-
-def in_other_model(whole: Bench, there: Bench, parts: Sequence[str], spend: Budget) -> OtherModel:
-    """The behaviour, a search of its own, and the same parts, in another model."""
-    seen = behaviour(there, SHUFFLES)
-    shown = present(behaviour_rules(seen, there.metric.unit))
-    n = len(there.task)
-    chosen: tuple[str, ...] = ()
-    own: tuple[Estimate | None, Estimate | None] = (None, None)
-    same: tuple[Estimate | None, Estimate | None] = (None, None)
-    if shown:
-        search, rows = Search(there, spend), range(1, n, 2)
-        chosen = search.chosen(range(0, n, 2))
-        own = search.measured(chosen, rows)
-        if there.model.dims == whole.model.dims:
-            same = search.measured(parts, rows)
-    return OtherModel(
-        name=there.model.name,
-        weight_hash=there.model.provenance().weight_hash,
-        n=len(range(1, n, 2)),
-        choice=seen.choice,
-        contrast=seen.contrast,
-        present=shown,
-        parts=chosen,
-        recovered=own[0],
-        lost=own[1],
-        same_recovered=same[0],
-        same_lost=same[1],
-    )
+        drawn = lever.random_costs(bench, how, SETS)
+        worst = max((share_of(bench, each).value for each in drawn), default=math.nan)
+        found.append(Way(how, cost, worst))
+    return tuple(found)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from residuum.findings.chain.bench import Bench
-from residuum.findings.record.mechanism import Mechanism
+from residuum.findings.record.mechanism import Kind, Mechanism
 from residuum.findings.record.rules import Rule
 from residuum.findings.record.words import metric_words
 
@@ -20,13 +20,13 @@ _PARTS = {
 
 
 def scope(
-    bench: Bench, mechanism: Mechanism, n_chosen: int, n_given: int, rules: Sequence[Rule]
+    bench: Bench, mechanism: Mechanism | None, n_chosen: int, n_given: int, rules: Sequence[Rule]
 ) -> tuple[str, ...]:
     """What the claim is about; rules that do not decide narrow it in their own words.
 
     Args:
         bench: the measuring half.
-        mechanism: what is named.
+        mechanism: what was measured; None where the behaviour is absent, so that nothing was.
         n_chosen: pairs of the choosing half.
         n_given: pairs that the caller gave.
         rules: how they came out.
@@ -35,18 +35,19 @@ def scope(
     taken = f" ({n_given} were given, the budget takes these, each once)"
     left = taken if n_given > n_chosen + len(task) else ""
     source = f", from {task.source}" if task.source else ""
-    chosen = (
-        f"parts were chosen on {n_chosen} pairs and measured on {len(task)} others"
-        if mechanism.origin == "found"
-        else f"what was stated is measured on {len(task)} pairs"
-    )
+    if mechanism is None:
+        chosen = f"the behaviour was measured on {len(task)} pairs, and no part of the model was"
+    elif mechanism.origin == "found":
+        chosen = f"parts were chosen on {n_chosen} pairs and measured on {len(task)} others"
+    else:
+        chosen = f"what was stated is measured on {len(task)} pairs"
     return (
         f"One model: {model.name}, weights {model.adapted.weight_hash[:12]}, "
         f"{str(model.dtype).removeprefix('torch.')} on {model.device}.",
         f"One task: {task.name}{source}; {chosen}{left}.",
         f"One measure: the {metric_words(task.metric)} ({bench.metric.unit}) at the last "
         "token of the prompt.",
-        _PARTS[mechanism.kind],
+        *((_PARTS[mechanism.kind],) if mechanism is not None else ()),
         *(narrowed(rule) for rule in rules if not rule.decides and rule.asks != "each"),
     )
 
@@ -62,7 +63,11 @@ def narrowed(rule: Rule) -> str:
 
 
 def limits(
-    clean: torch.Tensor, corrupt: torch.Tensor, lengths: torch.Tensor, tested: Sequence[str] = ()
+    clean: torch.Tensor,
+    corrupt: torch.Tensor,
+    lengths: torch.Tensor,
+    tested: Sequence[str] = (),
+    kind: Kind | None = "components",
 ) -> tuple[str, ...]:
     """What a finding about these pairs never says.
 
@@ -71,6 +76,7 @@ def limits(
         corrupt: the same of the corrupt prompts.
         lengths: tokens of each pair without padding, ``(pairs,)``.
         tested: names of the further stages that were run.
+        kind: of the mechanism that was measured; None where the behaviour is absent.
 
     Returns:
         Sentences; the first counts the token positions in which the pairs differ.
@@ -80,25 +86,50 @@ def limits(
     low, high = min(counts), max(counts)
     many = f"{low}" if low == high else f"{low} to {high}"
     noun = "position" if high == 1 else "positions"
-    first = (
-        f"Clean and corrupt prompt of a pair differ in {many} token {noun}. What both prompts "
-        "share is not seen by patching between them."
-    )
+    first = f"Clean and corrupt prompt of a pair differ in {many} token {noun}."
+    if kind is None:
+        return (first, *ABSENT, _INTERVALS)
     untested = [
         name
         for name, stage in (("other tasks", "specificity"), ("other templates", "robustness"))
         if stage not in tested
     ]
-    return (first, *LIMITS, f"Nothing was tested on {', '.join([*untested, 'other models'])}. "
-            "Intervals are about drawing more pairs from the same source.")  # fmt: skip
+    return (
+        f"{first} What both prompts share is not seen by patching between them.",
+        *LIMITS[kind],
+        f"Nothing was tested on {', '.join([*untested, 'other models'])}. {_INTERVALS}",
+    )
 
 
-LIMITS = (
-    "Naming a part says that its value matters, not what it computes. A mover is one by three "
-    "measurements; what else it does was not examined.",
-    "A part that is not named may still be able to take over (a backup), and a part that is named "
-    "may only pass on what an earlier one found.",
-    "Silencing a part (writing zeros) takes it out of its usual range; such numbers are given "
-    "beside the others and decide nothing.",
+_INTERVALS = "Intervals are about drawing more pairs from the same source."
+ABSENT = (
+    "That the behaviour is absent is said of these pairs: asked in other words, with examples, or "
+    "by another measure, the model may show it.",
+    "Nothing was patched and no part was looked for, so nothing is said about any part.",
 )
+"""What a finding without a behaviour never says."""
+_BACKUP = (
+    "may still be able to take over (a backup), and what is named may only pass on what something "
+    "earlier found."
+)
+LIMITS: dict[Kind, tuple[str, ...]] = {
+    "components": (
+        "Naming a part says that its value matters, not what it computes. A mover is one by three "
+        "measurements; what else it does was not examined.",
+        "A part that is not named may still be able to take over (a backup), and a part that is "
+        "named may only pass on what an earlier one found.",
+        "Silencing a part (writing zeros) takes it out of its usual range; such numbers are given "
+        "beside the others and decide nothing.",
+    ),
+    "circuit": (
+        "That a circuit's edges carry the behaviour does not say what they compute, nor that each "
+        "of them is needed: what single edges do was not measured.",
+        f"Edges that are not in it {_BACKUP}",
+    ),
+    "direction": (
+        "That the answer follows a direction does not say that the model computes it as one "
+        "direction, or where it comes from.",
+        f"Another direction or another place {_BACKUP}",
+    ),
+}
 """What a finding of this form never says, whatever its pairs are."""

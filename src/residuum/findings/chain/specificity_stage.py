@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from residuum.core import SILENT, Progress, TaskError, TokenError, track
+from residuum.core import SILENT, AddressError, Progress, TaskError, TokenError, track
 from residuum.findings.chain.behaviour_stage import behaviour
 from residuum.findings.chain.bench import Bench
-from residuum.findings.chain.plain_text import text_loss, texts_of
-from residuum.findings.chain.replacement import ablated, lost, random_parts, share_of
+from residuum.findings.chain.lever import Lever
+from residuum.findings.chain.plain_text import text_loss
+from residuum.findings.chain.replacement import share_of
+from residuum.findings.chain.texts import texts_of
 from residuum.findings.record.budget import Budget
 from residuum.findings.record.evidence import Estimate
-from residuum.findings.record.part_evidence import MEAN, RESAMPLE
 from residuum.findings.record.rules import behaviour_rules, present
 from residuum.findings.record.specificity_evidence import (
     Loss,
@@ -20,9 +21,7 @@ from residuum.findings.record.specificity_evidence import (
     Spared,
     SpecificityEvidence,
 )
-from residuum.findings.record.specificity_rules import SPARED
-from residuum.patching import MeanAblation, ResampleAblation
-from residuum.patching.ablations import Ablation
+from residuum.findings.record.specificity_rules import most_lost
 from residuum.runs import Task, make_task, task_names
 
 SETS = 5
@@ -33,39 +32,43 @@ _FEWEST = 8
 
 def specificity(
     bench: Bench,
-    parts: Sequence[str],
+    lever: Lever,
     spend: Budget,
     progress: Progress = SILENT,
     others: Sequence[Task] | None = None,
 ) -> SpecificityEvidence:
-    """Remove the parts on every other task of the model, and on plain text.
+    """Remove the mechanism on every other task of the model, and on plain text.
 
     Args:
         bench: the measuring half of the behaviour's own pairs.
-        parts: what the claim names: heads and MLPs.
-        spend: what may be spent; as many pairs of each task as of the behaviour. Some 8 forward
-            passes for each task, 13 for one that is harmed, and 8 for plain text.
+        lever: the mechanism.
+        spend: what may be spent; as many pairs of each task as of the behaviour (of a circuit, half
+            as many). Some 8 forward passes for each task, 13 for one that is harmed, and 8 for
+            plain text; of a circuit masked runs.
         progress: told of every task.
         others: tasks to take instead of the model's named ones.
     """
-    tasks, left_out = (list(others), ()) if others is not None else other_tasks(bench, spend)
-    own = losses(bench, parts)
+    n = spend.n // 2 if lever.kind == "circuit" else spend.n
+    tasks, left_out = (list(others), ()) if others is not None else other_tasks(bench, n)
+    own = losses(bench, lever)
     found = [
-        _other(Bench(bench.model, task, bench.seed), parts, own)
+        _other(Bench(bench.model, task, bench.seed), lever, own)
         for task in track(tasks, progress, "other tasks", len(tasks))
     ]
     texts = texts_of(bench, tasks, 2 * spend.n)
     if texts is None:
         left_out = (*left_out, "plain text: the model has no tokenizer and no other task")
     return SpecificityEvidence(
+        kind=lever.kind,
+        parts=lever.parts,
         own=own,
         others=tuple(found),
-        text=text_loss(bench, parts, texts, SETS, progress) if texts else None,
+        text=text_loss(bench, lever, texts, SETS) if texts else None,
         left_out=left_out,
     )
 
 
-def other_tasks(bench: Bench, spend: Budget) -> tuple[list[Task], tuple[str, ...]]:
+def other_tasks(bench: Bench, n: int) -> tuple[list[Task], tuple[str, ...]]:
     """Every other named task that the model's tokenizer holds, and why others are missing."""
     model = bench.model
     if model.tokenizer is None:
@@ -75,7 +78,7 @@ def other_tasks(bench: Bench, spend: Budget) -> tuple[list[Task], tuple[str, ...
         if name == bench.task.name:
             continue
         try:
-            task = make_task(name, model, n=spend.n, seed=bench.seed, skip_misfits=True)
+            task = make_task(name, model, n=n, seed=bench.seed, skip_misfits=True)
         except (TaskError, TokenError) as error:
             left_out.append(f"{name}: {error.what}")
             continue
@@ -87,39 +90,32 @@ def other_tasks(bench: Bench, spend: Budget) -> tuple[list[Task], tuple[str, ...
 
 
 def losses(
-    bench: Bench, parts: Sequence[str], bounds: Mapping[str, float] | None = None
+    bench: Bench, lever: Lever, bounds: Mapping[str, float] | None = None
 ) -> tuple[Loss, ...]:
-    """What removing the parts costs, by each way that the pairs allow.
+    """What removing the mechanism costs, by each way that the pairs allow.
 
     Args:
         bench: model and pairs.
-        parts: what is removed.
-        bounds: way -> what may be lost; where it is more, random sets are removed as well.
+        lever: what is removed.
+        bounds: way -> what may be lost; where it is more, random ones are removed as well.
     """
-    ways: dict[str, Ablation] = {
-        MEAN: MeanAblation(), RESAMPLE: ResampleAblation(seed=bench.seed)
-    }  # fmt: skip
     found = []
-    for name, how in ways.items():
+    for how in lever.ways:
         try:
-            cost = _cost(bench, parts, how)
-        except TaskError:  # no other prompt as long as one of these
+            cost = share_of(bench, lever.cost(bench, how))
+        except (TaskError, AddressError):  # no other prompt as long as one of these, no such place
             continue
-        harmed = bounds is not None and ends(cost)[0] > bounds.get(name, 0.0)
-        drawn = random_parts(bench.model, parts, SETS, bench.seed) if harmed else ()
-        found.append(Loss(name, cost, tuple(_cost(bench, each, how).value for each in drawn)))
+        harmed = bounds is not None and ends(cost)[0] > bounds.get(how, 0.0)
+        drawn = lever.random_costs(bench, how, SETS) if harmed else []
+        found.append(Loss(how, cost, tuple(share_of(bench, each).value for each in drawn)))
     return tuple(found)
 
 
-def _cost(bench: Bench, parts: Sequence[str], how: Ablation) -> Estimate:
-    return share_of(bench, lost(bench, ablated(bench, parts, how)))
-
-
-def _other(bench: Bench, parts: Sequence[str], own: Sequence[Loss]) -> OtherTask:
+def _other(bench: Bench, lever: Lever, own: Sequence[Loss]) -> OtherTask:
     """One other task."""
     there = present(behaviour_rules(behaviour(bench, SHUFFLES), bench.metric.unit))
-    bounds = {each.how: SPARED * max(each.lost.value, 0.0) for each in own}
-    found = losses(bench, parts, bounds) if there else ()
+    bounds = {each.how: most_lost(each.lost.value) for each in own}
+    found = losses(bench, lever, bounds) if there else ()
     return OtherTask(
         task=bench.task.name,
         n=len(bench.task),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from residuum.findings.record.evidence import Estimate
+from residuum.findings.record.mechanism import Kind
 
 Weights = Literal["permuted", "fresh"]
 Place = Literal["the answer", "what differs", "the token before", "the same token", "what followed"]
@@ -123,6 +124,8 @@ class ControlsEvidence:
         attending: every head of the model that attends strikingly.
         more_attending: how many more there are than were tested.
         left_out: what was not done, and why.
+        kind: of the mechanism. What "parts" restore and lose is, of a circuit, what its edges alone
+            do and what is lost without them; of a direction, what adding and erasing it closes.
     """
 
     weights: tuple[WeightControl, ...]
@@ -131,6 +134,7 @@ class ControlsEvidence:
     attending: tuple[AttendingHead, ...]
     more_attending: int
     left_out: tuple[str, ...]
+    kind: Kind = "components"
 
     @property
     def idle(self) -> tuple[AttendingHead, ...]:

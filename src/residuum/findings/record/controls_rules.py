@@ -9,8 +9,23 @@ from residuum.findings.record.controls_evidence import (
     PushControl,
     WeightControl,
 )
+from residuum.findings.record.mechanism import Kind
 from residuum.findings.record.rules import ALPHA, ENOUGH, Outcome, Rule, number, percent, share
 from residuum.findings.record.words import listed, short
+
+_NAMED: dict[Kind, str] = {
+    "components": "parts move", "circuit": "circuit does", "direction": "direction moves"
+}  # fmt: skip
+_REGAINED: dict[Kind, str] = {
+    "components": "the parts regain",
+    "circuit": "the circuit does",
+    "direction": "the direction closes",
+}
+_HELPS: dict[Kind, str] = {
+    "components": "the parts' clean values help",
+    "circuit": "the circuit alone helps",
+    "direction": "adding the direction helps",
+}
 
 
 def controls_rules(evidence: ControlsEvidence) -> tuple[Rule, ...]:
@@ -21,36 +36,36 @@ def controls_rules(evidence: ControlsEvidence) -> tuple[Rule, ...]:
     """
     rules = []
     if evidence.weights:
-        rules.append(_weights(evidence.weights))
+        rules.append(_weights(evidence.weights, evidence.kind))
     if evidence.labels is not None:
-        rules.append(_labels(evidence.labels))
+        rules.append(_labels(evidence.labels, evidence.kind))
     if evidence.pushes is not None and evidence.pushes.random_recovered:
         rules.append(_pushes(evidence.pushes))
     return tuple(rules)
 
 
-def _weights(models: tuple[WeightControl, ...]) -> Rule:
+def _weights(models: tuple[WeightControl, ...], kind: Kind) -> Rule:
     there = sum(each.present for each in models)
     found = sum(each.found for each in models)
     most = max(models, key=lambda each: abs(each.gained.value))
     return Rule(
         "Not without training",
         "in models of the same shape with permuted or fresh weights, the behaviour is absent or "
-        "less than half as far from random labels, or the same parts move less than "
-        f"{percent(ENOUGH)} of it one way or the other",
+        "less than half as far from random labels, or the same "
+        f"{_NAMED[kind]} less than {percent(ENOUGH)} of it one way or the other",
         f"the behaviour is present in {there} of {len(models)} such models, the mechanism in "
-        f"{found}; of the intact model's distance the parts regain {percent(most.gained.value)} at "
-        "most there",
+        f"{found}; of the intact model's distance {_REGAINED[kind]} {percent(most.gained.value)} "
+        "there at most",
         "fails" if found else "holds",
         "controls",
         decides=True,
     )
 
 
-def _labels(labels: LabelControl) -> Rule:
+def _labels(labels: LabelControl, kind: Kind) -> Rule:
     return Rule(
         "Right labels only",
-        "the parts' clean values help the right answers more than answers handed out at random "
+        f"{_HELPS[kind]} the right answers more than answers handed out at random "
         f"(p up to {percent(ALPHA)} over {labels.shuffles} labellings)",
         f"{number(labels.own)} with the right labels; random ones {labels.mean:.2f}, 95 % of them "
         f"between {labels.low:.2f} and {labels.high:.2f}; p {labels.p:.2g}",

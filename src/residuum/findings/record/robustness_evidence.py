@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from residuum.findings.record.evidence import Estimate
+from residuum.findings.record.mechanism import Kind
 
 
 @dataclass(frozen=True)
@@ -108,8 +109,12 @@ class OtherModel:
 class RobustnessEvidence:
     """How far the finding carries beyond the pairs that it was found on.
 
+    What is recovered and lost is, of a circuit, what its edges alone do and what is lost without
+    them; of a direction, what adding and erasing it closes.
+
     Attributes:
-        parts: what the claim names.
+        kind: of the mechanism.
+        parts: addresses of what the claim names.
         folds: some templates and the others, both ways round.
         draws: other halves of the pairs; none for a stated mechanism.
         new: new pairs from the same source.
@@ -118,6 +123,7 @@ class RobustnessEvidence:
         left_out: what could not be asked, and why.
     """
 
+    kind: Kind
     parts: tuple[str, ...]
     folds: tuple[Fold, ...]
     draws: tuple[Draw, ...]

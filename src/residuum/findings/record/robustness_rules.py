@@ -6,18 +6,27 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from residuum.findings.record.evidence import Estimate
+from residuum.findings.record.mechanism import Kind
 from residuum.findings.record.robustness_evidence import (
-    Fold,
-    NewPairs,
     OtherModel,
     RobustnessEvidence,
     Way,
 )
 from residuum.findings.record.rules import ENOUGH, Outcome, Rule, percent, share
+from residuum.findings.record.whole_evidence import CIRCUIT_ENOUGH
 from residuum.findings.record.words import listed, short
 
 STABLE = 0.5
 """Mean overlap (Jaccard) with the named parts from which other draws are said to agree."""
+_LEAST: dict[Kind, float] = {
+    "components": ENOUGH, "circuit": CIRCUIT_ENOUGH, "direction": ENOUGH
+}  # fmt: skip
+_DEMANDS: dict[Kind, str] = {
+    "components": f"recover and lose at least {percent(ENOUGH)} of the distance",
+    "circuit": f"at least {percent(CIRCUIT_ENOUGH)} of the distance is done by its edges alone, "
+    "and lost without them",
+    "direction": f"adding it and erasing it close at least {percent(ENOUGH)} of the distance",
+}
 _NARROWS = "(narrows the claim, decides no status)"
 
 
@@ -25,11 +34,11 @@ def robustness_rules(evidence: RobustnessEvidence) -> tuple[Rule, ...]:
     """Rules about what was tried; what could not be tried has none."""
     rules = []
     if evidence.folds:
-        rules.append(_folds(evidence.folds))
+        rules.append(_folds(evidence))
     if evidence.draws:
         rules.append(_draws(evidence))
     if evidence.new:
-        rules.append(_new(evidence.new))
+        rules.append(_new(evidence))
     if evidence.ways:
         rules.append(_ways(evidence.ways))
     if evidence.models:
@@ -41,22 +50,41 @@ def _rule(name: str, demands: str, found: str, outcome: Outcome) -> Rule:
     return Rule(name, f"{demands} {_NARROWS}", found, outcome, "robustness", decides=False)
 
 
-def _folds(folds: Sequence[Fold]) -> Rule:
+def _folds(evidence: RobustnessEvidence) -> Rule:
+    kind = evidence.kind
+    begins = (
+        f"chosen on some templates, the parts {_DEMANDS[kind]} on the others"
+        if kind == "components"
+        else f"on some templates and on the others by themselves, {_DEMANDS[kind]}"
+    )
     return _rule(
         "Other templates",
-        "chosen on some templates, the parts recover and lose at least "
-        f"{percent(ENOUGH)} of the distance on the others, interval and all",
+        f"{begins}, interval and all",
         "; ".join(
-            f"on {_count(each.measured_on)}: recover {share(each.recovered)}, "
-            f"lose {share(each.lost)}"
-            for each in folds
+            f"on {_count(each.measured_on, kind)}: {both_words(kind, each.recovered, each.lost)}"
+            for each in evidence.folds
         ),
-        enough([each for fold in folds for each in (fold.recovered, fold.lost)]),
+        enough([each for f in evidence.folds for each in (f.recovered, f.lost)], _LEAST[kind]),
     )
 
 
-def _count(templates: Sequence[str]) -> str:
-    return f"{len(templates)} other template{'' if len(templates) == 1 else 's'}"
+def both_words(kind: Kind, recovered: Estimate, lost: Estimate) -> str:
+    """What a mechanism restores and what is lost by it, in its own words.
+
+    >>> one = Estimate(0.9, 0.8, 1.0, 8)
+    >>> both_words("circuit", one, one)
+    'alone it does 90 % [80, 100], without it 90 % [80, 100] is lost'
+    """
+    if kind == "circuit":
+        return f"alone it does {share(recovered)}, without it {share(lost)} is lost"
+    if kind == "direction":
+        return f"added it closes {share(recovered)}, erased {share(lost)}"
+    return f"recover {share(recovered)}, lose {share(lost)}"
+
+
+def _count(templates: Sequence[str], kind: Kind) -> str:
+    other = "other " if kind == "components" else ""
+    return f"{len(templates)} {other}template{'' if len(templates) == 1 else 's'}"
 
 
 def _draws(evidence: RobustnessEvidence) -> Rule:
@@ -72,17 +100,17 @@ def _draws(evidence: RobustnessEvidence) -> Rule:
     )
 
 
-def _new(new: Sequence[NewPairs]) -> Rule:
+def _new(evidence: RobustnessEvidence) -> Rule:
+    kind = evidence.kind
+    named = "the named parts " if kind == "components" else ""
     return _rule(
         "New pairs",
-        "on new pairs from the same source the named parts recover and lose at least "
-        f"{percent(ENOUGH)} of the distance, interval and all",
+        f"on new pairs from the same source {named}{_DEMANDS[kind]}, interval and all",
         "; ".join(
-            f"{each.n} pairs of seed {each.seed}: recover {share(each.recovered)}, lose "
-            f"{share(each.lost)}"
-            for each in new
+            f"{each.n} pairs of seed {each.seed}: {both_words(kind, each.recovered, each.lost)}"
+            for each in evidence.new
         ),
-        enough([each for pairs in new for each in (pairs.recovered, pairs.lost)]),
+        enough([each for n in evidence.new for each in (n.recovered, n.lost)], _LEAST[kind]),
     )
 
 
@@ -91,7 +119,7 @@ def _ways(ways: Sequence[Way]) -> Rule:
     return _rule(
         "Other removals",
         "every way of removal costs something, with its interval above 0, and more than every "
-        "random set",
+        "random one of its size",
         "; ".join(
             f"{each.how} {share(each.lost)}, random up to {percent(each.worst_random)}"
             for each in ways
@@ -127,34 +155,52 @@ def model_words(model: OtherModel) -> str:
     return f"{model.name}: {parts} recover {share(model.recovered)}, lose {share(model.lost)}"
 
 
-def enough(estimates: Sequence[Estimate]) -> Outcome:
+def enough(estimates: Sequence[Estimate], least: float = ENOUGH) -> Outcome:
     """Whether all lie above the least share, interval and all.
 
     >>> enough([Estimate(0.9, 0.8, 1.0, 8)]), enough([Estimate(0.4, 0.2, 0.6, 8)])
     ('holds', 'unclear')
     """
-    if any(not each.value > ENOUGH for each in estimates):
+    if any(not each.value > least for each in estimates):
         return "fails"
-    return "holds" if all(each.low > ENOUGH for each in estimates) else "unclear"
+    return "holds" if all(each.low > least for each in estimates) else "unclear"
 
 
 def robustness_words(evidence: RobustnessEvidence) -> str:
     """What narrows the claim, without a full stop; empty where all that was tried holds."""
-    broken = [rule for rule in robustness_rules(evidence) if rule.outcome != "holds"]
     said = {
         "Other templates": "it is not shown to carry over to other templates",
         "Other draws": "other halves of the pairs name other parts",
         "New pairs": "it is not shown to hold on new pairs",
-        "Other removals": "not every way of removal agrees",
+        "Other removals": "not every way of removal shows it",
         "Other models": "it does not hold in every other model tried",
     }
-    return "; ".join(f"{said[rule.name]} ({rule.found})" for rule in broken)
+    broken = [rule for rule in robustness_rules(evidence) if rule.outcome != "holds"]
+    short_found = {"Other removals": _weak_ways(evidence.ways)}
+    return "; ".join(
+        f"{said[rule.name]} ({short_found.get(rule.name, rule.found)})" for rule in broken
+    )
+
+
+def _weak_ways(ways: Sequence[Way]) -> str:
+    """The ways that do not show it, and what each costs."""
+    weak = [each for each in ways if _way(each) != "holds"]
+    return ", ".join(
+        f"{each.how} loses {percent(each.lost.value)}"
+        + (
+            f", random up to {percent(each.worst_random)}"
+            if each.lost.value <= each.worst_random
+            else ""
+        )
+        for each in weak
+    )
 
 
 def robustness_notes(evidence: RobustnessEvidence) -> str:
     """What was tried and held, and what could not be tried; for the scope.
 
-    >>> robustness_notes(RobustnessEvidence((), (), (), (), (), (), ("other templates: one only",)))
+    >>> left_out = ("other templates: one only",)
+    >>> robustness_notes(RobustnessEvidence("components", (), (), (), (), (), (), left_out))
     'Beyond these pairs: not tried: other templates: one only.'
     """
     held = [rule.name.lower() for rule in robustness_rules(evidence) if rule.outcome == "holds"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from residuum.findings.record.evidence import Estimate
+from residuum.findings.record.mechanism import Kind
 
 Spared = Literal["spared", "needed", "as random", "unclear", "absent"]
 """What removal does to something else: nothing that counts; more than that, and more than random
@@ -16,13 +17,15 @@ it, so that nothing can be lost."""
 
 @dataclass(frozen=True)
 class Loss:
-    """What is lost when the named parts are removed from the clean prompts of a task.
+    """What is lost when the mechanism is removed from the clean prompts of a task.
 
     Attributes:
-        how: ``mean`` or ``resampled``, over that task's own prompts.
+        how: ``mean`` or ``resampled``, over that task's own prompts; of a circuit ``swapped``, the
+            corrupt prompts' values, or ``mean``.
         lost: over the task's own distance from corrupt to clean.
-        random: the same for random sets of as many other parts, removed where the parts cost more
-            than a spared task may lose; none elsewhere.
+        random: the same for random ones of its size (sets of as many other parts, connected
+            circuits of as many edges, directions), removed where it costs more than a spared task
+            may lose; none elsewhere.
     """
 
     how: str
@@ -37,7 +40,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class OtherTask:
-    """Another behaviour of the same model, with the named parts removed.
+    """Another behaviour of the same model, with the mechanism removed.
 
     Attributes:
         task: its name.
@@ -65,14 +68,14 @@ class OtherTask:
 
 @dataclass(frozen=True)
 class TextLoss:
-    """Next-token loss on plain text, with the named parts held at their mean over it.
+    """Next-token loss on plain text, with the mechanism held at its mean over it.
 
     Attributes:
         source: where the text comes from.
         texts, tokens: how many, and how many tokens were foretold.
         before: loss of the intact model, mean over texts, nats per token.
         up: how much it rises, text by text.
-        random_up: the same for random sets of as many other parts.
+        random_up: the same for random ones of its size.
         verdict: what follows.
     """
 
@@ -84,18 +87,33 @@ class TextLoss:
     random_up: tuple[float, ...]
     verdict: Spared
 
+    @property
+    def factor(self) -> float:
+        """The loss without the mechanism over that of the intact model."""
+        return 1 + self.up.value / self.before.value if self.before.value else math.nan
+
+    @property
+    def random_factor(self) -> float:
+        """The largest such factor of a random one; NaN without any."""
+        most = max(self.random_up, default=math.nan)
+        return 1 + most / self.before.value if self.before.value else math.nan
+
 
 @dataclass(frozen=True)
 class SpecificityEvidence:
     """Is it this behaviour, or does much else break with it?
 
     Attributes:
+        kind: of the mechanism.
+        parts: addresses of what is removed, or lies in it.
         own: what the same removal costs the behaviour itself.
         others: every other task of the model.
         text: plain text; None where there is none.
         left_out: what could not be asked, and why.
     """
 
+    kind: Kind
+    parts: tuple[str, ...]
     own: tuple[Loss, ...]
     others: tuple[OtherTask, ...]
     text: TextLoss | None

@@ -40,6 +40,25 @@ def parts_in_words(components: Sequence[str]) -> str:
     return " and ".join(said)
 
 
+def plural(kind: str, parts: Sequence[str]) -> bool:
+    """Whether a mechanism is spoken of in the plural.
+
+    >>> plural("components", ["L2.z[H3]"]), plural("components", ["a", "b"]), plural("circuit", [])
+    (False, True, False)
+    """
+    return kind == "components" and len(parts) != 1
+
+
+def object_words(kind: str, parts: Sequence[str]) -> str:
+    """A mechanism as the object of a sentence.
+
+    >>> object_words("components", ["L2.z[H3]"]), object_words("circuit", ["L2.z[H3]"])
+    ('the named part', "the circuit's edges")
+    """
+    named = "the named part" if len(parts) == 1 else "the named parts"
+    return {"circuit": "the circuit's edges", "direction": "the direction"}.get(kind, named)
+
+
 def listed(names: Sequence[str], most: int | None = None) -> str:
     """Names as a list in words; beyond ``most`` they are counted.
 
