@@ -60,11 +60,23 @@ def read_pairs(path: str | Path, columns: Mapping[str, str] | None = None) -> Pa
     Raises:
         TaskError: no such file, another format, no rows, or columns that are missing.
     """
+    rows, found = read_table(path, columns)
+    return pairs_in(rows, found)
+
+
+def read_table(
+    path: str | Path, columns: Mapping[str, str] | None = None
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """The rows of a file of pairs, and part of a pair -> its column; as :func:`read_pairs`."""
     path = Path(path)
     rows = _read_rows(path)
     if not rows:
         raise TaskError("the file has no rows", mend="give at least one pair", where=str(path))
-    found = _find_columns(rows[0], columns or {}, path)
+    return rows, _find_columns(rows[0], columns or {}, path)
+
+
+def pairs_in(rows: Sequence[Mapping[str, Any]], found: Mapping[str, str]) -> PairFile:
+    """Pairs in words from the rows of a file, and what could not be read."""
     pairs, problems = [], {}
     for number, row in enumerate(rows, start=1):
         try:

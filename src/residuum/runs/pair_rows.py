@@ -253,6 +253,7 @@ def keep_good(
 
 
 _MENDS = {
+    "has no tokenizer": "give token ids: JSONL with clean, corrupt and answers as lists of ids",
     "is outside the vocabulary": "give ids of this model's own vocabulary, below its d_vocab",
     "is negative": "give token ids from 0 up; only answers and wrong are padded, with -1",
     "in a context of": "give shorter prompts",

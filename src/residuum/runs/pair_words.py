@@ -1,4 +1,4 @@
-"""Contrast pairs in words, from a file or a list, as checked rows of ids."""
+"""Contrast pairs from a file or a list, in words or as ids, as checked rows of ids."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 from residuum.core import ContrastPair, TaskError
 from residuum.models.tokens import Tokens
 from residuum.runs.arguments import need_model, shown
-from residuum.runs.pair_files import read_pairs
+from residuum.runs.id_files import holds_ids, rows_in
+from residuum.runs.pair_files import pairs_in, read_table
 from residuum.runs.pair_rows import Checked, PairReader, TaskModel
 
 
@@ -31,30 +32,41 @@ class Sourced:
     unfit: tuple[str, ...] = ()
 
 
-def rows_of_words(
+def rows_of_pairs(
     pairs: str | Path | Sequence[ContrastPair],
     model: TaskModel | None,
     columns: Mapping[str, str] | None,
 ) -> Sourced:
-    """Read pairs, from a file if need be, with the model's tokenizer."""
-    if model is None:
-        raise TaskError("pairs in words need a model's tokenizer", mend="give the model too")
-    need_model(model, "Task.from_pairs")
-    problems: dict[int, str] = {}
-    source, metric = "contrast pairs", "logit_diff"
+    """Read pairs, from a file if need be; words take the model's tokenizer, ids need none."""
+    if model is not None:
+        need_model(model, "Task.from_pairs")
     if isinstance(pairs, (str, Path)):
-        source = str(pairs)
-        file = read_pairs(pairs, columns)
-        pairs, problems, metric = file.pairs, file.problems, file.metric
-    elif not _are_pairs(pairs):
+        rows, found = read_table(pairs, columns)
+        if holds_ids(rows, found):
+            return Sourced(rows_in(rows, found, model), str(pairs))
+        file = pairs_in(rows, found)
+        return _in_words(file.pairs, model, str(pairs), file.metric, file.problems)
+    if not _are_pairs(pairs):
         raise TaskError(
             f"pairs are a file or a list of contrast pairs, got {shown(pairs)}",
             mend="give a path, or a list of rz.ContrastPair(clean, corrupt, answers, wrong)",
         )
-    elif columns:
+    if columns:
         raise TaskError("columns= goes with a file", mend="leave it out for contrast pairs")
-    reader = PairReader(model)
-    checked = [problems.get(n) or reader.row(pair) for n, pair in enumerate(pairs, start=1)]
+    return _in_words(pairs, model, "contrast pairs")
+
+
+def _in_words(
+    pairs: Sequence[ContrastPair],
+    model: TaskModel | None,
+    source: str,
+    metric: str = "logit_diff",
+    problems: Mapping[int, str] | None = None,
+) -> Sourced:
+    if model is None:
+        raise TaskError("pairs in words need a model's tokenizer", mend="give the model too")
+    reader, unread = PairReader(model), problems or {}
+    checked = [unread.get(n) or reader.row(pair) for n, pair in enumerate(pairs, start=1)]
     return Sourced(checked, source, metric, reader.unfit)
 
 

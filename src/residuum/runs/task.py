@@ -18,7 +18,7 @@ from residuum.runs.arguments import need_model, shown, whole_number, yes_or_no
 from residuum.runs.behaviour import BehaviourCheck, check_behaviour
 from residuum.runs.metrics import metric_named
 from residuum.runs.pair_rows import PairRow, TaskModel, all_null, keep_good, row_problem
-from residuum.runs.pair_words import Sourced, refuse_beside_words, rows_of_words, tokenizer_hash_of
+from residuum.runs.pair_words import Sourced, refuse_beside_words, rows_of_pairs, tokenizer_hash_of
 from residuum.runs.row_tables import rows_of, tables_of, trimmed
 from residuum.runs.task_ids import rows_from_ids
 
@@ -93,7 +93,8 @@ class Task:
         Args:
             pairs: a CSV, JSONL or JSON file (see :func:`residuum.runs.pair_files.read_pairs`),
                 or contrast pairs. An answer is the one token that follows the prompt; without
-                a leading space it is read as the next word after a word.
+                a leading space it is read as the next word after a word. JSONL and JSON may hold
+                token ids instead: lists as ``clean`` and ``corrupt``, ids as answers.
             model: whose tokenizer reads the words; with ids it is optional and checks the range.
             clean, corrupt: instead of ``pairs``: integer ids [batch pos]. The same ids on both
                 sides, in every pair, make a null control, of which every patch has effect zero.
@@ -131,7 +132,7 @@ class Task:
             sourced = Sourced(checked, "token ids")
         else:
             refuse_beside_words(corrupt, answers, wrong, lengths, positions, templates)
-            sourced = rows_of_words(pairs, model, columns)
+            sourced = rows_of_pairs(pairs, model, columns)
             name = name or (Path(sourced.source).stem if isinstance(pairs, (str, Path)) else "")
         rows, dropped = keep_good(
             sourced.checked, skip_misfits, where=sourced.source, unfit=sourced.unfit

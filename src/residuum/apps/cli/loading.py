@@ -63,13 +63,12 @@ def open_task(
     name: str, model: Model, *, n: int, seed: int, metric: str = "", split: str = "test"
 ) -> Task:
     """A named task, or the pairs in a CSV, JSONL or JSON file."""
-    from residuum.runs import Task, make_task
+    from residuum.runs import make_task
+    from residuum.runs.task_files import is_task_file, task_in
 
-    if Path(name).suffix in (".csv", ".jsonl", ".json"):
-        if not Path(name).is_file():
-            raise TaskError(f"no file {name!r}", mend="give an existing file, or a task's name")
+    if is_task_file(name):
         try:
-            return Task.from_pairs(name, model, metric=metric).head(n)
+            return task_in(name, model, metric).head(n)
         except TaskError as error:
             if "columns=" not in error.mend:
                 raise

@@ -10,6 +10,7 @@ from residuum.apps.cli import (
     audit,
     circuit,
     doctor,
+    examine,
     features,
     findings,
     heads,
@@ -31,6 +32,7 @@ from residuum.core import CheckFailed, OptionError, ResiduumError
 
 COMMANDS = (
     investigate,
+    examine,
     audit,
     replay,
     findings,

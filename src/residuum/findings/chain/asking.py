@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from residuum.core import OptionError, TaskError
 from residuum.findings.record.budget import Budget
 from residuum.runs import Model, Task, make_task, metric_named, need_model
+from residuum.runs.task_files import is_task_file, task_in
 
 FEWEST_PAIRS = 8
-_SUFFIXES = (".csv", ".jsonl", ".json")
 
 
 def pairs_for(model: Model, task: Task | str, budget: Budget, seed: int) -> tuple[Task, int]:
@@ -52,8 +50,8 @@ def task_of(model: Model, task: Task | str, budget: Budget, seed: int) -> Task:
     """The task itself, the one of this name, or the one in this file."""
     if isinstance(task, Task):
         return task
-    if Path(task).suffix in _SUFFIXES:
-        return Task.from_pairs(task, model)
+    if is_task_file(task):
+        return task_in(task, model)
     return make_task(task, model, n=2 * budget.n, seed=seed)
 
 
