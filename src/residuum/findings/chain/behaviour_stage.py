@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -35,12 +37,20 @@ def behaviour(bench: Bench, shuffles: int, progress: Progress = SILENT) -> Behav
         accuracy_corrupt=Estimate.of_share(_list(accuracy(corrupt, answers))),
         choice=Estimate.of_share(choices(bench, clean, answers, wrong)),
         choice_corrupt=Estimate.of_share(choices(bench, corrupt, answers, wrong)),
-        metric_clean=Estimate.of_mean(on_clean.tolist()),
-        metric_corrupt=Estimate.of_mean(on_corrupt.tolist()),
-        contrast=Estimate.of_mean((on_clean - on_corrupt).tolist()),
+        metric_clean=mean_over(bench, on_clean),
+        metric_corrupt=mean_over(bench, on_corrupt),
+        contrast=mean_over(bench, on_clean - on_corrupt),
         shuffled=random,
         shuffles=shuffles,
     )
+
+
+def mean_over(bench: Bench, values: np.ndarray) -> Estimate:
+    """The mean of ``[example]``, with an interval that holds both that of drawing pairs and that
+    of drawing templates: a behaviour that one template turns round is not told from nothing."""
+    pairs = Estimate.of_mean(values.tolist())
+    drawn = Estimate.of_mean(values.tolist(), clusters=bench.clusters)
+    return replace(pairs, low=min(pairs.low, drawn.low), high=max(pairs.high, drawn.high))
 
 
 def shuffled_choice(bench: Bench, logits: Tensor, shuffles: int) -> Estimate:
