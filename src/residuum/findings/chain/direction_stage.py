@@ -11,6 +11,7 @@ from residuum.directions.causal_effects import FEWEST, as_given
 from residuum.directions.causal_test import CausalTest
 from residuum.directions.interventions import effects, read_pairs
 from residuum.findings.chain.bench import Bench
+from residuum.findings.chain.joining import unshared
 from residuum.findings.record.budget import Budget
 from residuum.findings.record.direction_evidence import (
     DirectionEvidence,
@@ -98,17 +99,6 @@ def one_class(choose: Task, bench: Task) -> tuple[tuple[Task, Task], int]:
         return (choose, bench), 0
     both = zip((choose, bench), turned, strict=True)
     return turned, sum(int((a.clean != b.clean).any(dim=1).sum()) for a, b in both)
-
-
-def unshared(task: Task, other: Task) -> list[int]:
-    """Rows of a task neither of whose prompts is a prompt of another task."""
-    seen = {each for pair in _prompts(other) for each in pair}
-    return [row for row, pair in enumerate(_prompts(task)) if not seen & set(pair)]
-
-
-def _prompts(task: Task) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-    sides = zip(task.clean.tolist(), task.corrupt.tolist(), task.lengths.tolist(), strict=True)
-    return [(tuple(clean[:n]), tuple(corrupt[:n])) for clean, corrupt, n in sides]
 
 
 def places(n_layers: int) -> list[str]:

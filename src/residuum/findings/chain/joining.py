@@ -43,11 +43,17 @@ def _both(first: Tensor, second: Tensor, fill: int) -> Tensor:
 
 
 def unseen(task: Task, seen: Task) -> Task | None:
-    """The pairs whose clean prompt is none of the seen ones; None where there is none."""
-    known = {_prompt(seen, row) for row in range(len(seen))}
-    rows = [row for row in range(len(task)) if _prompt(task, row) not in known]
+    """The pairs neither of whose prompts is a prompt of the seen ones; None where there is none."""
+    rows = unshared(task, seen)
     return task.subset(rows) if rows else None
 
 
-def _prompt(task: Task, row: int) -> tuple[int, ...]:
-    return tuple(task.clean[row, : int(task.lengths[row])].tolist())
+def unshared(task: Task, other: Task) -> list[int]:
+    """Rows of a task neither of whose prompts is a prompt of another task, on either side."""
+    seen = {each for pair in _prompts(other) for each in pair}
+    return [row for row, pair in enumerate(_prompts(task)) if not seen & set(pair)]
+
+
+def _prompts(task: Task) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    sides = zip(task.clean.tolist(), task.corrupt.tolist(), task.lengths.tolist(), strict=True)
+    return [(tuple(clean[:n]), tuple(corrupt[:n])) for clean, corrupt, n in sides]
