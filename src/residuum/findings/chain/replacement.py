@@ -103,11 +103,10 @@ def random_parts(model: Model, parts: Sequence[str], count: int, seed: int) -> l
     Fewer than ``count`` where fewer are possible.
     """
     addresses = [Address.parse(at) for at in parts]
-    kinds = []
-    for name in sorted({at.name for at in addresses}):
-        here = [at for at in addresses if at.name == name]
-        kinds.append(random_sets(every_part(model, here[0]), here, count, seed)[0])
-    return [[str(at) for kind in drawn for at in kind] for drawn in zip(*kinds, strict=False)]
+    kinds = {at.name: at for at in addresses}.values()
+    everyone = [at for like in kinds for at in every_part(model, like)]
+    drawn, _ = random_sets(everyone, addresses, count, seed)
+    return [[str(at) for at in each] for each in drawn]
 
 
 def every_part(model: Model, like: Address) -> list[Address]:
