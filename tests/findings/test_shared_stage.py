@@ -44,9 +44,9 @@ def test_the_previous_token_head_is_needed_and_unseen(found: tuple[Model, Findin
     assert head.lost.value == pytest.approx(-out.singles[0].mean() / gap, abs=1e-4)
 
 
-def head(lost: float, recovered: float = 0.0) -> SharedHead:
-    estimate = Estimate(lost, lost - 0.02, lost + 0.02, 32)
-    return SharedHead("L0.z[H0]", estimate, recovered, 0.01, lost - 0.02 >= 0.1)
+def head(lost: float, recovered: float = 0.0, wide: float = 0.02) -> SharedHead:
+    estimate = Estimate(lost, lost - wide, lost + wide, 32)
+    return SharedHead("L0.z[H0]", estimate, recovered, 0.01, lost - wide >= 0.1)
 
 
 @pytest.mark.parametrize(
@@ -54,6 +54,8 @@ def head(lost: float, recovered: float = 0.0) -> SharedHead:
     [
         ((), "holds", False),
         ((head(0.05),), "holds", False),
+        ((head(0.5, wide=0.45),), "unclear", False),
+        ((head(0.06, wide=0.05),), "unclear", False),
         ((head(0.4),), "fails", True),
         ((head(0.4, recovered=0.3),), "fails", False),
     ],

@@ -52,3 +52,11 @@ class SharedEvidence:
     def needed(self) -> tuple[SharedHead, ...]:
         """Those that are needed."""
         return tuple(head for head in self.heads if head.needed)
+
+    @property
+    def open(self) -> tuple[SharedHead, ...]:
+        """Those that are not shown to be needed, and may be: the interval reaches the least loss,
+        or is not known."""
+        return tuple(
+            head for head in self.heads if not head.needed and not head.lost.high < LEAST_LOST
+        )

@@ -16,8 +16,9 @@ def shared_rules(evidence: SharedEvidence) -> tuple[Rule, ...]:
     if evidence.left_out:
         found, outcome = f"not testable: {'; '.join(evidence.left_out)}", "unclear"
     elif evidence.needed:
-        found = listed([f"{short(head.at)} ({share(head.lost)} lost)" for head in evidence.needed])
-        outcome = "fails"
+        found, outcome = _costs(evidence.needed), "fails"
+    elif evidence.open:
+        found, outcome = f"not told from that: {_costs(evidence.open)}", "unclear"
     return (
         Rule(
             "No other head is needed",
@@ -29,6 +30,10 @@ def shared_rules(evidence: SharedEvidence) -> tuple[Rule, ...]:
             decides=False,
         ),
     )
+
+
+def _costs(heads: tuple[SharedHead, ...]) -> str:
+    return listed([f"{short(head.at)} ({share(head.lost)} lost)" for head in heads])
 
 
 def shared_words(evidence: SharedEvidence) -> str:
