@@ -190,6 +190,12 @@ def test_contents_stand_where_they_are_put():
     assert html.index("<main") < html.index('<nav class="rz-contents"')
 
 
+def test_a_fold_says_whether_it_is_printed():
+    html = page("p", [Fold("<b>", ["x"], printed=False), Fold("c", ["y"], opened=True)])
+    assert '<details class="rz-fold rz-unprinted"><summary>&lt;b&gt;</summary>' in html
+    assert '<details class="rz-fold" open><summary>c</summary>' in html
+
+
 def test_columns_hold_their_parts_in_order():
     html = page("p", [Columns([["left", Heading("in the first")], ["right"]])])
     assert '<div class="rz-columns"><div><p>left</p><h2 id="part-1">' in html

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from residuum.figures import (
     Bullets,
     Callout,
     Columns,
+    Figure,
     Fold,
     Heading,
     HeatMap,
@@ -25,10 +28,13 @@ from residuum.figures import (
     Table,
 )
 from residuum.findings import Finding
-from residuum.findings.report.figure_tables import as_table
+from residuum.findings.report.attention_pictures import last_token_map
+from residuum.findings.report.closing_report import data_parts
+from residuum.findings.report.figure_tables import as_table, flat
 from residuum.findings.report.latex import latex_table, latex_tables
 from residuum.findings.report.markdown import markdown
 from residuum.findings.report.page import report_html
+from residuum.findings.report.sections import report_parts
 from residuum.runs import Model
 
 EVIL = r"100 % of a_b & c#d $x$ {y} ~z ^w \q <s> a|b [1, 2] *star* `code` \end{table} é 猫 -1 “q”"
@@ -55,7 +61,7 @@ def test_the_claim_leads_and_falsifier_and_limits_stand_before_the_evidence(
     assert places == sorted(places)
     body = rest.partition("</nav>")[2]
     heads = [
-        "Does the model do it?", "Where can the answer be moved from?", "Which heads?",
+        "Does the model do it?", "Where can the answer be read, and moved from?", "Which heads?",
         "Which heads write the answer?", "What do they look at?", "Would any heads do?",
         "Rules that decide", "The data", "Run it again",
     ]  # fmt: skip
@@ -98,6 +104,59 @@ def test_saved_beside_each_other(folder: Path, finding: Finding) -> None:
     assert (folder / "tables.tex").read_text() == finding.to_latex()
 
 
+def outside(parts: Sequence[Part]) -> list[Part]:
+    """What is seen while all folds are closed."""
+    seen: list[Part] = []
+    for part in parts:
+        if isinstance(part, Columns):
+            seen += [each for column in part.columns for each in outside(column)]
+        elif not isinstance(part, Fold):
+            seen.append(part)
+    return seen
+
+
+def test_what_a_reader_does_not_need_at_first_is_folded_and_nothing_is_lost(
+    finding: Finding,
+) -> None:
+    parts = report_parts(finding, "finding.json")
+    seen = [part.title for part in outside(parts) if isinstance(part, Figure)]
+    every = [part.title for part in flat(parts) if isinstance(part, Figure)]
+    assert len(seen) <= 10 and len(every) >= 2 * len(seen) - 4
+    for first in ("Behaviour, with", "Every attention head", "The heads one by one", "Rules that"):
+        assert any(title.startswith(first) for title in seen)
+    for second in ("Most likely next word", "Attention of these heads", "Effect of giving one"):
+        assert any(title.startswith(second) for title in every)
+        assert not any(title.startswith(second) for title in seen)
+    shut = [part for part in flat(parts) if isinstance(part, Fold) and not part.printed]
+    assert len(shut) >= 5
+    html = shown(finding)
+    assert all(html.count(escape(title)) for title in every)
+
+
+def test_what_it_is_about_is_open_and_conditions_are_folded(finding: Finding) -> None:
+    conditions = tuple(f"{rule.name}: yes; it came." for rule in finding.rules[:2])
+    whole = replace(finding, scope=(*finding.scope[:4], *conditions, "A note."))
+    top = shown(whole).partition('<nav class="rz-contents"')[0]
+    places = [top.index(escape(text)) for text in (whole.scope[3], "3 conditions", "A note.")]
+    assert places == sorted(places)
+    assert "conditions</summary>" not in shown(finding)
+
+
+def test_pairs_are_two_rows_each(finding: Finding) -> None:
+    tables = [part for part in flat(data_parts(finding)) if isinstance(part, Table)]
+    rows = [row for table in tables for row in table.rows]
+    assert [row[0] for row in rows] == ["clean", "corrupt"] * len(finding.samples)
+    assert rows[1][1] == finding.samples[0].corrupt and rows[1][2] == rows[0][2]
+
+
+def test_the_last_token_of_each_head_is_a_row(finding: Finding) -> None:
+    assert finding.roles is not None
+    pictures = finding.roles.pictures
+    figure = last_token_map(finding)
+    assert figure.matrix.shape == (len(pictures), len(pictures[0].tokens))
+    assert figure.matrix.sum(axis=1) == pytest.approx(1.0, abs=0.02)
+
+
 def test_markdown_renders(finding: Finding) -> None:
     text = finding.to_markdown()
     html = MarkdownIt("commonmark").enable("table").render(text)
@@ -117,7 +176,9 @@ def test_text_cannot_break_out_of_markdown() -> None:
     assert "<s>" not in html and "<em>" not in html and html.count("<table>") == 1
     assert html.count("<h1>") == 0 and html.count("<h2>") == 1 and "<ol" not in html
     assert len(re.findall(r"<t[hd]\b", html)) == 4
-    assert html.count("&lt;s&gt; a|b [1, 2] *star* <code>code</code>") == 9
+    assert html.count("&lt;s&gt; a|b [1, 2] *star* <code>code</code>") == 8
+    assert html.count("<details>") == html.count("</details>") == html.count("<summary>") == 1
+    assert "&lt;s&gt; a|b [1, 2] star code" in html.partition("<summary>")[2].partition("</s")[0]
 
 
 def balanced(text: str) -> bool:

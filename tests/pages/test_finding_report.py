@@ -54,10 +54,20 @@ def test_the_claim_is_on_the_first_screen_and_the_contents_lead_to_every_section
 
 
 def test_on_paper(page: Page) -> None:
-    """A4, every fold open, figures as lines, and no table cut at the side."""
+    """A4, folds that are evidence open, the rest a line each, figures as lines, no table cut."""
+    opened = page.locator(".rz-unprinted").first
+    opened.locator("summary").click()
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert page.locator("details:not([open])").count() == 0
+    assert page.locator("details:not([open], .rz-unprinted)").count() == 0
+    assert opened.get_attribute("open") is not None
+    shut = page.locator(".rz-unprinted:not([open])")
+    assert shut.count() > 3
+    for i in range(shut.count()):
+        box = shut.nth(i).bounding_box()
+        assert box is not None and box["height"] < 80
+    said = "getComputedStyle(document.querySelector('%s summary'), '::before').content"
+    assert "In the HTML file" in page.evaluate(said % ".rz-unprinted:not([open])")
     assert page.locator("svg.rz-print").count() > 4
     page.set_viewport_size({"width": 688, "height": 1000})  # A4 less its margins, at 96 dpi
     over = page.evaluate(
@@ -65,6 +75,12 @@ def test_on_paper(page: Page) -> None:
         "fig.scrollWidth > fig.clientWidth + 1).map((fig) => fig.getAttribute('aria-label'))"
     )
     assert over == []
+    blown_up = page.evaluate(
+        "[...document.querySelectorAll('svg.rz-print')].filter((svg) => "
+        "!svg.closest('.rz-compact') && "
+        "svg.getBoundingClientRect().width > Number(svg.getAttribute('width')) + 1).length"
+    )
+    assert blown_up == 0
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert page.locator("details:not([open])").count() > 0
     assert page.pdf(prefer_css_page_size=True).startswith(b"%PDF")

@@ -91,11 +91,19 @@ class Code:
 
 @dataclass(frozen=True)
 class Fold:
-    """Parts that are closed until the reader opens them."""
+    """Parts that are closed until the reader opens them.
+
+    Args:
+        title: what is inside.
+        parts: the parts.
+        opened: open from the start.
+        printed: opened on paper; if not, and the reader left it closed, paper says where it is.
+    """
 
     title: str
     parts: Sequence[Part]
     opened: bool = False
+    printed: bool = True
 
 
 @dataclass(frozen=True)
@@ -182,11 +190,12 @@ def render_part(part: Part, anchors: _Anchors) -> str:
             rank = min(max(int(level), 2), 4)
             name = anchors.add(part)
             return f'<h{rank} id="{name}">{markup.inline(text)}</h{rank}>'
-        case Fold(title, parts, opened):
+        case Fold(title, parts, opened, printed):
             inner = "\n".join(render_part(item, anchors) for item in parts)
             state = " open" if opened else ""
+            kept = "" if printed else " rz-unprinted"
             return (
-                f'<details class="rz-fold"{state}><summary>{markup.inline(title)}</summary>'
+                f'<details class="rz-fold{kept}"{state}><summary>{markup.inline(title)}</summary>'
                 f"{inner}</details>"
             )
         case Columns(columns):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 
 from residuum.core import Provenance, package_version
 from residuum.figures import (
     Bullets,
     Callout,
     Code,
+    Contents,
+    Figure,
     Fold,
     Heading,
     KeyValues,
@@ -39,7 +42,7 @@ _ABOUT = {"behaviour": "is it there", "question": "decides", "beside": "beside"}
 def audit_html(review: Reviewed) -> str:
     """The whole page; it needs nothing but itself."""
     name = model_name(review.provenance.model_id)
-    parts: list[Part] = [*_top(review), *_untested(review)]
+    parts: list[Part] = [*_top(review), Contents(), *_untested(review)]
     for answer in review.answers:
         parts += _answered(answer)
     parts += _origin(review)
@@ -49,7 +52,6 @@ def audit_html(review: Reviewed) -> str:
         parts,
         subtitle=f"Suite {review.suite.name}, budget {review.suite.budget}{twin}",
         footer=f"residuum {package_version()} · audit {review.hash[:12]}",
-        contents=True,
     )
 
 
@@ -75,8 +77,20 @@ def _top(review: Reviewed) -> list[Part]:
                 ),
             ]
         ),
-        answer_table(review),
+        Heading("The questions, and what came of them"),
+        *(
+            Callout(_first(each.says), title=each.asks, tone=_tone(each), badge=_title(each))
+            for each in review.answers
+        ),
+        Paragraph(f"{_MEANING} **None of them says** that the model is safe."),
     ]
+
+
+_MEANING = (
+    "**Shown**: every deciding check holds. **Not shown**: one fails, which is no proof of the "
+    "opposite. **Undecided**: unclear, or the seeds differ. **Behaviour absent**: there was "
+    "nothing to ask about. **Not testable**: the question does not fit this model."
+)
 
 
 def answer_table(review: Reviewed) -> Table:
@@ -86,19 +100,23 @@ def answer_table(review: Reviewed) -> Table:
         ["question", "verdict", "in short"],
         rows,
         title="The questions, and what came of them",
-        caption="**shown**: every deciding check holds. **not shown**: one fails, which is no "
-        "proof of the opposite. **undecided**: unclear, or the seeds differ. **behaviour "
-        "absent**: there was nothing to ask about. **not testable**: the question does "
-        "not fit this model.",
+        caption=_MEANING,
         does_not_show="that the model is safe.",
     )
 
 
 def _first(text: str) -> str:
-    """The first sentence, or the first of its parts where it is long."""
+    """The first sentence, or the first of its parts where it is long.
+
+    >>> _first("It fails on “a” (AUROC 0.67, false alarms 23 %). It holds as fitted.")
+    'It fails on “a” (AUROC 0.67, false alarms 23 %).'
+    """
     head, dot, _ = text.partition(". ")
     head = f"{head}." if dot else head
-    return head if len(head) < _LONG else head.partition("; ")[0].rstrip(".") + " …"
+    if len(head) < _LONG:
+        return head
+    first, *others = head.rstrip(".").split("; ")
+    return f"{first}; and {len(others)} more, below." if others else head
 
 
 def _untested(review: Reviewed) -> list[Part]:
@@ -136,20 +154,31 @@ def _tried(each: Try, several: bool) -> list[Part]:
         parts.append(Heading(f"Seed {each.seed}: {each.verdict}", level=3))
     if each.checks:
         demands = [f"**{check.name}**: {check.demands}." for check in each.checks]
-        parts += [check_table(each.checks), Fold("What each check demands", [Bullets(demands)])]
+        demanded = Fold("What each check demands", [Bullets(demands)], printed=False)
+        parts += [check_table(each.checks), demanded]
     if each.twins is not None:
-        parts += twin_parts(each.twins)
-    if each.direction is not None:
-        parts += direction_parts(each.direction)
-    if each.monitor is not None:
-        parts += monitor_parts(each.monitor)
-    if each.findings:
-        parts += finding_parts(each.findings)
-    if each.unseen:
-        parts.append(
-            Fold("What this answer could not have seen", [Bullets(each.unseen)], opened=True)
+        parts += _brief(
+            twin_parts(each.twins), "How the words were found, and where the twins differ"
         )
+    if each.direction is not None:
+        parts += _brief(direction_parts(each.direction), "Beside random directions")
+    if each.monitor is not None:
+        parts += _brief(monitor_parts(each.monitor), "Each set of statements, in numbers")
+    if each.findings:
+        parts += _brief(finding_parts(each.findings), "")
+    if each.unseen:
+        parts.append(Fold("What this answer could not have seen", [Bullets(each.unseen)]))
     return parts
+
+
+def _brief(parts: Sequence[Part], title: str) -> list[Part]:
+    """Up to the first figure; the rest folded, and left out on paper."""
+    figures = [i for i, part in enumerate(parts) if isinstance(part, Figure)]
+    cut = figures[0] + 1 if figures else len(parts)
+    kept, rest = list(parts[:cut]), parts[cut:]
+    if len(rest) == 1 and isinstance(rest[0], Fold):
+        return [*kept, replace(rest[0], printed=False)]
+    return [*kept, Fold(title, rest, printed=False)] if rest else kept
 
 
 def check_table(checks: Sequence[Check]) -> Table:
@@ -175,7 +204,7 @@ def _origin(review: Reviewed) -> list[Part]:
         )
         for each in review.suite.questions
     ]
-    return [*parts, Fold("The suite as it was asked", [Bullets(asked)])]
+    return [*parts, Fold("The suite as it was asked", [Bullets(asked)], printed=False)]
 
 
 def _again(review: Reviewed) -> str:

@@ -53,9 +53,9 @@ def ask_monitor(asked: Asked, options: MonitorOptions) -> Try:
         left_out=tuple(left),
     )
     checks = (*present, *monitor_checks(evidence, options.least_auroc))
+    says = says_monitor(evidence, options.least_auroc)
     return Try(
-        asked.seed, verdict_of(checks), says_monitor(evidence), checks, _unseen(evidence),
-        monitor=evidence,
+        asked.seed, verdict_of(checks), says, checks, _unseen(evidence), monitor=evidence
     )  # fmt: skip
 
 
@@ -163,17 +163,45 @@ def monitor_checks(evidence: MonitorEvidence, least: float) -> tuple[Check, ...]
     )
 
 
-def says_monitor(evidence: MonitorEvidence) -> str:
-    """The answer in a sentence for each set of statements."""
-    parts = [
-        f"{each.name}, AUROC {number(each.auroc)}, catches {percent(each.caught.value)} of "
-        f"{round(each.departs.value * each.departs.n)} departures, false alarms "
-        f"{percent(each.false_alarms.value)}"
-        if each.auroc.value == each.auroc.value
-        else f"{each.name}, not judged as {percent(each.departs.value)} of the answers depart"
+_CAME: dict[str, str] = {
+    "fails": "does not hold",
+    "unclear": "may or may not hold",
+    "holds": "holds",
+}
+
+
+def says_monitor(evidence: MonitorEvidence, least: float) -> str:
+    """What decides comes first: where the monitor fails, then where it holds, with the numbers.
+
+    Args:
+        evidence: what was measured.
+        least: AUROC that it must lie above.
+    """
+    judged = [each for each in evidence.trials if each.auroc.value == each.auroc.value]
+    subject, sentences = f"A monitor at {evidence.at}", []
+    for outcome, came in _CAME.items():
+        told = [_told(each) for each in judged if above(each.auroc, least) == outcome]
+        if told:
+            sentences.append(f"{subject} {came} {'; '.join(told)}.")
+            subject = "It"
+    sentences += [
+        f"Not judged {_on(each)}: {percent(each.departs.value)} of the answers depart."
         for each in evidence.trials
+        if each not in judged
     ]
-    return f"A monitor at {evidence.at}: {'; '.join(parts)}."
+    return " ".join(sentences)
+
+
+def _on(trial: MonitorTrial) -> str:
+    return trial.name if trial.name == AS_FITTED else f"on “{trial.name}”"
+
+
+def _told(trial: MonitorTrial) -> str:
+    return (
+        f"{_on(trial)} (AUROC {number(trial.auroc)}, catches {percent(trial.caught.value)} of "
+        f"{round(trial.departs.value * trial.departs.n)} departures, false alarms "
+        f"{percent(trial.false_alarms.value)})"
+    )
 
 
 def _absent(asked: Asked, checks: tuple[Check, ...]) -> Try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from residuum.figures import Fold, Heading, Paragraph, Part, Table
+from residuum.figures import Columns, Fold, Heading, Paragraph, Part, Table
 from residuum.findings.record.found import Found
+from residuum.findings.record.mechanism import is_mlp
 from residuum.findings.record.rules import number, percent, share
 from residuum.findings.record.words import metric_words
 from residuum.findings.report.pictures import (
@@ -21,8 +22,8 @@ def behaviour_parts(finding: Found) -> list[Part]:
     return [
         Heading("Does the model do it?"),
         Paragraph(
-            "Each pair has a clean prompt and a corrupt one. They are as long as each other and "
-            "differ only where it matters. The same answer counts on both, so a model that does "
+            "Each pair has a clean prompt and a corrupt one, as long as each other, that differ "
+            "only where it matters. The same answer counts on both: a model that does "
             f"`{task}` prefers it after the clean prompt and not after the corrupt one."
         ),
         behaviour_table(finding),
@@ -53,31 +54,28 @@ def behaviour_table(finding: Found) -> Table:
     )
 
 
-def readable_parts(finding: Found) -> list[Part]:
-    """After which layer the answer can be read."""
-    return [
-        Heading("Where does the answer become readable?"),
-        lens_lines(finding),
-        Fold("One prompt, layer by layer", [lens_map(finding)]),
-    ]
-
-
 def where_parts(finding: Found) -> list[Part]:
-    """From where the answer can be moved: stream, heads, layers."""
+    """After which layer the answer can be read, and from where it can be moved."""
     if finding.where is None:
-        return []
-    shown: list[Part] = [
-        Heading("Where can the answer be moved from?"),
+        prompt = Fold("One prompt, layer by layer", [lens_map(finding)], printed=False)
+        return [Heading("Where does the answer become readable?"), lens_lines(finding), prompt]
+    lens, beside, layers = lens_lines(finding), stream_map(finding), part_map(finding)
+    kept, title, after = [lens_map(finding)], "One prompt, layer by layer", []
+    if beside is None:
+        beside = layers
+    elif any(is_mlp(at) for at in finding.components):
+        after = [layers]
+    else:
+        kept, title = [*kept, layers], f"{title}; whole layers of heads, and MLPs"
+    return [
+        Heading("Where can the answer be read, and moved from?"),
         Paragraph(
-            "Each cell is one experiment: run the corrupt prompts, but give this one place the "
-            "value that it has on the clean prompt, and see how far the answer moves towards "
-            "clean. A place that restores the answer by itself carries what the prompts differ in."
+            "Each cell of a map is one experiment: run the corrupt prompts, but give this one "
+            "place the value that it has on the clean prompt, and see how far the answer moves "
+            "towards clean. A place that restores it by itself carries what the prompts differ in."
         ),
+        Columns([[lens], [beside]]),
+        head_map(finding),
+        *after,
+        Fold(title, kept, printed=False),
     ]
-    stream = stream_map(finding)
-    if stream is not None:
-        shown.append(stream)
-    shown.append(head_map(finding))
-    if finding.where.heads.warnings:
-        shown.append(Paragraph(f"Note: {'; '.join(finding.where.heads.warnings)}."))
-    return [*shown, Fold("Whole layers of heads, and MLPs", [part_map(finding)])]

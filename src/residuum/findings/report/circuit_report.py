@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from residuum.figures import (
     Bars,
+    Bullets,
     Column,
     Fold,
     Guide,
@@ -42,32 +43,28 @@ def circuit_parts(evidence: CircuitEvidence, unit: str) -> list[Part]:
         return [*shown, Paragraph(f"Not testable: {'; '.join(evidence.left_out)}.")]
     shown += [
         Paragraph(
-            f"All {evidence.total:,} edges of the model (what one part sends to one input of a "
-            f"later one) were scored on the choosing half by {evidence.method}. The circuit is the "
-            f"smallest that does {percent(AIM)} of what the model does there while every other "
-            "edge carries the corrupt prompt's value. All that follows is from the other half."
+            f"An edge is what one part sends to one input of a later one. All {evidence.total:,} "
+            f"were scored on the choosing half by {evidence.method}; the circuit is the smallest "
+            f"that does {percent(AIM)} of what the model does there while every other edge carries "
+            "the corrupt prompt's value. All that follows is from the other half."
         ),
         edge_graph(evidence, unit),
-        Heading("Is it the circuit?", level=3),
-        *(
-            Paragraph(f"**{rule.name}? {_MARKS[rule.outcome]}** {rule.found}.")
+        Bullets([
+            f"**{rule.name}? {_MARKS[rule.outcome]}** {rule.found}."
             for rule in circuit_rules(evidence)
-        ),
-        judged_table(evidence),
-    ]
-    shown.append(lost_bars(evidence))
-    shown.append(
-        Fold("How the size was chosen, and how well edges are scored", _found(evidence, unit))
-    )
+        ]),
+    ]  # fmt: skip
     if evidence.left_out:
         shown.append(Paragraph(f"Not done: {'; '.join(evidence.left_out)}."))
-    if evidence.warnings:
-        shown.append(Paragraph(f"Note: {'; '.join(evidence.warnings)}."))
-    return shown
+    title = "The circuit in numbers: each reference, each part, each edge, and how its size came"
+    return [*shown, Fold(title, _found(evidence, unit), printed=False)]
 
 
 def _found(evidence: CircuitEvidence, unit: str) -> list[Part]:
-    shown: list[Part] = [size_lines(evidence), edge_table(evidence, unit)]
+    shown: list[Part] = [judged_table(evidence)]
+    if evidence.warnings:
+        shown.append(Paragraph(f"Note: {'; '.join(evidence.warnings)}."))
+    shown += [lost_bars(evidence), edge_table(evidence, unit), size_lines(evidence)]
     checked = evidence.checked
     if checked is not None:
         said = (

@@ -11,6 +11,8 @@ from residuum.findings.record.rules import ENOUGH, Rule, percent
 from residuum.findings.report.named import given, half
 from residuum.findings.report.pictures import sample_table
 
+_SHOWN = 2
+"""Pairs shown at first."""
 MARKS = {"holds": "✓\u00a0holds", "fails": "✗\u00a0fails", "unclear": "?\u00a0unclear"}
 
 
@@ -25,42 +27,51 @@ def decision_parts(finding: Found) -> list[Part]:
             f"the mechanism is not enough (of heads and MLPs less than {percent(ENOUGH)}), or does "
             "no more than chance. Anything between is **undecided**."
         ),
-        rule_table(deciding, "Rules that decide"),
+        rule_table(deciding, "Rules that decide", _INTERVALS),
     ]
     if beside:
         title = "Rules that narrow the claim and decide no status"
-        shown.append(Fold(f"{len(beside)} more rules", [rule_table(beside, title)]))
-    shown.append(
-        Paragraph(
-            "Intervals on parts are drawn by template where there are several, those on the "
-            "behaviour by pair. A p-value of a sweep is joint over all its cells (sign flips of "
-            "whole templates, largest t)."
-        )
-    )
+        more = f"{len(beside)} more rules, which only narrow the claim"
+        shown.append(Fold(more, [rule_table(beside, title)], printed=False))
     return shown
 
 
-def rule_table(rules: Sequence[Rule], title: str) -> Table:
+_INTERVALS = (
+    "Intervals on parts are drawn by template where there are several, those on the behaviour by "
+    "pair. A p-value of a sweep is joint over all its cells (sign flips of whole templates, "
+    "largest t)."
+)
+
+
+def rule_table(rules: Sequence[Rule], title: str, caption: str = "") -> Table:
     """Rules as rows: what each demands, what was found, how it came out."""
     rows = [[MARKS[rule.outcome], rule.name, rule.demands, rule.found] for rule in rules]
     return Table(
-        [Column("outcome"), Column("rule"), Column("demands"), Column("found")], rows, title=title
+        [Column("outcome"), Column("rule"), Column("demands"), Column("found")],
+        rows,
+        title=title,
+        caption=caption,
     )
 
 
 def data_parts(finding: Found) -> list[Part]:
     """Where the pairs come from, and some of them."""
-    total, chosen = len(finding.task["clean"]), half(finding)
+    total, chosen, samples = len(finding.task["clean"]), half(finding), finding.samples
     use = "kept apart from the measurements" if given(finding) else "to choose parts on"
     return [
         Heading("The data"),
         Paragraph(
             f"{total} pairs, from {finding.task['source'] or 'the caller'}: {chosen} {use}, "
-            f"{finding.behaviour.contrast.n} to measure on. The first {len(finding.samples)} of "
-            "those measured on:"
+            f"{finding.behaviour.contrast.n} to measure on."
         ),
-        sample_table(finding),
-    ]
+        sample_table(samples[:_SHOWN], finding, "The first pairs to measure on"),
+        *(
+            [Fold(f"{len(samples) - _SHOWN} more pairs",
+                  [sample_table(samples[_SHOWN:], finding, "Some more")], printed=False)]
+            if len(samples) > _SHOWN
+            else []
+        ),
+    ]  # fmt: skip
 
 
 def origin_parts(finding: Found, replay_path: str) -> list[Part]:
@@ -73,7 +84,7 @@ def origin_parts(finding: Found, replay_path: str) -> list[Part]:
             "It loads the model, refuses other weights, repeats every stage with the token ids "
             "kept in the file, and compares every number."
         ),
-        KeyValues(
+        Fold("Where it comes from: hashes, seed, software", [KeyValues(
             {
                 "model": f"`{origin.model_id}`",
                 "weights (SHA-256)": _hash(origin.weight_hash),
@@ -85,9 +96,8 @@ def origin_parts(finding: Found, replay_path: str) -> list[Part]:
                 "intervention": finding.intervention,
                 "software": ", ".join(f"{name} {v}" for name, v in origin.software.items()),
             },
-            title="Where it comes from",
-        ),
-    ]
+        )]),
+    ]  # fmt: skip
 
 
 def _hash(text: str) -> str:

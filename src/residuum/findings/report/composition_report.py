@@ -11,13 +11,11 @@ from residuum.figures import (
     Paragraph,
     Part,
 )
-from residuum.findings.record.composition_evidence import (
-    LEAST_PATH,
-    CompositionEvidence,
-    PathEvidence,
-)
+from residuum.findings.record.composition_evidence import CompositionEvidence
 from residuum.findings.record.composition_rules import fed_words, path_words, reach_words
+from residuum.findings.record.path_evidence import LEAST_PATH, PathEvidence
 from residuum.findings.record.rules import percent
+from residuum.findings.record.words import short
 from residuum.findings.report.composition_tables import kind_table, path_table, score_table
 from residuum.findings.report.part_layers import PORTS, layers_of
 
@@ -30,17 +28,14 @@ def composition_parts(evidence: CompositionEvidence) -> list[Part]:
         Heading("How do they work together?"),
         Paragraph(
             "Each path is one experiment: one input of one part (a head's queries, keys or values, "
-            "or an MLP's input) reads what the sender writes on the other prompt of the pair, and "
-            f"everything else stays{_passing(evidence)}. What the corrupt run regains and what the "
-            "clean run loses by one path says who feeds whom."
+            "an MLP's input) reads what the sender writes on the other prompt of the pair; all "
+            f"else stays{_passing(evidence)}."
         ),
     ]
     picture = path_graph(evidence)
     if picture is not None:
         shown.append(picture)
-    shown.append(Paragraph(f"**From part to part:** {fed_words(evidence)}."))
-    shown.append(Paragraph(f"**To the answer, past other heads:** {reach_words(evidence)}."))
-    shown += _details(evidence)
+    shown += [Bullets(_said(evidence)), *_details(evidence)]
     if evidence.left_out:
         shown.append(Paragraph(f"Not done: {'; '.join(evidence.left_out)}."))
     return shown
@@ -50,18 +45,30 @@ def _passing(evidence: CompositionEvidence) -> str:
     return ", but for MLPs in between, which pass the change on" if evidence.through_mlps else ""
 
 
+def _said(evidence: CompositionEvidence) -> list[str]:
+    """What came out, a line each."""
+    known = [f"{short(head.at)} {head.kind}" for head in evidence.heads if head.named and head.kind]
+    return [
+        f"**From part to part:** {fed_words(evidence)}.",
+        *(path_words(evidence, path) for path in evidence.fed[:_MOST_TOLD]),
+        f"**To the answer, past other heads:** {reach_words(evidence)}.",
+        *([f"**Of a known kind:** {'; '.join(known)}."] if known else []),
+    ]
+
+
 def _details(evidence: CompositionEvidence) -> list[Part]:
-    shown: list[Part] = []
-    told = [path_words(evidence, path) for path in evidence.fed[:_MOST_TOLD]]
-    if told:
-        shown.append(Bullets(told))
-    if evidence.paths:
-        shown.append(path_table(evidence))
-    if evidence.heads:
-        shown += [Heading("What is each head?", level=3), kind_table(evidence)]
-    if evidence.scores:
-        shown.append(Fold("What the weights say of each pair", [score_table(evidence)]))
-    return shown
+    """All numbers; those of the paths are printed where one is shown."""
+    paths: list[Part] = [path_table(evidence)] if evidence.paths else []
+    beside: list[Part] = [kind_table(evidence)] if evidence.heads else []
+    beside += [score_table(evidence)] if evidence.scores else []
+    if evidence.fed:
+        shown: list[Part] = [Fold("All paths, in numbers", paths)]
+        heads = "What each head is, by attention and by weights"
+        return [*shown, Fold(heads, beside, printed=False)] if beside else shown
+    if not (paths or beside):
+        return []
+    title = "All paths, and what each head is, by attention and by weights"
+    return [Fold(title, [*paths, *beside], printed=False)]
 
 
 def path_graph(evidence: CompositionEvidence) -> LayeredGraph | None:

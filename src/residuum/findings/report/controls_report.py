@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from residuum.figures import Bars, Column, Heading, Paragraph, Part, Table
+from residuum.figures import Bars, Column, Fold, Heading, Paragraph, Part, Table
 from residuum.findings.record.controls_evidence import ControlsEvidence, PushControl
 from residuum.findings.record.controls_rules import attending_words
 from residuum.findings.record.evidence import Estimate
@@ -30,7 +30,8 @@ def controls_parts(evidence: ControlsEvidence, unit: str) -> list[Part]:
     if evidence.weights:
         shown.append(_weights(evidence, unit))
     if evidence.labels is not None or evidence.pushes is not None:
-        shown.append(_bars(evidence))
+        title = "The parts' own values against random pushes and random labels"
+        shown.append(Fold(title, [_bars(evidence)], printed=False))
     if evidence.attending:
         shown += _attending(evidence)
     if evidence.left_out:
@@ -92,7 +93,7 @@ def _bars(evidence: ControlsEvidence) -> Bars:
         x="share of the distance",
         unit="%",
         order="given",
-        title="The parts' own values against random pushes and random labels",
+        title="Own values, random pushes, random labels",
         caption=_bars_caption(evidence.pushes),
         does_not_show="what the parts say; only that it is not the push, and not any label.",
     )
@@ -132,14 +133,13 @@ def _attending(evidence: ControlsEvidence) -> list[Part]:
     ]
     more = evidence.more_attending
     shown: list[Part] = [
-        Heading("Do heads that attend strikingly matter?"),
+        Heading("Do heads that attend strikingly matter?", level=3),
         Paragraph(
             "A picture of attention is no proof of use. Every head of the model that gives much of "
-            "its attention to one place was put to the test, whether it is named or not."
+            "its attention to one place was put to the test, whether it is named or not. "
+            f"{_idle(evidence)}"
         ),
     ]
-    if attending_words(evidence):
-        shown.append(Paragraph(f"**Attending, not causal.** {attending_words(evidence)}"))
     table = Table(
         [
             Column("head"),
@@ -160,7 +160,14 @@ def _attending(evidence: ControlsEvidence) -> list[Part]:
         + (f" {more} more attend as strikingly and were not tested." if more else ""),
         does_not_show="that an idle head is idle on other prompts.",
     )
-    return [*shown, table]
+    return [*shown, Fold("Each of these heads, in numbers", [table], printed=False)]
+
+
+def _idle(evidence: ControlsEvidence) -> str:
+    said = attending_words(evidence)
+    if said:
+        return f"**Attending, not causal.** {said}"
+    return f"None of {len(evidence.attending)} is shown to be idle."
 
 
 def _known(estimate: Estimate | None) -> str:

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from residuum.figures import Bars, Column, Guide, Heading, Lines, Paragraph, Part, Series, Table
+from residuum.figures import (
+    Bars,
+    Bullets,
+    Column,
+    Fold,
+    Guide,
+    Heading,
+    Lines,
+    Paragraph,
+    Part,
+    Series,
+    Table,
+)
 from residuum.findings.record.direction_evidence import DirectionEvidence
 from residuum.findings.record.direction_rules import EDITS, direction_rules, place_words
 from residuum.findings.report.share_cells import share_cell
@@ -20,23 +32,23 @@ def direction_parts(evidence: DirectionEvidence) -> list[Part]:
         if evidence.left_aside
         else ""
     )
+    rules = direction_rules(evidence)
+    proven = any(rule.outcome == "holds" for rule in rules)
+    numbers: list[Part] = [edit_table(evidence), site_lines(evidence)]
+    bars = edit_bars(evidence)
     shown += [
         Paragraph(
-            "Clean and corrupt prompts differ, on average, along some direction of the "
-            f"stream{_turned(evidence)}. That difference of means was taken from {evidence.n_fit} "
-            f"pairs of the choosing half{aside}, in {place_words(evidence.at)}, where it did most "
-            "there. On the other half it is added, erased and swapped; all that follows is from "
-            "there."
+            "The mean difference between clean and corrupt prompts is a direction of the "
+            f"stream{_turned(evidence)}. It was taken from {evidence.n_fit} pairs of the choosing "
+            f"half{aside}, in {place_words(evidence.at)}, where it did most there, and is added, "
+            "erased and swapped on the other half."
         ),
-        *(
-            Paragraph(f"**{rule.name}? {_MARKS[rule.outcome]}** {rule.found}.")
-            for rule in direction_rules(evidence)
-        ),
-        edit_bars(evidence),
-        edit_table(evidence),
-        site_lines(evidence),
+        Bullets([f"**{rule.name}? {_MARKS[rule.outcome]}** {rule.found}." for rule in rules]),
     ]
-    return shown
+    title = "The edits beside random directions, and where else they were tried"
+    if proven:
+        return [*shown, bars, Fold(title, numbers, printed=False)]
+    return [*shown, Fold(title, [bars, *numbers], printed=False)]
 
 
 def _turned(evidence: DirectionEvidence) -> str:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from residuum.figures import Bars, Column, Guide, HeatMap, Lines, Panel, Series, Table
+from residuum.figures import Bars, Column, Guide, Lines, Series, Table
 from residuum.findings.record.evidence import Estimate
 from residuum.findings.record.found import Found
 from residuum.findings.record.part_evidence import SWAP, RemovalEvidence, RoleEvidence
@@ -236,38 +236,3 @@ def control_table(finding: Found) -> Table:
 def _control(name: str, estimate: Estimate, random: tuple[float, ...]) -> list[str]:
     mean = sum(random) / len(random) if random else float("nan")
     return [name, share(estimate), percent(mean), percent(max(random, default=float("nan")))]
-
-
-def attention_panel(finding: Found) -> Panel:
-    """The heads' attention on one prompt."""
-    assert finding.roles is not None
-    maps = [
-        HeatMap(
-            [
-                [weight if key <= query else None for key, weight in enumerate(row)]
-                for query, row in enumerate(picture.weights)
-            ],
-            row_labels=_numbered(picture.tokens),
-            col_labels=_numbered(picture.tokens),
-            x="looked at (key)",
-            y="looking (query)",
-            unit="attention",
-            scale="sequential",
-            limits=(0.0, 1.0),
-            title=short(picture.at),
-        )
-        for picture in finding.roles.pictures
-    ]
-    prompt = " ".join(token.strip() for token in finding.roles.pictures[0].tokens)
-    return Panel(
-        maps,
-        columns=4,
-        title="Attention of these heads on one prompt",
-        caption=f"“{prompt}” Each row is a token looking back; a row sums to 1. Click a map for "
-        "its tokens and numbers.",
-        does_not_show="that what a head looks at is what it is used for.",
-    )
-
-
-def _numbered(tokens: tuple[str, ...]) -> list[str]:
-    return [f"{pos} {token.strip()}" for pos, token in enumerate(tokens)]

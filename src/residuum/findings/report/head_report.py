@@ -6,8 +6,8 @@ from residuum.figures import Bullets, Fold, Heading, Paragraph, Part
 from residuum.findings.record.found import Found
 from residuum.findings.record.part_evidence import SWAP
 from residuum.findings.record.words import listed, short
+from residuum.findings.report.attention_pictures import attention_panel, last_token_map
 from residuum.findings.report.head_pictures import (
-    attention_panel,
     control_table,
     head_bars,
     head_table,
@@ -19,20 +19,13 @@ from residuum.findings.report.named import given, half, noun, others, these
 from residuum.findings.report.sentences import WAYS, cannot, control, movers, together, writers
 
 
-def found_lines(finding: Found) -> list[Part]:
-    """Backup, control and movers, each in a sentence, right below the claim."""
+def found_lines(finding: Found) -> list[str]:
+    """Backup and movers, each in a sentence, right below the claim."""
     if finding.parts is None or finding.roles is None:
         return []
-    main, unit = finding.parts.main, finding.unit
-    return [
-        Bullets(
-            [
-                f"**Backup.** {together(main, unit)}",
-                f"**Control.** {control(main, unit)}",
-                _first_bold(movers(finding.roles, unit)),
-            ]
-        )
-    ]
+    unit = finding.unit
+    backup = f"**Backup.** {together(finding.parts.main, unit)}"
+    return [backup, _first_bold(movers(finding.roles, unit))]
 
 
 def _first_bold(text: str) -> str:
@@ -55,7 +48,6 @@ def chosen_heads(finding: Found) -> list[Part]:
     return [
         Heading(f"Which {them}?"),
         Paragraph(f"{', '.join(names)}: {said}"),
-        head_bars(finding),
         head_table(finding),
     ]
 
@@ -75,17 +67,23 @@ def controls(finding: Found) -> list[Part]:
             "themselves, which stay corrupt at their own position."
         ),
         control_table(finding),
-        Heading("Do others stand in for a missing one?"),
-        Paragraph(
-            f"If each {one}'s work were its own, removing them together would cost the sum of "
-            "removing each alone. More than that means that others stand in while only one is "
-            "missing (a backup), or that what reads them is not linear; removal alone does not "
-            "tell which."
+        Heading("Do others stand in for a missing one?", level=3),
+        Bullets([f"**{together(main, finding.unit)}**", control(main, finding.unit)]),
+        Fold(
+            "One by one as bars, one after the other, and removed in every way",
+            [
+                head_bars(finding),
+                Paragraph(
+                    f"If each {one}'s work were its own, removing them together would cost the sum "
+                    "of removing each alone. More than that means that others stand in while only "
+                    "one is missing (a backup), or that what reads them is not linear; removal "
+                    "alone does not tell which."
+                ),
+                removal_lines(finding, main, title),
+                *_every_way(finding),
+            ],
+            printed=False,
         ),
-        Paragraph(f"**{together(main, finding.unit)}**"),
-        Paragraph(f"**The control.** {control(main, finding.unit)}"),
-        removal_lines(finding, main, title),
-        Fold("Every way of removal, in numbers", _every_way(finding)),
     ]
     if finding.parts.left_out:
         shown.append(Paragraph(cannot(finding.parts.left_out)))
@@ -106,33 +104,41 @@ def written_by(finding: Found) -> list[Part]:
     shown: list[Part] = [
         Heading("Which heads write the answer?"),
         Paragraph(
-            "A head can matter because it tells others what to do, or because it writes the answer "
-            "itself. Beside the heads above stand those whose direct path to the logits speaks for "
-            "the answer on the choosing half. A **writer** is a head whose direct path is shown "
-            "and positive on the other half. A **mover** is a writer that also attends from the "
-            "last token to the answer (a tenth of its attention at least), more than to the wrong "
-            "answer, and whose corrupt value costs the clean run something, each with its interval."
-            " A head that only **matters** acts, as far as shown, through other parts."
+            "Beside the heads above stand those whose direct path to the logits speaks for the "
+            "answer on the choosing half. **Writer**: this path is shown and positive on the other "
+            "half too. **Mover**: a writer that also attends from the last token to the answer (a "
+            "tenth of its attention at least, more than to the wrong answer), and whose corrupt "
+            "value costs the clean run something, each with its interval. A head that only "
+            "**matters** acts, as far as shown, through other parts."
         ),
     ]
     if not roles.heads:
         return [*shown, Paragraph(writers(roles, finding.unit))]
     shown += [
-        Paragraph(_first_bold(movers(roles, finding.unit))),
-        Paragraph(writers(roles, finding.unit)),
+        Bullets([_first_bold(movers(roles, finding.unit)), writers(roles, finding.unit)]),
         role_table(finding),
+        _direct(finding),
+        Heading("What do they look at?", level=3),
+        last_token_map(finding),
+        Fold("Attention from every token", [attention_panel(finding)], printed=False),
     ]
-    if roles.removal is not None:
-        names = listed([short(at) for at in roles.writers])
-        shown += [
-            Paragraph(f"Chosen for their direct path: {names}. "
-                      f"{together(roles.removal, finding.unit)} "
-                      f"{control(roles.removal, finding.unit)}"),
-        ]  # fmt: skip
-        if len(roles.writers) > 1:
-            title = f"Heads with a direct path, removed in turn, each given {WAYS[SWAP][0]}"
-            lines = removal_lines(finding, roles.removal, title)
-            shown.append(Fold("The writers removed one after the other", [lines]))
-    else:
-        shown.append(Paragraph("No head's direct path speaks for the answer on the choosing half."))
-    return [*shown, Heading("What do they look at?"), attention_panel(finding)]
+    return shown
+
+
+def _direct(finding: Found) -> Part:
+    """Those with a direct path, removed together."""
+    roles = finding.roles
+    assert roles is not None
+    if roles.removal is None:
+        return Paragraph("No head's direct path speaks for the answer on the choosing half.")
+    unit, names = finding.unit, listed([short(at) for at in roles.writers])
+    told: list[Part] = [
+        Paragraph(
+            f"Chosen for their direct path: {names}. {together(roles.removal, unit)} "
+            f"{control(roles.removal, unit)}"
+        )
+    ]
+    if len(roles.writers) > 1:
+        title = f"Heads with a direct path, removed in turn, each given {WAYS[SWAP][0]}"
+        told.append(removal_lines(finding, roles.removal, title))
+    return Fold("The heads with a direct path, removed together", told, printed=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterable, Iterator
 
@@ -10,6 +11,7 @@ from residuum.figures import (
     Bullets,
     Callout,
     Code,
+    Columns,
     Contents,
     Figure,
     Fold,
@@ -21,7 +23,7 @@ from residuum.figures import (
     Table,
 )
 from residuum.findings.record.found import Found
-from residuum.findings.report.figure_tables import as_table, flat
+from residuum.findings.report.figure_tables import as_table
 from residuum.findings.report.page import subtitle, title
 from residuum.findings.report.sections import report_parts
 
@@ -43,12 +45,24 @@ def report_markdown(finding: Found, replay_path: str = "finding.json") -> str:
 
 
 def markdown(parts: Iterable[Part]) -> Iterator[str]:
-    """The blocks of parts, in order; those of folds and columns stand where these stand."""
-    for part in flat(parts):
-        if isinstance(part, Figure):
+    """The blocks of parts, in order; folds are ``<details>``, which viewers keep closed too."""
+    for part in parts:
+        if isinstance(part, Columns):
+            for column in part.columns:
+                yield from markdown(column)
+        elif isinstance(part, Fold):
+            yield f"<details>\n<summary>{_summary(part.title)}</summary>"
+            yield from markdown(part.parts)
+            yield "</details>"
+        elif isinstance(part, Figure):
             yield from _figure(part)
         elif not isinstance(part, Contents):
             yield _block(part)
+
+
+def _summary(words: str) -> str:
+    """The line of a fold that is always seen; it is HTML, so Markdown has no say in it."""
+    return html.escape(re.sub(r"[`*]", "", words.replace("\n", " ")), quote=False)
 
 
 def _block(part: Part) -> str:
@@ -57,8 +71,6 @@ def _block(part: Part) -> str:
             return text(part if isinstance(part, str) else part.text)
         case Heading(words, level):
             return f"{'#' * level} {text(words)}"
-        case Fold(words):
-            return f"**{text(words)}**"
         case Bullets(items, ordered):
             return "\n".join(f"{'1.' if ordered else '-'} {text(item)}" for item in items)
         case Callout(words, head, _, badge):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from residuum.figures import Column, Guide, HeatMap, Lines, Series, Table
-from residuum.findings.record.evidence import GridEvidence
+from residuum.findings.record.evidence import GridEvidence, Sample
 from residuum.findings.record.found import Found
 from residuum.findings.record.rules import percent
 from residuum.findings.record.words import metric_words
@@ -33,10 +35,9 @@ def lens_lines(finding: Found) -> Lines:
         y="lead of the answer" if two_sided else "log probability",
         unit="logits" if two_sided else "nats",
         guides=[Guide(0.0, "no preference")] if two_sided else [],
-        title="The answer's lead, read after each layer (logit lens)",
-        caption=f"Mean over {lead[0].n} clean prompts, at the last token: the stream after each "
-        "layer, sent through the final norm and the unembedding as if the model stopped there. "
-        "The band is the 95 % interval.",
+        title="The answer's lead after each layer (logit lens)",
+        caption=f"Mean over {lead[0].n} clean prompts, at the last token, as if the model stopped "
+        "after this layer: final norm, then unembedding. The band is the 95 % interval.",
         does_not_show="that later layers read the stream in this way.",
     )
 
@@ -71,9 +72,9 @@ def stream_map(finding: Found) -> HeatMap | None:
         finding,
         x="position in the sentence",
         title="The residual stream, by layer and position",
-        caption="The whole stream at one position, before the first layer (embed) and after each. "
-        "The strong cells trace the path of what differs, from the changed word up and over to the "
-        "last token. Columns are roles in the sentence, with the word in one of the prompts.",
+        caption="Before the first layer (embed) and after each: strong cells trace what differs, "
+        "from the changed word to the last token. Columns are roles in the sentence, with the word "
+        "in one of the prompts.",
         does_not_show="which part of the layer put it there.",
     )
 
@@ -81,13 +82,15 @@ def stream_map(finding: Found) -> HeatMap | None:
 def head_map(finding: Found) -> HeatMap:
     """Every head; numbers in the cells that are shown."""
     assert finding.where is not None
-    said = finding.where.heads.sure
+    heads = finding.where.heads
+    noted = f" Note: {'; '.join(heads.warnings)}." if heads.warnings else ""
     return _map(
-        finding.where.heads,
+        heads,
         finding,
         x="head",
         title="Every attention head",
-        caption=f"One head at all positions. A number stands where the effect is shown: {said}.",
+        caption="One head at all positions. A number stands where the effect is shown: "
+        f"{heads.sure}.{noted}",
         does_not_show=_NOT_NEEDED,
         marked=True,
     )
@@ -124,10 +127,10 @@ def _map(
         cell_text=_shown(grid) if marked else None,
         x=x,
         y="layer",
-        unit="of the distance",
+        unit="share",
         title=title,
-        caption=f"{caption} 1 is the clean answer, 0 the corrupt one, a distance of "
-        f"{finding.behaviour.contrast.value:.2f} {finding.unit}; mean over {grid.n} pairs.",
+        caption=f"{caption} Share of the distance: 1 is the clean answer, 0 the corrupt one, "
+        f"{finding.behaviour.contrast.value:.2f} {finding.unit} apart; mean over {grid.n} pairs.",
         does_not_show=does_not_show,
     )
 
@@ -146,23 +149,23 @@ def _brief(value: float) -> str:
     return percent(value) if abs(value) >= 0.01 else f"{100 * value:.1f} %"
 
 
-def sample_table(finding: Found) -> Table:
-    """Some pairs as text."""
-    rows = [
-        [sample.clean, _words(sample.answers), sample.says_clean.strip(), sample.metric_clean,
-         sample.corrupt, sample.says_corrupt.strip(), sample.metric_corrupt]
-        for sample in finding.samples
-    ]  # fmt: skip
-    unit = finding.unit
+def sample_table(samples: Sequence[Sample], finding: Found, title: str) -> Table:
+    """Some pairs as text, a row for each side."""
+    rows = []
+    for pair in samples:
+        answer = _words(pair.answers)
+        rows += [
+            ["clean", pair.clean, answer, pair.says_clean.strip(), pair.metric_clean],
+            ["corrupt", pair.corrupt, answer, pair.says_corrupt.strip(), pair.metric_corrupt],
+        ]
     return Table(
         [
-            Column("clean prompt"), Column("answer"), Column("model says"),
-            Column(metric_words(finding.metric), unit, digits=1),
-            Column("corrupt prompt"), Column("model says"),
-            Column(metric_words(finding.metric), unit, digits=1),
+            Column("side"), Column("prompt"), Column("answer"), Column("model says"),
+            Column(metric_words(finding.metric), finding.unit, digits=1),
         ],
         rows,
-        title="Pairs",
+        title=title,
+        caption="Two rows a pair. The answer is that of the clean prompt, on both sides.",
     )  # fmt: skip
 
 

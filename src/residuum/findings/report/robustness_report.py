@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from residuum.figures import Bars, Column, Heading, HeatMap, Paragraph, Part, Table
+from residuum.figures import Bars, Bullets, Column, Fold, Heading, HeatMap, Paragraph, Part, Table
 from residuum.findings.record.evidence import Estimate
 from residuum.findings.record.robustness_evidence import OtherModel, RobustnessEvidence
-from residuum.findings.record.robustness_rules import robustness_notes, robustness_words
+from residuum.findings.record.robustness_rules import robustness_notes, robustness_rules
 from residuum.findings.record.rules import ENOUGH, number, percent, share
 from residuum.findings.record.words import listed, short
 
 _MOST_NAMED = 3
+_MARKS = {"holds": "Yes.", "fails": "No.", "unclear": "Not clear."}
 
 
 def robustness_parts(evidence: RobustnessEvidence, unit: str) -> list[Part]:
@@ -26,21 +27,24 @@ def robustness_parts(evidence: RobustnessEvidence, unit: str) -> list[Part]:
             "choice: sentences of other templates, other halves of the pairs, pairs never seen."
         ),
     ]
-    words, notes = robustness_words(evidence), robustness_notes(evidence)
-    if words:
-        shown.append(Paragraph(f"**It is narrower than that:** {words}."))
+    rules, notes = robustness_rules(evidence), robustness_notes(evidence)
+    if rules:
+        shown.append(
+            Bullets([f"**{rule.name}? {_MARKS[rule.outcome]}** {rule.found}." for rule in rules])
+        )
     if notes:
         shown.append(Paragraph(notes))
-    if evidence.folds or evidence.new:
-        shown.append(_bars(evidence))
-    if evidence.folds:
-        shown.append(_folds(evidence))
-    if evidence.draws:
-        shown.append(_draws(evidence))
-    if evidence.ways:
-        shown.append(_ways(evidence))
     if evidence.models:
         shown.append(_models(evidence, unit))
+    more: list[Part] = [_bars(evidence)] if evidence.folds or evidence.new else []
+    if evidence.folds:
+        more.append(_folds(evidence))
+    if evidence.draws:
+        more.append(_draws(evidence))
+    if evidence.ways:
+        more.append(_ways(evidence))
+    if more:
+        shown.append(Fold("Each template, each draw, each way of removal", more, printed=False))
     return shown
 
 

@@ -6,11 +6,7 @@ from collections.abc import Iterator
 
 from residuum.figures import Part
 from residuum.findings.record.found import Found
-from residuum.findings.report.behaviour_report import (
-    behaviour_parts,
-    readable_parts,
-    where_parts,
-)
+from residuum.findings.report.behaviour_report import behaviour_parts, where_parts
 from residuum.findings.report.circuit_report import circuit_parts
 from residuum.findings.report.closing_report import data_parts, decision_parts, origin_parts
 from residuum.findings.report.composition_report import composition_parts
@@ -36,7 +32,6 @@ def report_parts(finding: Found, replay_path: str) -> list[Part]:
         *top_parts(finding),
         *_tried(finding),
         *behaviour_parts(finding),
-        *readable_parts(finding),
         *where_parts(finding),
         *_mechanism(finding),
         *_doubts(finding),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from residuum.figures import Bars, Column, Heading, Paragraph, Part, Table
+from residuum.figures import Bars, Column, Fold, Heading, Paragraph, Part, Table
 from residuum.findings.record.evidence import Estimate
 from residuum.findings.record.rules import number, percent, share
 from residuum.findings.record.specificity_evidence import (
@@ -44,13 +44,31 @@ def specificity_parts(evidence: SpecificityEvidence, task: str) -> list[Part]:
         ),
         Paragraph(f"**{words[0].upper()}{words[1:]}.**"),
     ]
+    more: list[Part] = []
     if evidence.tested:
-        shown += [_bars(evidence, task), _table(evidence, task)]
+        shown.append(_bars(evidence, task))
+        more.append(_table(evidence, task))
     if evidence.text is not None:
-        shown.append(_text(evidence.text))
+        shown.append(Paragraph(_of_text(evidence.text)))
+        more.append(_text(evidence.text))
     if evidence.left_out:
         shown.append(Paragraph(f"Not done: {'; '.join(evidence.left_out)}."))
+    if more:
+        shown.append(Fold("Every task both ways, and plain text", more, printed=False))
     return shown
+
+
+def _of_text(text: TextLoss) -> str:
+    """What plain text loses, in a sentence."""
+    said = f"**Plain text: {_OF_TEXT[text.verdict]}.** Its loss rises by {_rise(text)}"
+    if text.random_up:
+        said += f", without random parts by {percent(max(text.random_up) / text.before.value)}"
+        said += " at most"
+    return f"{said}."
+
+
+def _rise(text: TextLoss) -> str:
+    return percent(text.up.value / text.before.value if text.before.value else 0.0)
 
 
 def _bars(evidence: SpecificityEvidence, task: str) -> Bars:
@@ -110,10 +128,9 @@ def _random(task: OtherTask) -> str:
 
 
 def _text(text: TextLoss) -> Table:
-    rise = text.up.value / text.before.value if text.before.value else 0.0
     rows = [
         ["intact", number(text.before), ""],
-        ["without the named parts", f"+ {number(text.up, 3)}", percent(rise)],
+        ["without the named parts", f"+ {number(text.up, 3)}", _rise(text)],
     ]
     if text.random_up:
         most = max(text.random_up)

@@ -24,6 +24,8 @@ from residuum.findings.record.words import listed, metric_words
 from residuum.findings.report.head_report import found_lines
 from residuum.findings.report.named import given, these
 
+_ABOUT = 4
+"""Lines that a scope begins with: model, task, measure, kind of mechanism."""
 TONES: dict[Status, Tone] = {
     "supported": "good",
     "not supported": "bad",
@@ -37,21 +39,39 @@ BADGES: dict[Status, str] = {
 
 
 def top_parts(finding: Found) -> list[Part]:
-    """Claim, falsifier beside limits, numbers, scope, and the contents."""
+    """Claim, numbers, falsifier beside limits, scope, and the contents."""
     return [
         *_claim(finding),
+        Stats(_stats(finding)),
         Columns([
             [Paragraph("**What would refute it**"), Paragraph(finding.falsifier),
              Paragraph("**How the status was decided**"), Paragraph(decided_words(finding.rules))],
             [Paragraph("**What it does not say**"), Bullets(finding.limits)],
         ]),
-        Stats(_stats(finding)),
-        *found_lines(finding),
-        Fold("What it is about: model, data, measure, and every condition", [
-            Bullets(finding.scope)
-        ]),
+        *_about(finding),
         Contents(),
     ]  # fmt: skip
+
+
+def _about(finding: Found) -> list[Part]:
+    """Model, data and measure, beside what else was found; every condition folded."""
+    lines = finding.scope
+    first = next((i for i, line in enumerate(lines) if _is_condition(line, finding.rules)), _ABOUT)
+    about, conditions = lines[: min(first, _ABOUT)], lines[min(first, _ABOUT) :]
+    columns: list[list[Part]] = [[Paragraph("**What it is about**"), Bullets(about)]]
+    more = found_lines(finding)
+    if more:
+        columns.append([Paragraph("**What else was found**"), Bullets(more)])
+    shown: list[Part] = [Columns(columns)]
+    if conditions:
+        title = f"What was tested beside, and what came of it: {len(conditions)} conditions"
+        shown.append(Fold(title, [Bullets(conditions)], printed=False))
+    return shown
+
+
+def _is_condition(line: str, rules: Sequence[Rule]) -> bool:
+    """Whether a line of the scope is a rule that narrows the claim."""
+    return any(line.startswith(f"{rule.name}: ") for rule in rules)
 
 
 def _claim(finding: Found) -> list[Part]:

@@ -15,6 +15,8 @@ import { readChart } from "./decode";
 import { enliveTable } from "./tables";
 import { enliveTokens } from "./tokens";
 
+/** Widths on paper in pixels: of a page, and of a column. */
+const WHOLE = 680, HALF = 320;
 const prints = new Set<() => void>();
 
 /** Draw all figures as lines, for paper. */
@@ -61,7 +63,7 @@ function mount(figure: HTMLElement, chart: Chart, compact: boolean): () => void 
   if (graph && chart instanceof GraphChart) graph.use(chart);
   else stage.show(chart);
   const print = () => {
-    const sheet = chart.layout(compact ? body.clientWidth || 160 : 680, { compact });
+    const sheet = chart.layout(compact ? body.clientWidth || 160 : figure.closest(".rz-columns") ? HALF : WHOLE, { compact });
     const pen = svgPen(sheet.width, sheet.height);
     chart.draw(pen, sheet, themed("light"));
     const drawn = new DOMParser().parseFromString(pen.source(), "image/svg+xml").documentElement;

@@ -27,9 +27,9 @@ function start(): void {
 
 const closed = new Set<HTMLDetailsElement>();
 
-/** On paper every fold is open, and every figure lines, not pixels. */
+/** On paper folds are open, but for those that stay on the screen, and every figure is lines, not pixels. */
 function toPaper(): void {
-  for (const fold of document.querySelectorAll<HTMLDetailsElement>(".rz-fold:not([open])")) {
+  for (const fold of document.querySelectorAll<HTMLDetailsElement>(".rz-fold:not([open], .rz-unprinted)")) {
     closed.add(fold);
     fold.open = true;
   }
