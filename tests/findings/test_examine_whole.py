@@ -62,6 +62,19 @@ def test_a_direction_is_proven_where_there_is_one(model: Model) -> None:
     assert wrong.status == "not supported" and "does not depend on one direction" in wrong.claim
 
 
+def test_a_claim_says_how_many_of_the_pairs_a_direction_was_proven_on(model: Model) -> None:
+    """Templates that it was found on are left out of its proof: the claim may not count them."""
+    task = rz.task("refusal", model, n=64)
+    half = task[1::2]
+    rows = [row for row, name in enumerate(half.templates) if name in ("asked", "help")]
+    found = rz.direction(model, half.subset(rows), at="L1.resid_post@-1", prove=False)
+    finding = rz.examine(model, task, found, stages=())
+    left = len(half) - len(rows)
+    assert finding.whole is not None and finding.whole.recovered.n == left
+    said = f"It was measured on {left} of these {len(half)}, of templates that it was not found on"
+    assert said in finding.claim
+
+
 def test_other_models_are_refused(model: Model, random_model: Model, circuit: Circuit) -> None:
     with pytest.raises(OptionError, match="the graph is of a model of"):
         rz.examine(random_model, "ioi", circuit)

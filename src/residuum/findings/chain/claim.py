@@ -128,7 +128,7 @@ def claim(told: Told, parts: PartsEvidence | None, whole: WholeEvidence | None =
     if not present(told.rules):
         return absent(told)
     if whole is not None:
-        said = [verdict(told, whole_words(whole)), told.contrast]
+        said = [verdict(told, whole_words(whole)), _fewer(told, whole), told.contrast]
     elif parts is not None:
         apart = by_themselves(parts)
         more = f"In the joint test over its whole sweep {apart}" if apart else ""
@@ -137,6 +137,14 @@ def claim(told: Told, parts: PartsEvidence | None, whole: WholeEvidence | None =
         return absent(told)
     first, *rest = said
     return " ".join([first, *(f"{each}." for each in (*rest, *told.added) if each)])
+
+
+def _fewer(told: Told, whole: WholeEvidence) -> str:
+    """That a mechanism was measured on some of the pairs only; empty where it was on all."""
+    count, given = whole.recovered.n, len(told.bench.task)
+    if count >= given:
+        return ""
+    return f"It was measured on {count} of these {given}, of templates that it was not found on"
 
 
 def verdict(told: Told, measured: str) -> str:
