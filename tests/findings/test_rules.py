@@ -219,3 +219,6 @@ def test_a_part_that_rides_along_is_named_and_decides(other: PartEvidence, outco
 def test_what_a_part_does_is_the_most_that_is_shown() -> None:
     assert doing(RIGHT) == 0.8
     assert doing(part("L0.z[H1]", -0.5, 0.3, 0.4)) == 0.4
+    unknown = Estimate(0.5, math.nan, 0.9, 8)
+    nothing = part("L0.z[H1]", 0.0, 0.0, 0.0)
+    assert doing(replace(nothing, recovered=unknown, more_lost=unknown)) == 0.0

@@ -139,7 +139,7 @@ def doing(part: PartEvidence) -> float:
     nothing that the answer depends on.
     """
     measured = (part.recovered, part.lost, part.more_recovered, part.more_lost)
-    return max((each.value for each in measured if not each.low <= 0), default=0.0)
+    return max((each.value for each in measured if each.low > 0), default=0.0)
 
 
 def _beyond(evidence: SetEvidence) -> Outcome:
