@@ -16,12 +16,7 @@ from residuum.figures import page
 from residuum.findings.chain.composition_stage import composition
 from residuum.findings.chain.part_paths import inputs, other_heads
 from residuum.findings.record.budget import BUDGETS
-from residuum.findings.record.composition_evidence import (
-    ComposedScore,
-    CompositionEvidence,
-    PathEvidence,
-    verdict,
-)
+from residuum.findings.record.composition_evidence import CompositionEvidence
 from residuum.findings.record.composition_rules import (
     composition_rules,
     fed_words,
@@ -29,6 +24,8 @@ from residuum.findings.record.composition_rules import (
     reach_words,
 )
 from residuum.findings.record.evidence import Estimate
+from residuum.findings.record.head_reading import ComposedScore
+from residuum.findings.record.path_evidence import PathEvidence, verdict
 from residuum.findings.record.plain import from_plain, to_plain
 from residuum.findings.record.rules import decide
 from residuum.findings.report.composition_report import composition_parts, path_graph

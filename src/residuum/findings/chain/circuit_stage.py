@@ -8,35 +8,27 @@ from typing import Any
 import numpy as np
 
 from residuum.circuits import (
-    EAPIG,
     REFERENCES,
     Circuit,
     CircuitScores,
     MaskedRuns,
-    discover,
     evaluate,
-    random_circuits,
 )
 from residuum.circuits.judging.ratios import Estimate as Ratio
 from residuum.core import SILENT, Progress, ResiduumError
 from residuum.findings.chain.bench import Bench
+from residuum.findings.chain.circuit_search import STEPS, search_circuit
+from residuum.findings.chain.other_circuits import other_circuits
 from residuum.findings.record.budget import Budget
 from residuum.findings.record.circuit_evidence import (
-    AIM,
     MOST_EDGES,
     Checked,
     CircuitEdge,
     CircuitEvidence,
-    CircuitSize,
     Judged,
 )
 from residuum.findings.record.evidence import Estimate
 
-STEPS = 5
-SIZES = tuple(float(size) for size in np.geomspace(0.002, 0.3, 24))
-"""Shares of the edges among which the size is chosen."""
-FEW_EDGES = 12
-"""Sizes up to this are all among them, in however small a graph."""
 _BROAD = ("counterfactual", "mean", "resample")
 _SUBSETS = 5
 _METHOD = f"EAP-IG, {STEPS} steps"
@@ -71,7 +63,7 @@ def circuit(
     circuit does (rivals), or what they compute.
     """
     try:
-        found, curve, reached = _found(choose, spend, progress)
+        found, curve, reached = search_circuit(choose, spend, progress)
     except ResiduumError as error:
         return nothing(f"no circuit was searched for: {error.what}")
     left_out: list[str] = []
@@ -108,31 +100,6 @@ def nothing(*left_out: str) -> CircuitEvidence:
     return CircuitEvidence(
         _METHOD, 0, 0, 1, (), False, (), (), (), (), None, (), (), (), left_out, ()
     )  # fmt: skip
-
-
-def _found(
-    choose: Bench, spend: Budget, progress: Progress
-) -> tuple[Circuit, tuple[CircuitSize, ...], bool]:
-    """The circuit, faithfulness at every size on the choosing half, and whether one reached it."""
-    scored = discover(
-        choose.model, choose.task, EAPIG(steps=STEPS), share=SIZES[-1], verify=spend.n,
-        seed=choose.seed, progress=progress,
-    )  # fmt: skip
-    total = scored.graph.n_edges
-    few = range(1, min(FEW_EDGES, total) + 1)
-    ladder = [scored.resized(n) for n in sorted({*few, *(round(s * total) for s in SIZES)} - {0})]
-    ends = [np.ones(total, dtype=bool), np.zeros(total, dtype=bool)]
-    runs = MaskedRuns(choose.model, scored.graph, choose.task, seed=choose.seed)
-    kept = np.stack([*ends, *(each.kept for each in ladder)])
-    full, empty, *values = runs.metric(kept, progress=progress).mean(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shares = np.nan_to_num([(value - empty) / (full - empty) for value in values])
-    curve = tuple(
-        CircuitSize(each.n_edges, float(share)) for each, share in zip(ladder, shares, strict=True)
-    )
-    reached = [i for i, share in enumerate(shares) if AIM <= share <= 2 - AIM]
-    best = reached[0] if reached else int(np.argmin(np.abs(1 - shares)))
-    return ladder[best], curve, bool(reached)
 
 
 def _judged(
@@ -180,16 +147,12 @@ def _random(
     found: Circuit, bench: Bench, spend: Budget, left_out: list[str], progress: Progress
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Faithfulness and completeness of random connected circuits of the same size."""
-    try:
-        drawn = random_circuits(found.graph, found.n_edges, spend.random_sets, seed=bench.seed)
-    except ResiduumError as error:
-        left_out.append(f"random circuits: {error.what}")
-        return (), ()
-    drawn = np.unique(drawn, axis=0)
-    drawn = drawn[(drawn != found.kept).any(axis=1)]
+    drawn, every, _ = other_circuits(found.graph, found.kept, spend.random_sets, bench.seed)
     if not len(drawn):
         left_out.append("random circuits: there is no other circuit of this size")
         return (), ()
+    if every:
+        left_out.append(f"random circuits: {len(drawn)} others of this size are all that there are")
     total = found.graph.n_edges
     ends = np.stack([np.ones(total, dtype=bool), np.zeros(total, dtype=bool)])
     runs = MaskedRuns(bench.model, found.graph, bench.task, seed=bench.seed)

@@ -14,13 +14,8 @@ from residuum.core import SILENT, Progress, ResiduumError
 from residuum.findings.chain.bench import Bench
 from residuum.findings.chain.parts_stage import numbers
 from residuum.findings.record.budget import Budget
-from residuum.findings.record.composition_evidence import (
-    Attending,
-    ComposedScore,
-    HeadKind,
-    HeadReading,
-)
 from residuum.findings.record.evidence import Estimate
+from residuum.findings.record.head_reading import Attending, ComposedScore, HeadKind, HeadReading
 from residuum.heads import Composition, FactoredMatrix, HeadTable, composition, detect_heads, ov, qk
 from residuum.heads.reading import embedding, unembedding
 from residuum.runs import Model

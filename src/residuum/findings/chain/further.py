@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from residuum.core import OptionError, Progress
@@ -69,6 +69,11 @@ class Work:
         """The mechanism as something to move and to remove."""
         return lever_of(self.mechanism, self.bench)
 
+    @property
+    def fair(self) -> Bench:
+        """The pairs of the measuring half that the mechanism was not found on."""
+        return replace(self.bench, task=self.lever.allowed(self.bench.task))
+
 
 @dataclass(frozen=True)
 class Further:
@@ -114,18 +119,18 @@ def _direction(work: Work) -> DirectionEvidence:
 
 def _robustness(work: Work) -> RobustnessEvidence:
     return robustness(
-        work.choose, work.bench, work.lever, work.budget, work.progress,
+        work.choose, work.fair, work.lever, work.budget, work.progress,
         removals=work.held["parts"].removals if "parts" in work.held else (),
         also=work.also, found=work.mechanism.origin == "found",
     )  # fmt: skip
 
 
 def _specificity(work: Work) -> SpecificityEvidence:
-    return specificity(work.bench, work.lever, work.budget, work.progress)
+    return specificity(work.fair, work.lever, work.budget, work.progress)
 
 
 def _controls(work: Work) -> ControlsEvidence:
-    return controls(work.bench, work.lever, work.budget, work.progress)
+    return controls(work.fair, work.lever, work.budget, work.progress)
 
 
 _ALL: tuple[Kind, ...] = ("components", "circuit", "direction")

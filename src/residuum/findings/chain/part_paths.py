@@ -13,8 +13,8 @@ from residuum.core import SILENT, Address, Progress, ResiduumError
 from residuum.findings.chain.bench import Bench
 from residuum.findings.chain.replacement import share_of
 from residuum.findings.record.budget import Budget
-from residuum.findings.record.composition_evidence import PathEvidence, verdict
 from residuum.findings.record.evidence import Estimate
+from residuum.findings.record.path_evidence import PathEvidence, verdict
 from residuum.findings.record.rules import ALPHA
 from residuum.patching import PathTable, path_patch
 from residuum.patching.results.statistics import statistics_of

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from residuum.circuits import Circuit, MaskedRuns, random_circuits
-from residuum.core import SILENT, OptionError, Progress
+from residuum.circuits import Circuit, MaskedRuns
+from residuum.core import SILENT, Progress
 from residuum.directions import Direction, prove
 from residuum.findings.chain.bench import Bench
+from residuum.findings.chain.other_circuits import other_circuits
 from residuum.findings.record.budget import Budget
 from residuum.findings.record.evidence import Estimate
 from residuum.findings.record.mechanism import Mechanism
@@ -43,15 +44,13 @@ def of_circuit(
 ) -> WholeEvidence:
     """What the circuit does alone, and what is lost without it, with random circuits of its size.
 
+    Where a small graph has too few to draw from, all others of its size are taken.
+
     Cost: two masked runs for each of the circuit, the whole graph and every random circuit.
     """
-    graph, note = circuit.graph, "; ".join(circuit.warnings)
-    try:
-        drawn = random_circuits(graph, circuit.n_edges, spend.random_sets, seed=bench.seed)
-    except OptionError as error:
-        drawn, note = np.empty((0, graph.n_edges), dtype=bool), error.what
-    drawn = np.unique(drawn, axis=0)
-    drawn = drawn[(drawn != circuit.kept).any(axis=1)]
+    graph = circuit.graph
+    drawn, every, why = other_circuits(graph, circuit.kept, spend.random_sets, bench.seed)
+    note = why or "; ".join(circuit.warnings)
     ends = np.stack([np.ones(graph.n_edges, dtype=bool), np.zeros(graph.n_edges, dtype=bool)])
     masks = np.concatenate([ends, circuit.kept[None], drawn])
     runs = MaskedRuns(bench.model, graph, bench.task, seed=bench.seed)
@@ -69,10 +68,16 @@ def of_circuit(
         lost=lost[0],
         random_recovered=tuple(each.value for each in gained[1:]),
         random_lost=tuple(each.value for each in lost[1:]),
-        p=None,
+        p=_rank([each.value for each in gained]) if every else None,
         controls=len(drawn),
         note=note,
+        every=every,
     )
+
+
+def _rank(values: list[float]) -> float:
+    """Share of circuits, the first among them, that do at least as much as the first."""
+    return sum(each >= values[0] for each in values) / len(values)
 
 
 def _share(bench: Bench, values: np.ndarray, distances: np.ndarray) -> Estimate:

@@ -85,11 +85,16 @@ def _beyond(evidence: CircuitEvidence, main: Judged) -> Rule:
         "More than random circuits",
         f"alone it does more than every one of {len(random)} random connected circuits of as many "
         "edges",
-        f"{percent(main.faithfulness.value)}; the best random one {percent(max(random))}"
-        if random
-        else "not testable: there is no other connected circuit of its size",
+        _chance(main, random),
         outcome,
     )
+
+
+def _chance(main: Judged, random: tuple[float, ...]) -> str:
+    if not random:
+        return "not testable: there is no other connected circuit of its size"
+    said = f"{percent(main.faithfulness.value)}; the best random one {percent(max(random))}"
+    return said if len(random) >= FEWEST_SETS else f"too few edges to compare: {said}"
 
 
 def _complete(evidence: CircuitEvidence, main: Judged) -> Rule:

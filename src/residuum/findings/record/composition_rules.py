@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from residuum.findings.record.composition_evidence import (
-    LEAST_PATH,
-    CompositionEvidence,
-    PathEvidence,
-)
+from residuum.findings.record.composition_evidence import CompositionEvidence
+from residuum.findings.record.path_evidence import LEAST_PATH, PathEvidence
 from residuum.findings.record.rules import ALPHA, Outcome, Rule, percent, share
 from residuum.findings.record.words import short
 

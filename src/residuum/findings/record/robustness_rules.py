@@ -14,7 +14,7 @@ from residuum.findings.record.robustness_evidence import (
 )
 from residuum.findings.record.rules import ENOUGH, Outcome, Rule, percent, share
 from residuum.findings.record.whole_evidence import CIRCUIT_ENOUGH
-from residuum.findings.record.words import listed, short
+from residuum.findings.record.words import listed, model_name, short
 
 STABLE = 0.5
 """Mean overlap (Jaccard) with the named parts from which other draws are said to agree."""
@@ -136,23 +136,29 @@ def _way(way: Way) -> Outcome:
 
 
 def _models(models: Sequence[OtherModel]) -> Rule:
-    measured = [each for model in models for each in (model.recovered, model.lost) if each]
-    missing = any(not each.present for each in models)
+    outcomes = [_model(each) for each in models]
     return _rule(
         "Other models",
         "in the other models the behaviour is there, and a search names parts that recover and "
         f"lose at least {percent(ENOUGH)} of the distance, interval and all",
         "; ".join(map(model_words, models)),
-        "fails" if missing else enough(measured),
+        "fails" if "fails" in outcomes else "unclear" if "unclear" in outcomes else "holds",
     )
+
+
+def _model(model: OtherModel) -> Outcome:
+    """In one other model."""
+    measured = [each for each in (model.recovered, model.lost) if each is not None]
+    return enough(measured) if model.present else "fails"
 
 
 def model_words(model: OtherModel) -> str:
     """What came out in another model."""
+    name = model_name(model.name)
     if model.recovered is None or model.lost is None:
-        return f"{model.name}: the behaviour is absent"
+        return f"{name}: the behaviour is absent"
     parts = listed([short(at) for at in model.parts])
-    return f"{model.name}: {parts} recover {share(model.recovered)}, lose {share(model.lost)}"
+    return f"{name}: {parts} recover {share(model.recovered)}, lose {share(model.lost)}"
 
 
 def enough(estimates: Sequence[Estimate], least: float = ENOUGH) -> Outcome:
@@ -173,27 +179,36 @@ def robustness_words(evidence: RobustnessEvidence) -> str:
         "Other draws": "other halves of the pairs name other parts",
         "New pairs": "it is not shown to hold on new pairs",
         "Other removals": "not every way of removal shows it",
-        "Other models": "it does not hold in every other model tried",
+        "Other models": "it is not shown to hold in every other model",
     }
     broken = [rule for rule in robustness_rules(evidence) if rule.outcome != "holds"]
-    short_found = {"Other removals": _weak_ways(evidence.ways)}
+    short_found = {
+        "Other removals": _weak_ways(evidence.ways),
+        "Other models": _elsewhere(evidence.models),
+    }
     return "; ".join(
         f"{said[rule.name]} ({short_found.get(rule.name, rule.found)})" for rule in broken
     )
 
 
 def _weak_ways(ways: Sequence[Way]) -> str:
-    """The ways that do not show it, and what each costs."""
-    weak = [each for each in ways if _way(each) != "holds"]
-    return ", ".join(
-        f"{each.how} loses {percent(each.lost.value)}"
-        + (
-            f", random up to {percent(each.worst_random)}"
-            if each.lost.value <= each.worst_random
-            else ""
-        )
-        for each in weak
-    )
+    """The ways that do not show it, and what each costs beside random ones."""
+    said = []
+    for each in ways:
+        if _way(each) != "holds":
+            beaten = each.lost.value <= each.worst_random
+            beside = f" and random ones up to {percent(each.worst_random)}" if beaten else ""
+            said.append(f"{each.how}, {percent(each.lost.value)} is lost{beside}")
+    return "; ".join(said)
+
+
+def _elsewhere(models: Sequence[OtherModel]) -> str:
+    """Of how many other models it holds, and what came out in the rest."""
+    rest = [each for each in models if _model(each) != "holds"]
+    absent = [model_name(each.name) for each in rest if not each.present]
+    said = [model_words(each) for each in rest if each.present]
+    said += [f"the behaviour is absent in {listed(absent)}"] if absent else []
+    return f"it does in {len(models) - len(rest)} of {len(models)}; {'; '.join(said)}"
 
 
 def robustness_notes(evidence: RobustnessEvidence) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from residuum.findings.record.composition_evidence import LEAST_PATH
+from residuum.findings.record.path_evidence import LEAST_PATH
 from residuum.findings.record.rules import Outcome, Rule, Status, percent
 from residuum.findings.record.transfer_evidence import (
     LEAST_KIND,

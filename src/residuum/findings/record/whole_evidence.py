@@ -38,9 +38,12 @@ class WholeEvidence:
             erasing it closes.
         random_recovered, random_lost: the same for each random connected circuit of its size; of
             random directions of its norm the 95th percentile alone.
-        p: direction: the larger p of adding, erasing and swapping, corrected; None for a circuit.
+        p: direction: the larger p of adding, erasing and swapping, corrected. Circuit: where
+            ``every``, the share of all circuits of its size, itself among them, that do as much
+            alone; else None.
         controls: how many random circuits or directions.
         note: what else must be known.
+        every: whether these are all other connected circuits of its size that the graph has.
     """
 
     kind: Literal["circuit", "direction"]
@@ -54,6 +57,7 @@ class WholeEvidence:
     p: float | None
     controls: int
     note: str
+    every: bool = False
 
 
 def whole_rules(evidence: WholeEvidence) -> tuple[Rule, ...]:
@@ -95,9 +99,9 @@ def _circuit(evidence: WholeEvidence) -> tuple[_Row, ...]:
         ),
         (
             "More than chance",
-            f"alone it does more than every one of {evidence.controls} random connected circuits "
-            "of its size",
-            f"the best of these does {percent(best)}",
+            f"alone it does more than each of at least {FEWEST_SETS} random connected circuits of "
+            "its size (of all others, where a small graph has no more)",
+            _chance(evidence, best),
             "unclear" if few else "holds" if evidence.recovered.value > best else "fails",
             True,
         ),
@@ -110,6 +114,16 @@ def _circuit(evidence: WholeEvidence) -> tuple[_Row, ...]:
             False,
         ),
     )
+
+
+def _chance(evidence: WholeEvidence, best: float) -> str:
+    """What circuits of its size do, and that there are too few, where there are."""
+    if not evidence.controls:
+        return "too few edges to compare: there is no other circuit of its size"
+    said = f"the best of {evidence.controls} does {percent(best)}"
+    if evidence.every:
+        said = f"{said}; these are all that there are, p {evidence.p or 0:.2g}"
+    return f"too few edges to compare: {said}" if evidence.controls < FEWEST_SETS else said
 
 
 def _direction(evidence: WholeEvidence) -> tuple[_Row, ...]:
@@ -155,10 +169,13 @@ def whole_words(evidence: WholeEvidence) -> str:
     """The numbers in a claim, without a full stop."""
     best = max(evidence.random_recovered, default=float("nan"))
     if evidence.kind == "circuit":
+        kind = "other" if evidence.every else "random"
+        beside = f"the best of {evidence.controls} {kind} circuits of its size does {percent(best)}"
+        if evidence.controls < FEWEST_SETS:
+            beside = _chance(evidence, best)
         return (
             f"alone, its {evidence.size} of {evidence.total} edges do {share(evidence.recovered)} "
-            f"of it; without them {share(evidence.lost)} is lost; the best of {evidence.controls} "
-            f"random circuits of its size does {percent(best)}"
+            f"of it; without them {share(evidence.lost)} is lost; {beside}"
         )
     return (
         f"added, it closes {share(evidence.recovered)} of the distance between clean and corrupt "

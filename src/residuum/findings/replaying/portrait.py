@@ -5,8 +5,9 @@ from __future__ import annotations
 from itertools import product
 
 from residuum.findings.finding import Finding
-from residuum.findings.record.composition_evidence import CompositionEvidence, PathEvidence
+from residuum.findings.record.composition_evidence import CompositionEvidence
 from residuum.findings.record.mechanism import is_mlp
+from residuum.findings.record.path_evidence import PathEvidence
 from residuum.findings.record.transfer_evidence import (
     RESTING,
     Feed,

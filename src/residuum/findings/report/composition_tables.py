@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from residuum.figures import Column, Table
-from residuum.findings.record.composition_evidence import (
-    Attending,
-    CompositionEvidence,
-    HeadReading,
-    PathEvidence,
-)
+from residuum.findings.record.composition_evidence import CompositionEvidence
+from residuum.findings.record.head_reading import Attending, HeadReading
+from residuum.findings.record.path_evidence import PathEvidence
 from residuum.findings.record.rules import percent, share
 from residuum.findings.record.words import short
 from residuum.findings.report.share_cells import share_cell
