@@ -105,6 +105,18 @@ def heads(
 
 
 @pytest.mark.parametrize(
+    ("choice", "outcome"),
+    [(Estimate(1.0, 0.51, 1.0, 4), "unclear"), (Estimate(0.75, 0.3, 0.95, 4), "fails")],
+)
+def test_four_prompts_that_are_all_right_are_too_few_and_no_absence(
+    choice: Estimate, outcome: str
+) -> None:
+    seen = behaviour(choice, Estimate(9.0, 8.0, 10.0, 4))
+    seen = replace(seen, shuffled=Estimate(0.5, 0.0, 1.0, 4))
+    assert behaviour_rules(seen, "logits")[0].outcome == outcome
+
+
+@pytest.mark.parametrize(
     ("evidence", "outcomes"),
     [
         (heads(0.9, 0.8, 0.1), ["holds", "holds", "holds"]),

@@ -62,7 +62,7 @@ def behaviour_rules(evidence: BehaviourEvidence, unit: str) -> tuple[Rule, ...]:
             f"{evidence.shuffles} random labellings give, interval and all",
             f"{share(choice)}; random labels {percent(random.value)}, 95 % of them between "
             f"{percent(random.low)} and {percent(random.high)}",
-            above(choice, max(random.value, 0.0), choice.value > random.high),
+            _preferred(choice, random),
             "behaviour",
             decides=True,
         ),
@@ -75,6 +75,13 @@ def behaviour_rules(evidence: BehaviourEvidence, unit: str) -> tuple[Rule, ...]:
             decides=True,
         ),
     )
+
+
+def _preferred(choice: Estimate, random: Estimate) -> Outcome:
+    """All prompts right decide nothing where random labels come to that too: no share is larger."""
+    if choice.value >= 1.0 <= random.high:
+        return "unclear"
+    return above(choice, max(random.value, 0.0), choice.value > random.high)
 
 
 def decide(rules: tuple[Rule, ...]) -> Status:
