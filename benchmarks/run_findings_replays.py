@@ -1,11 +1,12 @@
 """Do findings come out again in another process: microworld's ten behaviours and a public model.
 
 Each is investigated at ``quick`` with every stage in one process and replayed in another, by the
-command ``residuum replay``: with seed 0 and one thread in both, and with seed 1 (other pairs, other
-draws) and two threads in the replay. ``gbmi_indhead`` is the public two-head model where its file
-is at hand; its pairs are seven letters and one of them again.
+command ``residuum replay``. Another seed means other pairs and other draws; the investigation has
+one thread, the replay as many as are asked for. ``gbmi_indhead`` is the public two-head model where
+its file is at hand; its pairs are seven letters and one of them again.
 
-    python benchmarks/run_findings_replays.py [--only NAME ...] [--seeds 0 1] [--json FILE]
+    python benchmarks/run_findings_replays.py [--only NAME ...] [--seeds 0 1] [--threads 1 2]
+                                              [--json FILE]
 
 What the file holds of other runs is kept, so that they can be made apart.
 """
@@ -33,15 +34,14 @@ BEHAVIOURS = (
     "agreement", "refusal",
 )  # fmt: skip
 PUBLIC = "gbmi_indhead"
-THREADS = {0: 1, 1: 2}
-"""Seed -> threads of the replay; the investigation has one."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     names = [*BEHAVIOURS, *([PUBLIC] if INDHEAD.is_dir() else [])]
     parser.add_argument("--only", nargs="+", default=names, choices=names)
-    parser.add_argument("--seeds", nargs="+", type=int, default=list(THREADS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2], help="of the replay")
     parser.add_argument("--json", type=Path, default=RESULTS)
     parser.add_argument("--investigate", nargs=3, metavar=("NAME", "SEED", "DIR"))
     options = parser.parse_args()
@@ -51,7 +51,7 @@ def main() -> int:
         return 0
     for seed in options.seeds:
         for name in options.only:
-            kept(options.json, f"{name}, seed {seed}", replayed(name, seed))
+            replayed(name, seed, options.threads, options.json)
     return report(options.json)
 
 
@@ -83,13 +83,19 @@ def repeats(seed: int, n: int = 64) -> rz.Task:
     )
 
 
-def replayed(name: str, seed: int) -> dict[str, Any]:
-    """A finding made in one process and replayed in another."""
-    threads = THREADS.get(seed, 1)
+def replayed(name: str, seed: int, threads: list[int], path: Path) -> None:
+    """A finding made in one process and replayed in others, one for each number of threads."""
     with tempfile.TemporaryDirectory() as folder:
-        make = [__file__, "--investigate", name, str(seed), folder]
-        _, first_s = process(make, 1)
-        told, replay_s = process(["-m", "residuum", "replay", folder, "--json"], threads)
+        _, seconds = process([__file__, "--investigate", name, str(seed), folder], 1)
+        for count in threads:
+            run = again(folder, count)
+            run |= {"threads": [1, count], "investigate_s": round(seconds, 1)}
+            kept(path, f"{name}, seed {seed}, {count} threads", run)
+
+
+def again(folder: str, threads: int) -> dict[str, Any]:
+    """What came of a replay."""
+    told, seconds = process(["-m", "residuum", "replay", folder, "--json"], threads)
     data = json.loads(told.stdout) if told.returncode in (0, 1) and told.stdout else {}
     return {
         "agrees": data.get("agrees", False) and told.returncode == 0,
@@ -99,9 +105,7 @@ def replayed(name: str, seed: int) -> dict[str, Any]:
         "numbers": data.get("numbers_compared"),
         "worst_share_of_tolerance": data.get("worst_share_of_tolerance"),
         "differences": data.get("differences", told.stderr.splitlines()[:2])[:5],
-        "threads": [1, threads],
-        "investigate_s": round(first_s, 1),
-        "replay_s": round(replay_s, 1),
+        "replay_s": round(seconds, 1),
     }
 
 
@@ -139,7 +143,7 @@ def report(path: Path) -> int:
     for name, run in runs.items():
         worst = run["worst_share_of_tolerance"]
         print(
-            f"{name:24} {run['status'] or '-':14} {'agrees' if run['agrees'] else 'DIFFERS':8} "
+            f"{name:32} {run['status'] or '-':14} {'agrees' if run['agrees'] else 'DIFFERS':8} "
             f"{run['numbers'] or 0:6} numbers, largest difference "
             f"{100 * worst if worst is not None else float('nan'):.2g} % of what is allowed, "
             f"threads {run['threads'][0]} and {run['threads'][1]}, {run['investigate_s']:.0f} s "

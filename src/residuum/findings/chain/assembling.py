@@ -44,7 +44,6 @@ def assembled(
         added = (*added, UNTESTED)
     told = say.Told(bench, mechanism, shown, rules, status, added)
     kind = mechanism.kind if there else None
-    tested = [each.name for each in order.further if each.name in held]
     return Finding(
         claim=say.claim(told, held.get("parts"), held.get("whole")),
         status=status,
@@ -53,7 +52,9 @@ def assembled(
             *_scope(order, mechanism, rules, there),
             *(f"{note}." for note in _added(order, held, "notes")),
         ),
-        limits=limits(order.task.clean, order.task.corrupt, order.task.lengths, tested, kind),
+        limits=limits(
+            order.task.clean, order.task.corrupt, order.task.lengths, _untested(held), kind
+        ),
         origin=mechanism.origin,
         kind=mechanism.kind,
         components=mechanism.components,
@@ -79,6 +80,17 @@ def _scope(
 ) -> tuple[str, ...]:
     n_chosen = len(order.choose.task)
     return scope(order.bench, mechanism if there else None, n_chosen, order.n_given, rules)
+
+
+def _untested(held: Mapping[str, Any]) -> list[str]:
+    """What else nothing was measured on."""
+    spared, robust = held.get("specificity"), held.get("robustness")
+    tried = {
+        "other tasks": spared is not None and bool(spared.tested),
+        "other templates": robust is not None and bool(robust.folds),
+        "other models": robust is not None and bool(robust.models),
+    }
+    return [name for name, done in tried.items() if not done]
 
 
 def _added(order: Order, held: Mapping[str, Any], what: str) -> tuple[str, ...]:

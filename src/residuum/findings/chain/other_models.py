@@ -13,6 +13,7 @@ from residuum.findings.record.budget import Budget
 from residuum.findings.record.evidence import Estimate
 from residuum.findings.record.robustness_evidence import OtherModel
 from residuum.findings.record.rules import behaviour_rules, present
+from residuum.findings.record.words import model_name
 from residuum.runs import Model, Task, make_task
 
 SHUFFLES = 200
@@ -27,7 +28,7 @@ def other_models(
         try:
             task = _for_model(whole, model, spend)
         except ResiduumError as error:
-            refused.append(f"{model.name}: {error.what}")
+            refused.append(f"{model_name(model.name)}: {error.what.split(';')[0]}")
             continue
         found.append(in_other_model(whole, Bench(model, task, whole.seed), parts, spend))
     if not also:

@@ -9,7 +9,7 @@ import torch
 from residuum.findings.chain.bench import Bench
 from residuum.findings.record.mechanism import Kind, Mechanism
 from residuum.findings.record.rules import Rule
-from residuum.findings.record.words import metric_words
+from residuum.findings.record.words import listed, metric_words
 
 _PARTS = {
     "components": "Kinds of part: attention heads and whole MLPs, at all positions; not single "
@@ -66,7 +66,7 @@ def limits(
     clean: torch.Tensor,
     corrupt: torch.Tensor,
     lengths: torch.Tensor,
-    tested: Sequence[str] = (),
+    untested: Sequence[str] = (),
     kind: Kind | None = "components",
 ) -> tuple[str, ...]:
     """What a finding about these pairs never says.
@@ -75,7 +75,7 @@ def limits(
         clean: token ids of the clean prompts, ``(pairs, positions)``.
         corrupt: the same of the corrupt prompts.
         lengths: tokens of each pair without padding, ``(pairs,)``.
-        tested: names of the further stages that were run.
+        untested: what else nothing was measured on, such as ``other tasks``.
         kind: of the mechanism that was measured; None where the behaviour is absent.
 
     Returns:
@@ -89,15 +89,10 @@ def limits(
     first = f"Clean and corrupt prompt of a pair differ in {many} token {noun}."
     if kind is None:
         return (first, *ABSENT, _INTERVALS)
-    untested = [
-        name
-        for name, stage in (("other tasks", "specificity"), ("other templates", "robustness"))
-        if stage not in tested
-    ]
     return (
         f"{first} What both prompts share is not seen by patching between them.",
         *LIMITS[kind],
-        f"Nothing was tested on {', '.join([*untested, 'other models'])}. {_INTERVALS}",
+        f"Nothing was tested on {listed(untested)}. {_INTERVALS}" if untested else _INTERVALS,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -116,8 +116,9 @@ class Replay:
 
 
 def replay(
-    path: str | Path, model: Model | None = None, *, check: bool = True, progress: Progress = SILENT
-) -> Replay:
+    path: str | Path, model: Model | None = None, *, check: bool = True,
+    progress: Progress = SILENT, also: Sequence[Model] | None = None,
+) -> Replay:  # fmt: skip
     """Run a finding again, with its own data, budget and seed, and compare every number.
 
     Every stage is run anew and nothing is read from a cache. Texts must be equal; a number may
@@ -130,6 +131,7 @@ def replay(
         model: the model itself, where it is in memory; loaded by its recorded name otherwise.
         check: raise where numbers differ or the file was changed; False says so in the record.
         progress: who is told.
+        also: the other models that were asked the same; loaded by their recorded names otherwise.
 
     Returns:
         The comparison.
@@ -150,7 +152,8 @@ def replay(
     if model is None:
         model = _recorded_model(recorded)
     _same_weights(recorded, model)
-    found = _again(recorded, model, task, progress)
+    others = _others(recorded) if also is None else list(also)
+    found = _again(recorded, model, task, others, progress)
     half = str(model.dtype) in ("torch.float16", "torch.bfloat16")
     relative, absolute = (HALF, HALF) if half else (RELATIVE, ABSOLUTE)
     compared = _Comparison(relative, absolute)
@@ -171,10 +174,11 @@ def _compared() -> list[str]:
     return [each.name for each in fields(Finding) if each.name not in SENTENCES + TAKEN]
 
 
-def _again(recorded: Finding, model: Model, task: Task, progress: Progress) -> Finding:
+def _again(
+    recorded: Finding, model: Model, task: Task, also: Sequence[Model], progress: Progress
+) -> Finding:
     """The same investigation, or the same examination of what was stated."""
-    budget, seed = recorded.budget.name, recorded.provenance.seed or 0
-    stages, also = recorded.stages, [load(name) for name in recorded.also]
+    budget, seed, stages = recorded.budget.name, recorded.provenance.seed or 0, recorded.stages
     if recorded.origin == "given":
         stated = recorded.mechanism
         found = examine(
@@ -209,6 +213,20 @@ def _recorded_model(recorded: Finding) -> Model:
             mend="put it where it was, or say where it is now: --model FOLDER (in Python model=); "
             "--transfer tries the finding on another model",
         ) from error
+
+
+def _others(recorded: Finding) -> list[Model]:
+    """The other models that were asked the same; their weights are compared with the rest."""
+    found = []
+    for name in recorded.also:
+        try:
+            found.append(load(name))
+        except LoadError as error:
+            raise LoadError(
+                f"another model that was asked the same, {name}, cannot be loaded: {error.what}",
+                mend="put it where it was, or give the models: in Python rz.replay(…, also=[…])",
+            ) from error
+    return found
 
 
 def _same_data(recorded: Finding, task: Task) -> None:
