@@ -59,7 +59,7 @@ def test_pairs_that_are_there_twice_count_once(
     assert not (tmp_path / "out").exists()
     ten = rz.task("ioi", model, n=10, seed=0)
     found = rz.investigate(model, ten.subset(list(range(10)) * 3), stages=())
-    assert "measured on 5 pairs" in found.scope[1] and "(30 were given" in found.scope[1]
+    assert "measured on 5 others" in found.scope[1] and "(30 were given" in found.scope[1]
 
 
 def test_a_missing_model(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
