@@ -20,14 +20,17 @@ def main_of(page: Path, start: str, end: str, table: Callable[[], str], about: s
     return put(page, start, end, table(), parser.parse_args().check)
 
 
-def put(page: Path, start: str, end: str, new: str, check: bool) -> int:
-    """Write what stands between the marks, or say by the exit code whether it says the same."""
+def put(page: Path, start: str, end: str, new: str, check: bool, *, exact: bool = False) -> int:
+    """Write what stands between the marks, or say by the exit code whether it says the same.
+
+    ``exact`` for a table that is made from kept results: then nothing may differ.
+    """
     head, rest = page.read_text(encoding="utf-8").split(start)
     old, tail = rest.split(end, 1)
     if not check:
         page.write_text(head + start + new + end + tail, encoding="utf-8")
         return 0
-    same = alike(old, new)
+    same = old == new if exact else alike(old, new)
     if not same:
         print(f"{page} is out of date, see its mark {start.strip()}\n{new}")
     return int(not same)
