@@ -1,10 +1,11 @@
-"""Whether every stage of a finding scales: GPT-2 small's shape, time and peak memory stage by stage.
+"""Whether every stage of a finding scales: GPT-2 small's shape, time and memory stage by stage.
 
 Two models of 12 layers, 12 heads, width 768 and 50,257 tokens, made from the configuration alone:
 one with random weights, which shows no behaviour, so that the chain must stop and say so; and
 microworld's own model widened into that shape (:mod:`widened`), on whose behaviours every stage
-runs. Each is investigated at ``quick`` in a process of its own. Memory is resident memory: the
-model as loaded, and the highest during each stage.
+runs. Each is investigated at ``quick`` in a process of its own. Time is that of the processor, so
+that what else the machine does counts little. Memory is resident memory: the model as loaded, and
+the highest during each stage.
 
     python benchmarks/run_findings_scale.py [--json FILE] [--task NAME]
 """
@@ -37,16 +38,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--task", default="ioi")
+    parser.add_argument("--pairs", type=int, default=64, help="of which half chooses parts")
     parser.add_argument("--model", choices=("random", "widened"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.model:
-        print(json.dumps(_measured(options.model, options.task)))
+        print(json.dumps(_measured(options.model, options.task, options.pairs)))
         return 0
     results: dict[str, Any] = {
         "machine": peers.machine(), "threads": torch.get_num_threads(), "runs": {}
     }  # fmt: skip
     for name in ("random", "widened"):
-        command = [sys.executable, __file__, "--model", name, "--task", options.task]
+        command = [sys.executable, __file__, "--model", name, "--task", options.task,
+                   "--pairs", str(options.pairs)]  # fmt: skip
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         results["runs"][name] = found = json.loads(done.stdout.splitlines()[-1])
         _tell(name, found)
@@ -60,9 +63,9 @@ def _tell(name: str, found: dict[str, Any]) -> None:
           f"peak {found['peak']:.0f} MB", flush=True)  # fmt: skip
     print(f"  {found['claim']}")
     for stage in found["stages"]:
-        share = stage["seconds"] / found["seconds"]
+        share = stage["cpu"] / sum(each["cpu"] for each in found["stages"])
         flag = f"  over {MOST_SHARE:.0%}" if share > MOST_SHARE else ""
-        print(f"  {stage['name']:12} {stage['seconds']:7.1f} s {share:5.0%} "
+        print(f"  {stage['name']:12} {stage['cpu']:7.1f} s CPU {share:5.0%} "
               f"{stage['peak']:7.0f} MB{flag}", flush=True)  # fmt: skip
 
 
@@ -74,7 +77,7 @@ class _Watch:
 
     def __init__(self, stages: tuple[str, ...]) -> None:
         self.stages, self.found, self._at = stages, [], -1
-        self._began = time.perf_counter()
+        self._began, self._spent = time.perf_counter(), time.process_time()
 
     def start(self, stage: str, total: int) -> None:
         at = int(stage.split("/")[0]) - 1
@@ -90,26 +93,27 @@ class _Watch:
 
     def over(self) -> None:
         """The stage under way, if there is one, is over."""
-        now = time.perf_counter()
+        now, spent = time.perf_counter(), time.process_time()
         if self._at >= 0:
             stage = {"name": self.stages[self._at], "seconds": now - self._began,
-                     "peak": _memory("VmHWM")}  # fmt: skip
+                     "cpu": spent - self._spent, "peak": _memory("VmHWM")}  # fmt: skip
             self.found.append(stage)
             if os.environ.get("SCALE_TELL"):
                 print(stage, file=sys.stderr, flush=True)
         Path("/proc/self/clear_refs").write_text("5")
-        self._began = now
+        self._began, self._spent = now, spent
 
 
-def _measured(name: str, task: str) -> dict[str, Any]:
+def _measured(name: str, task: str, pairs: int) -> dict[str, Any]:
     model = widened_microworld() if name == "widened" else _random_model()
     stages = (*CORE, *_further())
     before, start, watch = _memory("VmRSS"), time.perf_counter(), _Watch(stages)
-    finding = rz.investigate(model, task, progress=watch)
+    finding = rz.investigate(model, rz.task(task, model, n=pairs), progress=watch)
     seconds = time.perf_counter() - start
     watch.over()
     return {
         "task": task,
+        "pairs": pairs,
         "weights": sum(each.numel() for each in model.hf.parameters()),
         "layers": list(LAYERS) if name == "widened" else [],
         "status": finding.status,

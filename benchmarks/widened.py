@@ -24,7 +24,7 @@ NOISE = 0.0005
 
 
 def widened_microworld(seed: int = 0) -> Model:
-    """A loaded model of 12 layers, 12 heads and width 768 with microworld's words and behaviours."""
+    """A loaded model of 12 layers, 12 heads and width 768 with microworld's behaviours."""
     small = rz.load("microworld")
     torch.manual_seed(seed)
     hf = transformers.GPT2LMHeadModel(transformers.GPT2Config()).eval()

@@ -31,6 +31,8 @@ def tables() -> str:
         parts.append(_edge_attribution(_read("circuits_vs_peers.json")))
     if (RESULTS / "run_circuits.json").is_file():
         parts.append(_circuits(_read("run_circuits.json")))
+    if (RESULTS / "run_findings_scale.json").is_file():
+        parts.append(_scale(_read("run_findings_scale.json")))
     if (RESULTS / "probe.json").is_file():
         parts.append(_probe(_read("probe.json")))
     if (RESULTS / "dictionaries_vs_peers.json").is_file():
@@ -216,6 +218,32 @@ def _circuits(found: dict[str, Any]) -> str:
             f"| share of the bound | {runs['share of the bound']:.0%} |",
         ]
     )
+
+
+def _scale(found: dict[str, Any]) -> str:
+    random, wide = found["runs"]["random"], found["runs"]["widened"]
+    spent = sum(each["cpu"] for each in wide["stages"])
+    lines = [
+        f"`benchmarks/run_findings_scale.py` on {_where(found['machine'])}, threads: "
+        f"{found['threads']};",
+        f"a whole finding at `quick` with {wide['pairs']} pairs, half of which choose: "
+        f"{wide['weights'] / 1e6:.0f} million",
+        "weights, microworld's own model widened into the shape of GPT-2 small. Time is that of "
+        "the processor.",
+        f"It came out *{wide['status']}*: {spent:.0f} s; the model takes {wide['model']:.0f} MB, "
+        f"the peak is {wide['peak']:.0f} MB.",
+        f"Random weights of the same shape show no behaviour (*{random['status']}*): "
+        f"{sum(each['cpu'] for each in random['stages']):.0f} s.",
+        "",
+        "| stage | seconds | share | peak |",
+        "|---|---|---|---|",
+    ]
+    for each in wide["stages"]:
+        share = each["cpu"] / spent
+        lines.append(
+            f"| {each['name']} | {each['cpu']:.0f} | {share:.0%} | {each['peak']:.0f} MB |"
+        )
+    return "\n".join(lines)
 
 
 def _probe(found: dict[str, Any]) -> str:

@@ -73,3 +73,14 @@ def test_an_answer_that_is_seldom_given_is_called_a_preference(
     made = told(model, right, wrong, corrupt).answer
     assert said in made
     assert ("preference for the right answer over the wrong one" in made) == ("likely" in said)
+
+
+def test_an_absent_behaviour_speaks_of_no_patching(random_model: Model) -> None:
+    """What was not done has no limits: only what was is told."""
+    found = rz.investigate(random_model, "ioi", stages=())
+    assert found.status == "not supported" and found.parts is None
+    told = " ".join((*found.scope, *found.limits, found.intervention))
+    for word in ("mover", "Silencing", "backup", "parts were chosen", "Kinds of part", "z`"):
+        assert word not in told
+    assert "Nothing was patched" in told and "the behaviour was measured on" in told
+    assert "Whether other behaviours" not in found.claim

@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 import residuum as rz
+from residuum.core import Patch
 from residuum.findings.chain.behaviour_stage import shuffled_choice
 from residuum.findings.chain.bench import Bench
 from residuum.findings.chain.where_stage import positions, stream
@@ -72,3 +74,13 @@ def test_positions_without_names_need_one_length(model: Model) -> None:
     assert positions(Bench(model, bare)) == {}
     same = [i for i, n in enumerate(task.lengths.tolist()) if n == 15]
     assert len(positions(Bench(model, bare[same]))) == 15
+
+
+def test_logits_at_the_answer_are_those_of_a_whole_run(model: Model) -> None:
+    """Also under an edit of the very last stream, and with prompts of several lengths."""
+    bench = Bench(model, rz.task("negation", model, n=8))
+    source = bench.run("corrupt", capture=["L3.resid_post", "L1.z"])
+    for edits in ([], [Patch("L3.resid_post", source)], [Patch("L1.z", source)]):
+        whole = bench.run("clean", edits).last.double().cpu()
+        assert torch.allclose(bench.logits("clean", edits), whole, atol=1e-4)
+    assert not torch.allclose(bench.logits("clean"), whole, atol=1e-1)

@@ -11,6 +11,7 @@ from handmade import INDUCTION, PREVIOUS, induction_task
 
 import residuum as rz
 from residuum.figures import page
+from residuum.findings import Finding
 from residuum.findings.chain.bench import Bench
 from residuum.findings.chain.part_lever import PartLever
 from residuum.findings.chain.plain_text import text_loss
@@ -20,8 +21,17 @@ from residuum.findings.chain.texts import Texts
 from residuum.findings.record.budget import budget_named
 from residuum.findings.record.evidence import Estimate
 from residuum.findings.record.plain import from_plain, to_plain
-from residuum.findings.record.specificity_evidence import Loss, OtherTask, SpecificityEvidence
-from residuum.findings.record.specificity_rules import specificity_rules, specificity_words
+from residuum.findings.record.specificity_evidence import (
+    Loss,
+    OtherTask,
+    SpecificityEvidence,
+    TextLoss,
+)
+from residuum.findings.record.specificity_rules import (
+    most_lost,
+    specificity_rules,
+    specificity_words,
+)
 from residuum.findings.report.specificity_report import specificity_parts
 from residuum.runs import Model
 
@@ -164,3 +174,53 @@ def test_the_evidence_is_plain_data_and_has_a_page(evidence: SpecificityEvidence
     assert from_plain(SpecificityEvidence, to_plain(evidence)) == evidence
     html = page("t", specificity_parts(evidence, "ioi"))
     assert "ioi (this one)" in html and "Plain text" in html
+
+
+def other(name: str, lost: float, verdict: str, random: tuple[float, ...] = (0.01,)) -> OtherTask:
+    loss = Loss("mean", Estimate(lost, lost - 0.01, lost + 0.01, 8), random)
+    return OtherTask(name, 8, True, 1.0, "logits", (loss,), verdict)  # type: ignore[arg-type]
+
+
+def text(factor: float, random: float, verdict: str) -> TextLoss:
+    up = Estimate(factor - 1, factor - 1.1, factor - 0.9, 8)
+    before = Estimate(1.0, 0.9, 1.1, 8)
+    return TextLoss("texts", 8, 80, before, up, (random - 1,), verdict)  # type: ignore[arg-type]
+
+
+def said(parts: int, text: TextLoss | None, *others: OtherTask) -> str:
+    names = tuple(f"L0.z[H{i}]" for i in range(parts))
+    return specificity_words(SpecificityEvidence("components", names, (), others, text, ()))
+
+
+def test_a_claim_names_three_tasks_at_most_and_counts_the_rest() -> None:
+    """The costliest first, plain text before all."""
+    needed = [other(name, 0.2 + i / 10, "needed") for i, name in enumerate("abcde")]
+    spared = [other(name, 0.0, "spared") for name in "xyz"]
+    assert said(2, text(1.35, 1.12, "needed"), *needed, *spared) == (
+        "Not for this behaviour alone: plain text costs 35 % more without them (random ones 12 %); "
+        "e (loses 60 %), d (loses 50 %), c (loses 40 %) and 2 more need them too; 3 of 8 other "
+        "tasks spared"
+    )
+    assert said(1, None, *spared) == "Specificity: all 3 other tasks are spared"
+
+
+def test_what_nearly_everything_goes_through_is_called_so() -> None:
+    needed = [other(name, 0.9, "needed") for name in "abc"]
+    begins = "Nearly everything that the model does goes through it: plain text costs 4.1 times as "
+    begins += "much without it (random ones 1.2); "
+    assert said(1, text(4.1, 1.2, "needed"), *needed).startswith(begins)
+    few = [needed[0], *(other(name, 0.0, "spared") for name in "xyz")]
+    assert said(1, text(4.1, 1.2, "needed"), *few).startswith("Not for this behaviour alone")
+    assert "plain text costs" not in said(1, text(4.1, 5.0, "as random"), *needed)
+
+
+def test_a_loss_below_a_tenth_is_no_harm_that_counts() -> None:
+    """However little this behaviour itself loses in that way."""
+    bounds = {"mean": most_lost(0.04)}
+    two, twelve = (Loss("mean", Estimate(v, v - 0.01, v + 0.01, 8), (0.0,)) for v in (0.02, 0.12))
+    assert verdict_of([two], bounds) == "spared" and verdict_of([twelve], bounds) == "needed"
+
+
+def test_a_claim_says_that_other_behaviours_were_not_tried(finding: Finding) -> None:
+    assert finding.stages == ()
+    assert finding.claim.endswith(" Whether other behaviours need it too was not tested.")
