@@ -10,7 +10,7 @@ import pytest
 
 import residuum as rz
 from residuum.apps.cli.main import main
-from residuum.core import CheckFailed, LoadError, OptionError, StoreError
+from residuum.core import CheckFailed, LoadError, OptionError, StoreError, content_hash
 from residuum.findings.audit.audit import FILE, PAGE, Audit
 from residuum.findings.audit.options import HeadsOptions
 from residuum.findings.audit.suite import Suite
@@ -125,6 +125,12 @@ def test_it_reads_back_and_edits_are_refused(review: Audit, out: Path, tmp_path:
     (tmp_path / FILE).write_text(json.dumps(data))
     with pytest.raises(CheckFailed, match="changed after it was written"):
         Audit.load(tmp_path)
+    forged = json.loads((out / FILE).read_text())
+    (finding,) = forged["audit"]["answers"][0]["tries"][0]["findings"]
+    finding["status"] = {"supported": "undecided"}.get(finding["status"], "supported")
+    forged["hash"] = content_hash(forged["audit"])
+    with pytest.raises(CheckFailed, match="does not follow from its evidence"):
+        Audit.from_json(forged)
     with pytest.raises(StoreError, match="not an audit"):
         Audit.from_json({"schema": "residuum.audit/9"})
     with pytest.raises(LoadError, match="cannot read an audit"):

@@ -163,6 +163,8 @@ def show_clashes(arguments: argparse.Namespace) -> int:
         put_table(found.figure())
     else:
         put_text(f"No two of {found.among} findings contradict each other.")
+        for each in found.other_parts:
+            put_text(f"Other parts: {each.first[:8]} and {each.second[:8]} ({each.why}).")
     if not arguments.json:
         _tell_damaged(damaged)
     if arguments.check and (found.found or damaged):
