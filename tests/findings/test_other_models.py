@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,3 +101,12 @@ def test_a_model_of_another_size_has_its_own_parts_and_one_without_a_file_is_giv
     assert larger.recovered is not None and larger.recovered.low > 0.3
     assert any(at.startswith("L1.z") for at in larger.parts)
     assert rz.replay(found.save(tmp_path), small, also=[trained]).agrees
+
+
+def test_the_table_on_the_page_is_of_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "docs"))
+    monkeypatch.setattr(sys, "argv", ["make_sizes.py", "--check"])
+    from make_sizes import END, PAGE, START, table
+    from page_table import main_of
+
+    assert main_of(PAGE, START, END, table, None) == 0, "run python docs/make_sizes.py"
