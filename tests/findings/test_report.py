@@ -28,6 +28,13 @@ from residuum.figures import (
     Table,
 )
 from residuum.findings import Finding
+from residuum.findings.record.evidence import Estimate
+from residuum.findings.record.specificity_evidence import (
+    Loss,
+    OtherTask,
+    SpecificityEvidence,
+    TextLoss,
+)
 from residuum.findings.report.attention_pictures import last_token_map
 from residuum.findings.report.closing_report import data_parts
 from residuum.findings.report.figure_tables import as_table, flat
@@ -35,6 +42,7 @@ from residuum.findings.report.latex import latex_table, latex_tables
 from residuum.findings.report.markdown import markdown
 from residuum.findings.report.page import report_html
 from residuum.findings.report.sections import report_parts
+from residuum.findings.report.specificity_report import specificity_parts
 from residuum.runs import Model
 
 EVIL = r"100 % of a_b & c#d $x$ {y} ~z ^w \q <s> a|b [1, 2] *star* `code` \end{table} é 猫 -1 “q”"
@@ -147,6 +155,19 @@ def test_pairs_are_two_rows_each(finding: Finding) -> None:
     rows = [row for table in tables for row in table.rows]
     assert [row[0] for row in rows] == ["clean", "corrupt"] * len(finding.samples)
     assert rows[1][1] == finding.samples[0].corrupt and rows[1][2] == rows[0][2]
+
+
+def test_what_is_lost_without_a_circuit_is_told_of_its_edges_in_its_own_ways() -> None:
+    loss = Loss("swapped", Estimate(0.97, 0.9, 1.0, 9), ())
+    other = OtherTask("facts", 9, True, 4.0, "logits", (loss,), "needed")
+    text = TextLoss(
+        "a", 9, 99, Estimate(2.0, 1.9, 2.1, 9), Estimate(0.5, 0.4, 0.6, 9), (), "needed"
+    )
+    found = SpecificityEvidence("circuit", ("L0.z[H1]",), (loss,), (other,), text, ())
+    page = "\n\n".join(markdown(specificity_parts(found, "ioi")))
+    assert "without the circuit's edges" in page and "| 97 % [90, 100] |" in page
+    assert "swapped: loses" in page and "at its mean: loses" not in page
+    assert "at the corrupt prompt's value" in page and "parts" not in page
 
 
 def test_the_last_token_of_each_head_is_a_row(finding: Finding) -> None:

@@ -23,8 +23,8 @@ def last_token_map(finding: Found) -> HeatMap:
         scale="sequential",
         limits=(0.0, 1.0),
         title="Where these heads look from the last token, on one prompt",
-        caption=f"“{_prompt(finding)}” The darker the cell, the more of the head's attention goes "
-        "there; a row sums to 1.",
+        caption=f"“{_prompt(finding)}” A row is a head, the colour the share of its attention that "
+        "goes to this token; a row sums to 1.",
         does_not_show=_NOT_USED,
     )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from residuum.figures import Columns, Fold, Heading, Paragraph, Part, Table
+from collections.abc import Sequence
+
+from residuum.figures import Columns, Figure, Fold, Heading, Paragraph, Part, Table
 from residuum.findings.record.found import Found
 from residuum.findings.record.mechanism import is_mlp
 from residuum.findings.record.rules import number, percent, share
@@ -59,13 +61,17 @@ def where_parts(finding: Found) -> list[Part]:
     if finding.where is None:
         prompt = Fold("One prompt, layer by layer", [lens_map(finding)], printed=False)
         return [Heading("Where does the answer become readable?"), lens_lines(finding), prompt]
-    lens, beside, layers = lens_lines(finding), stream_map(finding), part_map(finding)
-    kept, title, after = [lens_map(finding)], "One prompt, layer by layer", []
-    if beside is None:
-        beside = layers
-    elif any(is_mlp(at) for at in finding.components):
-        after = [layers]
-    else:
+    lens, stream, layers = lens_lines(finding), stream_map(finding), part_map(finding)
+    kept: list[Part] = [lens_map(finding)]
+    title = "One prompt, layer by layer"
+    beside: Sequence[Figure] = [lens, layers if stream is None else stream]
+    if stream is not None and any(is_mlp(at) for at in finding.components):
+        beside, kept, title = (
+            [stream, layers],
+            [lens, *kept],
+            "The lead after each layer; one prompt",
+        )
+    elif stream is not None:
         kept, title = [*kept, layers], f"{title}; whole layers of heads, and MLPs"
     return [
         Heading("Where can the answer be read, and moved from?"),
@@ -74,8 +80,7 @@ def where_parts(finding: Found) -> list[Part]:
             "place the value that it has on the clean prompt, and see how far the answer moves "
             "towards clean. A place that restores it by itself carries what the prompts differ in."
         ),
-        Columns([[lens], [beside]]),
+        Columns([[each] for each in beside]),
         head_map(finding),
-        *after,
         Fold(title, kept, printed=False),
     ]

@@ -46,7 +46,7 @@ def circuit_parts(evidence: CircuitEvidence, unit: str) -> list[Part]:
             f"An edge is what one part sends to one input of a later one. All {evidence.total:,} "
             f"were scored on the choosing half by {evidence.method}; the circuit is the smallest "
             f"that does {percent(AIM)} of what the model does there while every other edge carries "
-            "the corrupt prompt's value. All that follows is from the other half."
+            "the corrupt prompt's value. What follows is from the other half."
         ),
         edge_graph(evidence, unit),
         Bullets([

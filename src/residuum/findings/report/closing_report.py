@@ -57,11 +57,11 @@ def rule_table(rules: Sequence[Rule], title: str, caption: str = "") -> Table:
 def data_parts(finding: Found) -> list[Part]:
     """Where the pairs come from, and some of them."""
     total, chosen, samples = len(finding.task["clean"]), half(finding), finding.samples
-    use = "kept apart from the measurements" if given(finding) else "to choose parts on"
+    use = "kept apart" if given(finding) else "to choose on"
     return [
         Heading("The data"),
         Paragraph(
-            f"{total} pairs, from {finding.task['source'] or 'the caller'}: {chosen} {use}, "
+            f"{total} pairs ({finding.task['source'] or 'from the caller'}): {chosen} {use}, "
             f"{finding.behaviour.contrast.n} to measure on."
         ),
         sample_table(samples[:_SHOWN], finding, "The first pairs to measure on"),

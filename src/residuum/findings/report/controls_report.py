@@ -9,6 +9,11 @@ from residuum.findings.record.evidence import Estimate
 from residuum.findings.record.rules import number, percent, share
 from residuum.findings.record.words import short
 
+_REGAINED = {
+    "components": "**Regained**: what the parts' clean values give the corrupt run",
+    "circuit": "**Regained**: what the circuit's edges alone do",
+    "direction": "**Regained**: what adding the direction gives the corrupt run",
+}
 _WEIGHTS = {"permuted": "permuted", "fresh": "before training"}
 
 
@@ -22,15 +27,16 @@ def controls_parts(evidence: ControlsEvidence, unit: str) -> list[Part]:
     shown: list[Part] = [
         Heading("Is it found where nothing is?"),
         Paragraph(
-            "The same measurements where they should say nothing: a model of the same shape that "
-            "learned nothing, answers handed out at random, and parts moved as far as before, but "
-            "in directions that mean nothing."
+            "The same measurements where they should say nothing: in models of this shape that "
+            "learned nothing, with answers handed out at random, and with random pushes."
         ),
     ]
     if evidence.weights:
         shown.append(_weights(evidence, unit))
     if evidence.labels is not None or evidence.pushes is not None:
-        title = "The parts' own values against random pushes and random labels"
+        title = "Against answers at random"
+        if evidence.pushes is not None:
+            title = "Against random pushes, and against answers at random"
         shown.append(Fold(title, [_bars(evidence)], printed=False))
     if evidence.attending:
         shown += _attending(evidence)
@@ -43,11 +49,11 @@ def _weights(evidence: ControlsEvidence, unit: str) -> Table:
     rows = [
         [
             f"{_WEIGHTS[each.kind]}, seed {each.seed}",
-            share(each.choice),
+            _whole(each.choice),
             percent(each.shuffled.value),
             number(each.contrast),
             "present" if each.present else "absent",
-            share(each.gained),
+            _whole(each.gained),
             "found there too" if each.found else "not there",
         ]
         for each in evidence.weights
@@ -59,16 +65,20 @@ def _weights(evidence: ControlsEvidence, unit: str) -> Table:
             Column("random labels", align="right"),
             Column(f"clean minus corrupt ({unit})", align="right"),
             Column("behaviour"),
-            Column("parts regain", align="right"),
+            Column("regained", align="right"),
             Column("mechanism"),
         ],
         rows,
-        title="The same pairs and the same parts in models that learned nothing",
+        title="The same pairs and the same mechanism in models that learned nothing",
         caption="**Permuted**: the entries of every weight matrix at other places. **Before "
-        "training**: new weights, as the model's own code draws them. **Parts regain**: what the "
-        "parts' clean values give the corrupt run, as a share of the intact model's distance "
-        "between corrupt and clean. 95 % intervals.",
+        f"training**: new weights, as the model's own code draws them. {_REGAINED[evidence.kind]}, "
+        "as a share of the intact model's distance between corrupt and clean. 95 % intervals.",
     )
+
+
+def _whole(estimate: Estimate) -> str:
+    """A share that stays on its line."""
+    return share(estimate).replace(" ", "\u00a0")
 
 
 def _bars(evidence: ControlsEvidence) -> Bars:

@@ -62,9 +62,9 @@ def controls(finding: Found) -> list[Part]:
     shown: list[Part] = [
         Heading(f"Would any {them} do?"),
         Paragraph(
-            f"The named {them} together, against random sets of as many {random}, treated in the "
-            "same way. What even all heads of the model do not recover comes through the words "
-            "themselves, which stay corrupt at their own position."
+            f"The named {them} together, beside random sets of as many {random}. What even all "
+            "heads of the model do not recover comes through the words themselves, which stay "
+            "corrupt at their own position."
         ),
         control_table(finding),
         Heading("Do others stand in for a missing one?", level=3),

@@ -7,9 +7,18 @@ from residuum.findings.record.evidence import Estimate
 from residuum.findings.record.robustness_evidence import OtherModel, RobustnessEvidence
 from residuum.findings.record.robustness_rules import robustness_notes, robustness_rules
 from residuum.findings.record.rules import ENOUGH, number, percent, share
-from residuum.findings.record.words import listed, short
+from residuum.findings.record.words import listed, object_words, short
 
 _MOST_NAMED = 3
+_MOVED = {
+    "components": "**Recover**: the parts' clean values in the corrupt run. **Lose**: their "
+    "corrupt values in the clean run. On other templates the parts are those that were chosen "
+    "without these templates; on new pairs they are the named ones.",
+    "circuit": "**Recover**: what the circuit's edges alone do. **Lose**: what is lost without "
+    "them.",
+    "direction": "**Recover**: what adding the direction closes. **Lose**: what erasing it takes "
+    "away.",
+}
 _MARKS = {"holds": "Yes.", "fails": "No.", "unclear": "Not clear."}
 
 
@@ -22,10 +31,7 @@ def robustness_parts(evidence: RobustnessEvidence, unit: str) -> list[Part]:
     """
     shown: list[Part] = [
         Heading("Does it hold?"),
-        Paragraph(
-            "The same parts, or a new choice of them, on pairs that had no part in the first "
-            "choice: sentences of other templates, other halves of the pairs, pairs never seen."
-        ),
+        Paragraph(f"{_asked(evidence)}, and pairs never seen."),
     ]
     rules, notes = robustness_rules(evidence), robustness_notes(evidence)
     if rules:
@@ -48,6 +54,17 @@ def robustness_parts(evidence: RobustnessEvidence, unit: str) -> list[Part]:
     return shown
 
 
+def _asked(evidence: RobustnessEvidence) -> str:
+    """What is measured again."""
+    if evidence.kind == "components":
+        return (
+            "The same parts, or a new choice of them, on pairs that had no part in the first "
+            "choice: sentences of other templates, other halves of the pairs"
+        )
+    named = object_words(evidence.kind, evidence.parts)
+    return f"{named[0].upper()}{named[1:]} on other pairs: sentences of other templates"
+
+
 def _bars(evidence: RobustnessEvidence) -> Bars:
     """What is recovered and lost on each set of other pairs."""
     rows: list[tuple[str, Estimate]] = []
@@ -67,10 +84,8 @@ def _bars(evidence: RobustnessEvidence) -> Bars:
         order="given",
         title="On pairs that had no part in the choice",
         caption="The distance: between corrupt and clean. "
-        "**Recover**: the parts' clean values in the corrupt run. **Lose**: their corrupt "
-        "values in the clean run. On other templates the parts are those that were chosen without "
-        "these templates; on new pairs they are the named ones. 95 % intervals; at least "
-        f"{percent(ENOUGH)} is asked for. New pairs are numbered by their seed.",
+        f"{_MOVED[evidence.kind]} 95 % intervals; at least {percent(ENOUGH)} is asked for. New "
+        "pairs are numbered by their seed.",
         does_not_show="pairs of another source.",
     )
 
@@ -148,10 +163,10 @@ def _ways(evidence: RobustnessEvidence) -> Bars:
         x="lost, of the distance",
         unit="%",
         order="given",
-        title="The named parts removed together, in every way",
+        title=f"Without {object_words(evidence.kind, evidence.parts)}, in every way",
         caption="The distance: between corrupt and clean. "
-        "Swapped: their corrupt values. Resampled: those of another prompt. Mean: over the "
-        "prompts. Silenced: zeros. Random: the costliest random set, removed in the same way. 95 % "
+        "Swapped: corrupt values instead. Resampled: those of another prompt. Mean: over the "
+        "prompts. Silenced: zeros. Random: the costliest random one, removed in the same way. 95 % "
         "intervals.",
         does_not_show="which of them is right: each asks another question.",
     )

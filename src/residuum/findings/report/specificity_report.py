@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from residuum.figures import Bars, Column, Fold, Heading, Paragraph, Part, Table
 from residuum.findings.record.evidence import Estimate
+from residuum.findings.record.part_evidence import MEAN, RESAMPLE, SWAP, ZERO
 from residuum.findings.record.rules import number, percent, share
 from residuum.findings.record.specificity_evidence import (
     Loss,
@@ -12,18 +15,19 @@ from residuum.findings.record.specificity_evidence import (
     TextLoss,
 )
 from residuum.findings.record.specificity_rules import SPARED, TEXT_UP, specificity_words
+from residuum.findings.record.words import object_words, plural
 
 _VERDICTS = {
     "spared": "spared",
     "needed": "also needed",
-    "as random": "harmed as by random parts",
+    "as random": "harmed as by random ones",
     "unclear": "unclear",
     "absent": "the model does not do it",
 }
 _OF_TEXT = {
     "spared": "spared",
-    "needed": "it suffers, more than without random parts",
-    "as random": "it suffers, as without random parts",
+    "needed": "it suffers, more than without random ones",
+    "as random": "it suffers, as without random ones",
     "unclear": "unclear",
 }
 
@@ -35,12 +39,15 @@ def specificity_parts(evidence: SpecificityEvidence, task: str) -> list[Part]:
         evidence: what was measured.
         task: name of the finding's own task.
     """
-    words = specificity_words(evidence)
+    words, named = specificity_words(evidence), object_words(evidence.kind, evidence.parts)
+    needed = "they are needed" if plural(evidence.kind, evidence.parts) else "it is needed"
+    if evidence.kind == "circuit":
+        needed = "they are needed"  # its edges
     shown: list[Part] = [
         Heading("Is it this behaviour?"),
         Paragraph(
-            "The same parts, removed while the model does something else. If much else breaks with "
-            "them, they are needed for this behaviour, but not for it alone."
+            f"Here the model does something else without {named}. If much else breaks too, "
+            f"{needed} for this behaviour, but not for it alone."
         ),
         Paragraph(f"**{words[0].upper()}{words[1:]}.**"),
     ]
@@ -49,8 +56,9 @@ def specificity_parts(evidence: SpecificityEvidence, task: str) -> list[Part]:
         shown.append(_bars(evidence, task))
         more.append(_table(evidence, task))
     if evidence.text is not None:
-        shown.append(Paragraph(_of_text(evidence.text)))
-        more.append(_text(evidence.text))
+        if "plain text" not in words:
+            shown.append(Paragraph(_of_text(evidence.text)))
+        more.append(_text(evidence.text, named))
     if evidence.left_out:
         shown.append(Paragraph(f"Not done: {'; '.join(evidence.left_out)}."))
     if more:
@@ -62,7 +70,7 @@ def _of_text(text: TextLoss) -> str:
     """What plain text loses, in a sentence."""
     said = f"**Plain text: {_OF_TEXT[text.verdict]}.** Its loss rises by {_rise(text)}"
     if text.random_up:
-        said += f", without random parts by {percent(max(text.random_up) / text.before.value)}"
+        said += f", without random ones by {percent(max(text.random_up) / text.before.value)}"
         said += " at most"
     return f"{said}."
 
@@ -85,10 +93,10 @@ def _bars(evidence: SpecificityEvidence, task: str) -> Bars:
         x="lost, of the task's distance",
         unit="%",
         order="given",
-        title="What each task loses without the parts",
-        caption="The distance: between corrupt and clean. "
-        "The costlier of two ways of removal: each part at its mean over that task's "
-        "prompts, or at its value on another of them; 95 % intervals. A task is spared if it loses "
+        title=f"What each task loses without {object_words(evidence.kind, evidence.parts)}",
+        caption="The distance: between corrupt and clean. The costlier of two ways of removal: "
+        f"{' or '.join(_HOW[how] for how in _ways(evidence))}; 95 % intervals. A task is spared if "
+        "it loses "
         f"at most {percent(SPARED)} of what this behaviour loses in the same way, interval and "
         "all.",
         does_not_show="tasks that nobody asked of the model.",
@@ -96,30 +104,48 @@ def _bars(evidence: SpecificityEvidence, task: str) -> Bars:
 
 
 def _table(evidence: SpecificityEvidence, task: str) -> Table:
-    rows = [[f"{task} (this one)", *_costs(evidence.own), "", ""]]
+    ways = _ways(evidence)
+    rows = [[f"{task} (this one)", *_costs(evidence.own, ways), "", ""]]
     rows += [
-        [each.task, *_costs(each.losses), _random(each), _VERDICTS[each.verdict]]
+        [each.task, *_costs(each.losses, ways), _random(each), _VERDICTS[each.verdict]]
         for each in evidence.others
     ]
     return Table(
         [
             Column("task"),
-            Column("at its mean: loses", align="right"),
-            Column("resampled: loses", align="right"),
-            Column("random parts: at most", align="right"),
+            *(Column(f"{_HEAD[how]}: loses", align="right") for how in ways),
+            Column("random: at most", align="right"),
             Column("verdict"),
         ],
         rows,
-        title="Other tasks without the parts, with 95 % intervals",
-        caption="Shares of each task's own distance. **Random parts**: the most that sets of as "
-        "many other parts of the same kinds cost, in the way of removal that harms; they are "
-        "removed only where the named parts cost more than a spared task may lose.",
+        title=f"Other tasks without {object_words(evidence.kind, evidence.parts)}, with 95 % "
+        "intervals",
+        caption="Shares of each task's own distance. **Random**: the most that as many others of "
+        "the same kind cost, in the way of removal that harms; they are removed only where the "
+        f"loss without {object_words(evidence.kind, evidence.parts)} is more than a spared task "
+        "may lose.",
     )
 
 
-def _costs(losses: tuple[Loss, ...]) -> list[str]:
+_HOW = {
+    MEAN: "at the mean over that task's prompts",
+    RESAMPLE: "at the value on another of them",
+    SWAP: "at the corrupt prompt's value",
+    ZERO: "at zero",
+}
+"""Way of removal -> what stands in its place."""
+_HEAD = {MEAN: "at its mean", RESAMPLE: "resampled", SWAP: "swapped", ZERO: "silenced"}
+
+
+def _ways(evidence: SpecificityEvidence) -> list[str]:
+    """The ways of removal that were tried, in order."""
+    tried = [each for task in evidence.others for each in task.losses]
+    return list(dict.fromkeys(each.how for each in [*evidence.own, *tried]))
+
+
+def _costs(losses: tuple[Loss, ...], ways: Sequence[str]) -> list[str]:
     costs = {each.how: share(each.lost) for each in losses}
-    return [costs.get(how, "–") for how in ("mean", "resampled")]
+    return [costs.get(how, "–") for how in ways]
 
 
 def _random(task: OtherTask) -> str:
@@ -127,20 +153,20 @@ def _random(task: OtherTask) -> str:
     return percent(max(drawn)) if drawn else "–"
 
 
-def _text(text: TextLoss) -> Table:
+def _text(text: TextLoss, named: str) -> Table:
     rows = [
         ["intact", number(text.before), ""],
-        ["without the named parts", f"+ {number(text.up, 3)}", _rise(text)],
+        [f"without {named}", f"+ {number(text.up, 3)}", _rise(text)],
     ]
     if text.random_up:
         most = max(text.random_up)
-        rows.append(["without random parts, at most", f"+ {most:.3f}",
+        rows.append(["without random ones, at most", f"+ {most:.3f}",
                      percent(most / text.before.value)])  # fmt: skip
     return Table(
         [Column(""), Column("loss (nats per token)", align="right"), Column("rise", align="right")],
         rows,
         title=f"Plain text: {_OF_TEXT[text.verdict]}",
-        caption=f"{text.texts} texts, {text.tokens} tokens: {text.source}. Parts are held at their "
+        caption=f"{text.texts} texts, {text.tokens} tokens: {text.source}. Removed: held at the "
         f"mean over this text. Spared: the loss rises by at most {percent(TEXT_UP)}, interval and "
         "all. 95 % intervals, by text.",
     )
