@@ -170,7 +170,7 @@ def test_the_families_table_is_up_to_date(monkeypatch: pytest.MonkeyPatch) -> No
     assert make_families.main() == 0
 
 
-@pytest.mark.parametrize("script", ["make_performance.py", "make_audits.py"])
+@pytest.mark.parametrize("script", ["make_performance.py", "make_transfer.py", "make_audits.py"])
 def test_measured_tables_are_those_of_the_results(script: str) -> None:
     made = subprocess.run([sys.executable, str(ROOT / "docs" / script), "--check"], check=False)
     assert made.returncode == 0, f"run python docs/{script}"
