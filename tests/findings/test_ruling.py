@@ -78,6 +78,8 @@ def test_an_absent_behaviour_and_a_circuit_follow_too(random_model: Model, model
     check_ruling(absent)
     with pytest.raises(CheckFailed, match="'supported' in the file, 'not supported' by the rules"):
         check_ruling(replace(absent, status="supported"))
+    with pytest.raises(CheckFailed, match="status does not follow"):
+        rz.transfer(replace(absent, status="supported"), model)
     task = rz.task("refusal", model, n=16)
     direction = rz.direction(model, task, at="L2.resid_post@-1", prove=False)
     stated = rz.examine(model, "refusal", direction, stages=())

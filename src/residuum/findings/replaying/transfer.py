@@ -11,10 +11,12 @@ from residuum.circuits import EAPIG, discover
 from residuum.core import SILENT, OptionError, Progress
 from residuum.directions import direction
 from residuum.findings.chain.asking import pairs_for
+from residuum.findings.chain.halves import halves
 from residuum.findings.chain.investigation import examine, investigate
 from residuum.findings.finding import Finding
 from residuum.findings.record.budget import budget_named
 from residuum.findings.record.rules import present
+from residuum.findings.record.ruling import check_ruling
 from residuum.findings.record.transfer_evidence import OriginClaim, TransferEvidence
 from residuum.findings.record.transfer_rules import (
     origin_words,
@@ -72,7 +74,8 @@ def transfer(
         OptionError: a finding that is not supported: there is no claim to try.
         TaskError: pairs that cannot be made for the other model.
         AddressError: ``same_components`` that the other model does not have.
-        LoadError, StoreError, CheckFailed: a file that cannot be read or was changed.
+        LoadError, StoreError, CheckFailed: a file that cannot be read or was changed, or a finding
+            that says what does not follow from its evidence.
 
     Shows: whether the same claim is borne out on the other model. Does not show: that the two
     mechanisms are one and the same beyond the kinds of their parts.
@@ -87,6 +90,7 @@ def transfer(
     need_model(model, "transfer")
     first = Finding.load(finding) if isinstance(finding, (str, Path)) else finding
     _need_claim(first)
+    check_ruling(first)
     spend = budget_named(first.budget.name if budget is None else budget)
     drawn = (first.provenance.seed or 0) if seed is None else seed
     pairs = carried(first, model, spend, task)
@@ -150,7 +154,7 @@ def _anew(finding: Finding, model: Model, task: Task, spend: Any, seed: int) -> 
     half of the pairs."""
     assert finding.whole is not None
     used, _ = pairs_for(model, task, spend, seed)
-    choose = used[0::2]
+    choose, _ = halves(used)
     if finding.kind == "direction":
         return direction(model, choose, at=finding.components[0], prove=False, seed=seed)
     return discover(model, choose, method=EAPIG(), share=finding.whole.size / finding.whole.total)
