@@ -196,7 +196,7 @@ def test_the_command(
     out = tmp_path / "out"
     assert main(["audit", str(random_folder), "--suite", str(suite), "--out", str(out)]) == 0
     said = capsys.readouterr().out
-    assert "Not tested:" in said and "behaviour absent" in said and (out / PAGE).is_file()
+    assert "Not tested:" in said and "Behaviour absent" in said and (out / PAGE).is_file()
     assert main(["audit", str(random_folder), "--suite", str(suite), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["schema"] == "residuum.audit/1"
     assert main(["audit", "microworld", "--suite", "nowhere.toml"]) == 2
