@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from residuum.directions.side_effects import plain_texts
 from residuum.findings.chain.bench import Bench
@@ -65,7 +66,14 @@ def texts_of(bench: Bench, others: Sequence[Task], most: int) -> Texts | None:
 def losses(run: Run, batch: Batch) -> np.ndarray:
     """Next-token loss of each text of a run, mean over its tokens, nats; ``[text]``."""
     assert run.logits is not None
-    targets = batch.ids[:, 1:, None].to(run.logits.device)
-    nats = -run.logits[:, :-1].double().log_softmax(-1).gather(-1, targets)[..., 0].cpu()
+    nats = torch.stack([
+        _nats(logits[:-1], ids[1:]) for logits, ids in zip(run.logits, batch.ids, strict=True)
+    ])  # fmt: skip
     real = torch.ones_like(nats) if batch.mask is None else batch.mask[:, 1:].to(nats)
     return ((nats * real).sum(1) / real.sum(1)).numpy()
+
+
+def _nats(logits: Tensor, targets: Tensor) -> Tensor:
+    """Loss of each token of one text: in double precision, many words take much memory at once."""
+    chosen = targets[:, None].to(logits.device)
+    return -logits.double().log_softmax(-1).gather(-1, chosen)[:, 0].cpu()
