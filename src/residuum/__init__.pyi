@@ -210,6 +210,7 @@ from residuum.directions import (
 from residuum.findings import (
     Finding as Finding,
     examine as examine,
+    halves as halves,
     investigate as investigate,
     replay as replay,
     transfer as transfer,

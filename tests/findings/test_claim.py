@@ -62,7 +62,11 @@ def test_pairs_that_differ_nearly_everywhere_are_said_so(
     [
         (0.0, [4, 5, 6], "its most likely next token on none of them"),
         (0.25, [4, 5, 6], "its most likely next token on only 25 % of them"),
-        (0.5, [4, 5, 6], "answer (logit difference 0.50 [0.50, 0.50], accuracy 50 %)"),
+        (
+            0.5,
+            [4, 5, 6],
+            "answer (logit difference 0.50 [0.50, 0.50], 0.50 [0.50, 0.50] on corrupt prompts, ",
+        ),
         (0.25, None, "accuracy 25 %"),
     ],
 )

@@ -58,7 +58,7 @@ def test_an_idle_head_beside_the_right_one_is_named(model: Model) -> None:
         for parts in (["L0.z[H2]"], ["L0.z[H2]", "L3.z[H7]"])
     )
     assert alone.status == "supported" and with_idle.status == "undecided"
-    assert "L3.H7 does less than 2 %, alone and beside the others" in with_idle.claim
+    assert "L3.H7 does less than 2 %, alone and beside others" in with_idle.claim
     right, idle = with_idle.parts.named  # type: ignore[union-attr]
     one, both = (each.parts.together for each in (alone, with_idle))  # type: ignore[union-attr]
     for field, share in (("more_recovered", "recovered"), ("more_lost", "swap_drop")):

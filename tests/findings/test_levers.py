@@ -21,10 +21,12 @@ from residuum.findings.chain.other_circuits import every_circuit, other_circuits
 from residuum.findings.chain.robustness_stage import robustness
 from residuum.findings.chain.specificity_stage import specificity
 from residuum.findings.chain.texts import Texts
-from residuum.findings.record.budget import budget_named
+from residuum.findings.chain.whole_stage import of_circuit
+from residuum.findings.record.budget import BUDGETS, budget_named
 from residuum.findings.record.controls_rules import controls_rules
 from residuum.findings.record.robustness_rules import robustness_rules, robustness_words
 from residuum.findings.record.specificity_rules import specificity_rules, specificity_words
+from residuum.findings.record.whole_rules import whole_words
 from residuum.runs import Model
 
 SPEND = replace(budget_named("quick"), n=16)
@@ -118,6 +120,18 @@ def test_controls_of_a_circuit(hand: Bench, known: CircuitLever) -> None:
     assert in_null_model(hand, hand, known, "permuted", 0).found
 
 
+def test_edges_that_ride_along_are_counted(hand: Bench, known: CircuitLever) -> None:
+    """Hand-set induction needs its three edges, and none of the others."""
+    seen = of_circuit(hand, known.circuit, BUDGETS["quick"])
+    assert seen.tried == 7 and seen.idle < 5
+    kept = known.circuit.kept.copy()
+    kept[np.flatnonzero(~kept)[:5]] = True
+    more = of_circuit(hand, known.circuit.with_kept(kept), BUDGETS["quick"])
+    assert (more.tried, more.idle) == (12, seen.idle + 5)
+    said = f"{more.idle} of them change less than 0.5 % when left out one by one"
+    assert said in whole_words(more)
+
+
 @pytest.fixture(scope="module")
 def refusal(model: Model) -> tuple[Bench, Bench, DirectionLever]:
     """Refusal is one direction at the last token; found on two templates, tried on two others."""
@@ -142,7 +156,8 @@ def test_the_refusal_direction_spares_what_has_nothing_to_do_with_it(
     assert found.text is not None and found.text.verdict == "spared"
     said = "Specificity: all 3 other tasks are spared; plain text is spared"
     assert specificity_words(found) == said
-    again = specificity(bench, lever, SPEND, others=[replace(bench.task, name=n) for n in "abc"])
+    four = rz.task("refusal", model, n=32)
+    again = specificity(bench, lever, SPEND, others=[replace(four, name=n) for n in "abc"])
     assert {each.verdict for each in again.others} == {"needed"}
 
 
@@ -201,7 +216,7 @@ def test_a_small_graph_is_compared_with_all_that_there_is() -> None:
 
 def test_too_few_edges_to_compare_are_called_so(hand: Bench) -> None:
     from residuum.findings.chain.whole_stage import of_circuit
-    from residuum.findings.record.whole_evidence import whole_rules, whole_words
+    from residuum.findings.record.whole_rules import whole_rules, whole_words
 
     graph = graph_of(hand.model)
     kept = np.ones(graph.n_edges, dtype=bool)

@@ -100,7 +100,7 @@ def test_why_no_mover_is_named() -> None:
 def test_heads_that_are_not_shown_are_told_apart() -> None:
     given = [("L0.z[H0]", 0.01, "shown"), ("L0.z[H1]", 0.2, "undecided"),
              ("L1.z[H2]", 0.4, "undecided"), ("L2.z[H3]", 0.9, "not shown")]  # fmt: skip
-    heads = tuple(PartEvidence(at, *[about(1)] * 5, p, verdict, ()) for at, p, verdict in given)
+    heads = tuple(PartEvidence(at, *[about(1)] * 6, p, verdict, ()) for at, p, verdict in given)
     parts = PartsEvidence(heads, None, (), (), 0.01)  # type: ignore[arg-type]
     assert by_themselves(parts) == (
         "L0.H1 and L1.H2 are undecided by themselves (joint p from 0.2); "

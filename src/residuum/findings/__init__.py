@@ -1,5 +1,6 @@
 """From a behaviour to a claim that someone else can check: investigate, report, replay."""
 
+from residuum.findings.chain.halves import halves
 from residuum.findings.chain.investigation import examine, investigate
 from residuum.findings.finding import SCHEMA, Finding
 from residuum.findings.record.budget import BUDGETS, Budget
@@ -18,6 +19,7 @@ __all__ = [
     "Rule",
     "Status",
     "examine",
+    "halves",
     "investigate",
     "registry",
     "replay",

@@ -78,8 +78,8 @@ def assembled(
 def _scope(
     order: Order, mechanism: Mechanism, rules: tuple[Rule, ...], there: bool
 ) -> tuple[str, ...]:
-    n_chosen = len(order.choose.task)
-    return scope(order.bench, mechanism if there else None, n_chosen, order.n_given, rules)
+    choose = order.choose.task
+    return scope(order.bench, mechanism if there else None, choose, order.n_given, rules)
 
 
 def _untested(held: Mapping[str, Any]) -> list[str]:

@@ -18,10 +18,8 @@ from residuum.findings.record.rules import (
     present,
     share,
 )
-from residuum.findings.record.whole_evidence import (
-    WholeEvidence,
-    whole_words,
-)
+from residuum.findings.record.whole_evidence import WholeEvidence
+from residuum.findings.record.whole_rules import whole_words
 from residuum.findings.record.words import (
     metric_words,
     model_name,
@@ -73,7 +71,10 @@ class Told:
     def answer(self) -> str:
         """Whose answer, and how good it is."""
         seen, model = self.behaviour, model_name(self.bench.model.name)
-        measure = f"{metric_words(self.bench.task.metric)} {number(seen.metric_clean)}"
+        measure = (
+            f"{metric_words(self.bench.task.metric)} {number(seen.metric_clean)}, "
+            f"{number(seen.metric_corrupt)} on corrupt prompts"
+        )
         right = seen.accuracy.value
         if right >= MOSTLY or not self.bench.has_wrong:
             return f"{model}'s answer ({measure}, accuracy {percent(right)})"

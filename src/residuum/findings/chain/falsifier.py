@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from residuum.findings.chain.claim import Told
 from residuum.findings.record.rules import ENOUGH, IDLE, percent, present
-from residuum.findings.record.whole_evidence import CIRCUIT_ENOUGH
+from residuum.findings.record.whole_rules import CIRCUIT_ENOUGH
 
 
 def falsifier(told: Told) -> str:

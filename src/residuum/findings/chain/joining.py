@@ -50,10 +50,11 @@ def unseen(task: Task, seen: Task) -> Task | None:
 
 def unshared(task: Task, other: Task) -> list[int]:
     """Rows of a task neither of whose prompts is a prompt of another task, on either side."""
-    seen = {each for pair in _prompts(other) for each in pair}
-    return [row for row, pair in enumerate(_prompts(task)) if not seen & set(pair)]
+    seen = {each for pair in prompts(other) for each in pair}
+    return [row for row, pair in enumerate(prompts(task)) if not seen & set(pair)]
 
 
-def _prompts(task: Task) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+def prompts(task: Task) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Each pair's clean and corrupt prompt as token ids, without padding."""
     sides = zip(task.clean.tolist(), task.corrupt.tolist(), task.lengths.tolist(), strict=True)
     return [(tuple(clean[:n]), tuple(corrupt[:n])) for clean, corrupt, n in sides]

@@ -9,6 +9,7 @@ from typing import Any
 from residuum.core import content_hash
 from residuum.findings.chain.bench import Bench
 from residuum.findings.chain.further import Further
+from residuum.findings.chain.halves import halves
 from residuum.findings.chain.software import code_hash
 from residuum.findings.finding import SCHEMA
 from residuum.findings.record.budget import Budget
@@ -50,14 +51,19 @@ class Order:
         return (*_CORE, *examined, *(each.name for each in self.further))
 
     @cached_property
+    def halves(self) -> tuple[Task, Task]:
+        """The pairs to choose on and the pairs to measure on."""
+        return halves(self.task)
+
+    @cached_property
     def choose(self) -> Bench:
         """The half of the pairs on which parts are chosen."""
-        return Bench(self.model, self.task[0::2], self.seed)
+        return Bench(self.model, self.halves[0], self.seed)
 
     @cached_property
     def bench(self) -> Bench:
         """The half that everything is measured on."""
-        return Bench(self.model, self.task[1::2], self.seed)
+        return Bench(self.model, self.halves[1], self.seed)
 
     def inputs(self) -> dict[str, Any]:
         """What every stage depends on."""

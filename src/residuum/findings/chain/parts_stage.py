@@ -112,10 +112,18 @@ def _part(
         lost=share_of(bench, out),
         more_recovered=share_of(bench, recovers),
         more_lost=share_of(bench, loses),
+        does=_most(bench, (into, out, recovers, loses)),
         p=grid.p[row][col],
         verdict=grid.verdict[row][col],
         patch_values=tuple(into.tolist()),
     )
+
+
+def _most(bench: Bench, measured: Sequence[np.ndarray]) -> Estimate:
+    """The largest in size as a share, with an interval by pair; first those that are not 0."""
+    distances = (bench.clean - bench.corrupt).tolist()
+    shares = [Estimate.of_ratio(each.tolist(), distances) for each in measured]
+    return max(shares, key=lambda each: (each.low * each.high > 0, abs(each.value)))
 
 
 def _together(

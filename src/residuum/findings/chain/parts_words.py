@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from residuum.findings.record.part_evidence import PartsEvidence
-from residuum.findings.record.parts_rules import idle_parts, rival_rule
+from residuum.findings.record.parts_rules import idle_parts, opposed_parts, rival_rule
 from residuum.findings.record.rules import ALPHA, IDLE, percent, share
 from residuum.findings.record.words import listed, short
 
@@ -23,19 +23,25 @@ def parts_words(parts: PartsEvidence) -> str:
         else "there is no other part to compare with"
     )
     return (
-        f"given {its} clean values, a corrupt run regains {share(joint.recovered)} of the answer; "
+        f"given {its} clean values, a corrupt run regains {share(joint.recovered)} of the "
+        "difference between the two prompts; "
         f"given {its} corrupt values, a clean run loses {share(joint.swap_drop)}; {best}"
         f"{_beaten(parts)}{_riding_along(parts)}"
     )
 
 
 def _riding_along(parts: PartsEvidence) -> str:
-    """Which of the named parts do nothing; empty where all do something."""
+    """Which of the named parts do nothing, and which work against the answer; else empty."""
     idle = [short(at) for at in idle_parts(parts.named)]
-    if not idle:
-        return ""
-    does = "does" if len(idle) == 1 else "do"
-    return f"; {listed(idle, FEW)} {does} less than {percent(IDLE)}, alone and beside the others"
+    against = [short(at) for at in opposed_parts(parts.named)]
+    said = ""
+    if idle:
+        does = "does" if len(idle) == 1 else "do"
+        said += f"; {listed(idle, FEW)} {does} less than {percent(IDLE)}, alone and beside others"
+    if against:
+        works = "works" if len(against) == 1 else "work"
+        said += f"; {listed(against, FEW)} {works} against the answer"
+    return said
 
 
 def _beaten(parts: PartsEvidence) -> str:

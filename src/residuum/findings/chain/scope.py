@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import torch
 
 from residuum.findings.chain.bench import Bench
+from residuum.findings.chain.halves import shared_prompts
 from residuum.findings.record.mechanism import Kind, Mechanism
 from residuum.findings.record.rules import Rule
 from residuum.findings.record.words import listed, metric_words
+from residuum.runs import Task
 
 _PARTS = {
     "components": "Kinds of part: attention heads and whole MLPs, at all positions; not single "
@@ -20,18 +22,18 @@ _PARTS = {
 
 
 def scope(
-    bench: Bench, mechanism: Mechanism | None, n_chosen: int, n_given: int, rules: Sequence[Rule]
+    bench: Bench, mechanism: Mechanism | None, choose: Task, n_given: int, rules: Sequence[Rule]
 ) -> tuple[str, ...]:
     """What the claim is about; rules that do not decide narrow it in their own words.
 
     Args:
         bench: the measuring half.
         mechanism: what was measured; None where the behaviour is absent, so that nothing was.
-        n_chosen: pairs of the choosing half.
+        choose: the choosing half.
         n_given: pairs that the caller gave.
         rules: how they came out.
     """
-    model, task = bench.model, bench.task
+    model, task, n_chosen = bench.model, bench.task, len(choose)
     taken = f" ({n_given} were given, the budget takes these, each once)"
     left = taken if n_given > n_chosen + len(task) else ""
     source = f", from {task.source}" if task.source else ""
@@ -39,6 +41,8 @@ def scope(
         chosen = f"the behaviour was measured on {len(task)} pairs, and no part of the model was"
     elif mechanism.origin == "found":
         chosen = f"parts were chosen on {n_chosen} pairs and measured on {len(task)} others"
+        known = shared_prompts(choose, task)
+        chosen += f", {known} of which share a prompt with one of those" if known else ""
     else:
         chosen = f"what was stated is measured on {len(task)} pairs"
     return (

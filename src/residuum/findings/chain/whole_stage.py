@@ -13,7 +13,10 @@ from residuum.findings.record.budget import Budget
 from residuum.findings.record.evidence import Estimate
 from residuum.findings.record.mechanism import Mechanism
 from residuum.findings.record.whole_evidence import WholeEvidence
+from residuum.findings.record.whole_rules import IDLE_EDGE
 
+MOST_EDGES = 100
+"""Edges of a circuit that are left out one by one, at most."""
 _LEAST_DRAWS = 50
 """Random directions at least: fewer give no p far enough below 5 %."""
 
@@ -46,7 +49,8 @@ def of_circuit(
 
     Where a small graph has too few to draw from, all others of its size are taken.
 
-    Cost: two masked runs for each of the circuit, the whole graph and every random circuit.
+    Cost: two masked runs for each of the circuit, the whole graph, every random circuit, and every
+    edge of the circuit (100 at most).
     """
     graph = circuit.graph
     drawn, every, why = other_circuits(graph, circuit.kept, spend.random_sets, bench.seed)
@@ -59,6 +63,7 @@ def of_circuit(
     full, empty = alone[0], alone[1]
     gained = [_share(bench, each - empty, full - empty) for each in alone[2:]]
     lost = [_share(bench, full - each, full - empty) for each in without]
+    tried, idle = _idle(runs, circuit.kept, (alone[2], full, full - empty), bench.seed)
     return WholeEvidence(
         kind="circuit",
         name=f"a circuit of {circuit.n_edges} edges",
@@ -72,7 +77,33 @@ def of_circuit(
         controls=len(drawn),
         note=note,
         every=every,
+        tried=tried,
+        idle=idle,
     )
+
+
+def _idle(
+    runs: MaskedRuns, kept: np.ndarray, whole: tuple[np.ndarray, np.ndarray, np.ndarray], seed: int
+) -> tuple[int, int]:
+    """How many edges were left out one by one, and how many of these change next to nothing.
+
+    Args:
+        runs: masked runs of the pairs.
+        kept: the circuit's edges.
+        whole: the metric of the circuit, of the model, and the distance, ``[example]`` each.
+        seed: of the draw, where the circuit has many edges.
+    """
+    circuit, model, distance = (float(each.mean()) for each in whole)
+    edges = np.flatnonzero(kept)
+    if len(edges) > MOST_EDGES:
+        edges = np.random.default_rng(seed).choice(edges, MOST_EDGES, replace=False)
+    if not len(edges) or not distance:
+        return 0, 0
+    left_out = np.repeat(np.stack([kept, np.ones_like(kept)]), len(edges), axis=0)
+    left_out[np.arange(len(left_out)), np.tile(edges, 2)] = False
+    values = runs.metric(left_out).mean(axis=1).reshape(2, len(edges))
+    changes = np.abs(values - np.array([[circuit], [model]])) / abs(distance)
+    return len(edges), int((changes.max(axis=0) < IDLE_EDGE).sum())
 
 
 def _rank(values: list[float]) -> float:
@@ -112,4 +143,13 @@ def of_direction(
         p=max(each.p_adjusted for each in proof.tests if each.decides),
         controls=draws,
         note=proof.split,
+        last=_is_last(bench, direction),
+    )
+
+
+def _is_last(bench: Bench, direction: Direction) -> bool:
+    """Whether the place is the stream behind the last block, or what the final norm hands on."""
+    at = direction.at
+    return at.name == "ln_final" or (
+        at.name == "resid_post" and at.layer == bench.model.n_layers - 1
     )

@@ -6,11 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from residuum.runs import bootstrap_mean_interval, wilson_interval
-
-RESAMPLES = 2000
+from residuum.findings.record.intervals import mean_interval, ratio_interval
+from residuum.runs import wilson_interval
 
 
 @dataclass(frozen=True)
@@ -32,15 +29,15 @@ class Estimate:
     def of_mean(
         values: Sequence[float], seed: int = 0, clusters: Sequence[str] | None = None
     ) -> Estimate:
-        """Mean with a bootstrap interval (percentile, 2,000 resamples); whole clusters are drawn.
+        """Mean with a bootstrap interval (2,000 resamples), widened where units are few.
 
         Args:
             values: one for each example.
             seed: of the draws.
-            clusters: a label for each example; None draws examples.
+            clusters: a label for each example; whole clusters are then drawn, and are the units.
         """
         numbers = [float(value) for value in values]
-        low, high = bootstrap_mean_interval(numbers, seed=seed, clusters=clusters)
+        low, high = mean_interval(numbers, seed, clusters)
         return Estimate(sum(numbers) / len(numbers), low, high, len(numbers))
 
     @staticmethod
@@ -60,24 +57,13 @@ class Estimate:
 
         Drawing value and distance of a pair together keeps what only makes all of a pair's numbers
         larger out of the interval. With ``clusters``, a label for each pair, whole clusters are
-        drawn.
+        drawn. There is no interval where the distance itself may be 0.
         """
-        parts, wholes = np.asarray(values, dtype=float), np.asarray(distances, dtype=float)
-        n = len(parts)
-        if not wholes.sum():
+        n, total = len(values), float(sum(distances))
+        if not total:
             return Estimate(math.nan, math.nan, math.nan, n)
-        ratio = float(parts.sum() / wholes.sum())
-        if clusters is not None:
-            _, unit = np.unique(np.asarray(clusters), return_inverse=True)
-            parts, wholes = np.bincount(unit, parts), np.bincount(unit, wholes)
-        units = len(parts)
-        if units < 2:
-            return Estimate(ratio, math.nan, math.nan, n)
-        drawn = np.random.default_rng(seed).integers(0, units, size=(RESAMPLES, units))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratios = parts[drawn].sum(axis=1) / wholes[drawn].sum(axis=1)
-        low, high = np.nanquantile(ratios, [0.025, 0.975])
-        return Estimate(ratio, float(low), float(high), n)
+        low, high = ratio_interval(values, distances, seed, clusters)
+        return Estimate(float(sum(values)) / total, low, high, n)
 
 
 @dataclass(frozen=True)

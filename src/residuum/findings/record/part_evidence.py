@@ -53,6 +53,8 @@ class PartEvidence:
         lost: what its corrupt value costs the clean run, over the same distance.
         more_recovered, more_lost: what all named parts recover and lose, less what they do without
             this one, over the same distance.
+        does: the largest of these four in size, with its interval by pair: what it does on these
+            pairs, whatever it may do in other templates; below 0 where it works against the answer.
         p: joint over all cells of its sweep (max-T), by template: every head, or every layer's
             attention and MLP.
         verdict: ``shown``, ``not shown`` or ``undecided``, of the same test.
@@ -65,6 +67,7 @@ class PartEvidence:
     lost: Estimate
     more_recovered: Estimate
     more_lost: Estimate
+    does: Estimate
     p: float
     verdict: str
     patch_values: tuple[float, ...]

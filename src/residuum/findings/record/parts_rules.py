@@ -75,8 +75,8 @@ def rival_rule(parts: PartsEvidence) -> tuple[Rule, ...]:
         return ()
     own = parts.together
     gaps = (
-        (_capped(rival.recovered.value) - _capped(own.recovered.value), rival.more_recovered),
-        (_capped(rival.lost.value) - _capped(own.swap_drop.value), rival.more_lost),
+        (_nearness(rival.recovered.value) - _capped(own.recovered.value), rival.more_recovered),
+        (_nearness(rival.lost.value) - _capped(own.swap_drop.value), rival.more_lost),
     )
     beaten = any(gap >= MORE and not each.low <= 0 for gap, each in gaps)
     names = ", ".join(short(at) for at in rival.parts)
@@ -113,33 +113,41 @@ def each_rule(named: Sequence[PartEvidence]) -> Rule:
 
 def idle_rule(named: Sequence[PartEvidence]) -> Rule:
     """Does every named part do something; one that only rides along with others does not."""
-    idle = idle_parts(named)
-    least = min(named, key=doing)
+    idle, against = idle_parts(named), opposed_parts(named)
+    least = min(named, key=lambda part: abs(doing(part)))
+    found = (
+        f"{listed([short(at) for at in idle], MOST)}: nothing" if idle else
+        f"all {len(named)}; the least is {short(least.at)} with {percent(abs(doing(least)))}"
+    )  # fmt: skip
+    if against:
+        found += f"; {listed([short(at) for at in against], MOST)}: against the answer"
     return Rule(
         "No idle part",
-        f"every named part recovers or loses at least {percent(IDLE)} of the distance, interval "
-        "above 0, alone or as what the others do less without it",
-        f"{listed([short(at) for at in idle], MOST)}: nothing" if idle else
-        f"all {len(named)}; the least is {short(least.at)} with {percent(doing(least))}",
+        f"every named part moves the answer by at least {percent(IDLE)} of the distance, interval "
+        "by pair away from 0, alone or as what the others do less without it",
+        found,
         "fails" if idle else "holds",
         "mechanism",
         decides=True,
-    )  # fmt: skip
+    )
 
 
 def idle_parts(named: Sequence[PartEvidence]) -> tuple[str, ...]:
     """Addresses of the parts that do nothing."""
-    return tuple(part.at for part in named if doing(part) < IDLE)
+    return tuple(part.at for part in named if abs(doing(part)) < IDLE)
+
+
+def opposed_parts(named: Sequence[PartEvidence]) -> tuple[str, ...]:
+    """Addresses of the parts whose clean values work against the answer."""
+    return tuple(part.at for part in named if doing(part) <= -IDLE)
 
 
 def doing(part: PartEvidence) -> float:
-    """The most that a part does, alone or beside the others, as a share; 0 where nothing is shown.
+    """What a part does at most, alone or beside the others, as a share; 0 where that is not shown.
 
-    Only what speaks for the claim counts: a part whose clean value works against the answer is
-    nothing that the answer depends on.
+    Below 0 where it works against the answer.
     """
-    measured = (part.recovered, part.lost, part.more_recovered, part.more_lost)
-    return max((each.value for each in measured if each.low > 0), default=0.0)
+    return part.does.value if part.does.low * part.does.high > 0 else 0.0
 
 
 def _beyond(evidence: SetEvidence) -> Outcome:
@@ -153,6 +161,11 @@ def _beyond(evidence: SetEvidence) -> Outcome:
     if all(gap >= MORE for gap in gaps):
         return "holds"
     return "unclear" if any(gap > 0 for gap in gaps) or min(own) >= 1 - MORE else "fails"
+
+
+def _nearness(value: float) -> float:
+    """How near a share comes to the whole distance; one that goes too far is off by the rest."""
+    return 1 - abs(1 - value) if value > 1 else value
 
 
 def _capped(value: float) -> float:

@@ -13,7 +13,7 @@ from residuum.findings.record.robustness_evidence import (
     Way,
 )
 from residuum.findings.record.rules import ENOUGH, Outcome, Rule, percent, share
-from residuum.findings.record.whole_evidence import CIRCUIT_ENOUGH
+from residuum.findings.record.whole_rules import CIRCUIT_ENOUGH
 from residuum.findings.record.words import listed, model_name, short
 
 STABLE = 0.5

@@ -18,6 +18,8 @@ ENOUGH = 0.3
 """Share of the clean-corrupt distance that the named heads together must move, both ways."""
 MORE = 0.1
 """Share of the distance that counts as more: against chance, and against a search's own parts."""
+AT_STAKE = 0.3
+"""Share of the metric on clean prompts that must be gone on corrupt ones."""
 IDLE = 0.02
 """Share of the distance below which a named part does nothing."""
 ALPHA = 0.05
@@ -71,6 +73,16 @@ def behaviour_rules(evidence: BehaviourEvidence, unit: str) -> tuple[Rule, ...]:
             "the metric is higher on clean than on corrupt prompts, with its interval above 0",
             f"{number(contrast)} {unit}",
             above(contrast, 0.0),
+            "behaviour",
+            decides=True,
+        ),
+        Rule(
+            "The answer is at stake",
+            f"of the metric on clean prompts at least {percent(AT_STAKE)} is gone on corrupt ones, "
+            "interval and all: else what is restored is a small part of the answer",
+            f"{number(evidence.metric_clean)} on clean, {number(evidence.metric_corrupt)} on "
+            f"corrupt prompts ({unit})",
+            "holds" if contrast.low >= AT_STAKE * abs(evidence.metric_clean.value) else "unclear",
             "behaviour",
             decides=True,
         ),

@@ -18,7 +18,7 @@ from residuum.findings.record.rules import Rule, behaviour_rules, decide, presen
 from residuum.findings.record.shared_rules import shared_rules
 from residuum.findings.record.specificity_rules import specificity_rules
 from residuum.findings.record.transfer_rules import transfer_rules, verdict
-from residuum.findings.record.whole_evidence import whole_rules
+from residuum.findings.record.whole_rules import whole_rules
 
 FOLLOWS: dict[str, Callable[[Any], tuple[Rule, ...]]] = {
     "parts": parts_rules,
