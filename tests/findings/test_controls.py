@@ -120,6 +120,7 @@ def test_a_head_that_stands_in_for_the_named_ones_is_not_called_idle() -> None:
     assert use_of([none, none, none]) == "not causal"
     assert use_of([none, none, none, some]) == "causal"
     assert use_of([none, Estimate(0.03, -0.2, 0.3, 32)]) == "unclear"
+    assert use_of([none, Estimate(0.0, float("nan"), float("nan"), 1)]) == "unclear"
     assert use_of([Estimate(-0.3, -0.4, -0.2, 32)]) == "causal"
 
 

@@ -37,6 +37,7 @@ from residuum.runs import Model
 KNOWN = (f"L0.z[H{PREVIOUS}]", f"L1.z[H{INDUCTION}]")
 IDLE = (f"L1.z[H{3 - INDUCTION}]",)
 SPEND = budget_named("quick")
+NAN = float("nan")
 
 
 def templated(n: int = 48) -> rz.Task:
@@ -169,7 +170,9 @@ def test_removals_that_cost_no_more_than_random_ones_do_not_agree() -> None:
     good, none = Estimate(0.5, 0.4, 0.6, 8), Estimate(-0.1, -0.2, 0.0, 8)
     for way, outcome in (
         (Way("mean", good, 0.1), "holds"),
-        (Way("mean", good, float("nan")), "holds"),
+        (Way("mean", good, NAN), "unclear"),
+        (Way("mean", Estimate(0.5, NAN, NAN, 1), 0.1), "unclear"),
+        (Way("mean", Estimate(NAN, NAN, NAN, 1), 0.1), "unclear"),
         (Way("mean", good, 0.7), "unclear"),
         (Way("mean", none, 0.1), "fails"),
     ):
@@ -177,6 +180,22 @@ def test_removals_that_cost_no_more_than_random_ones_do_not_agree() -> None:
         (rule,) = robustness_rules(found)
         assert rule.outcome == outcome
     assert enough([good, Estimate(0.2, 0.1, 0.3, 8)]) == "fails"
+    assert enough([good, Estimate(NAN, NAN, NAN, 8)]) == "unclear"
+
+
+def test_removals_without_random_ones_are_said_to_be_alone() -> None:
+    good = Estimate(0.5, 0.4, 0.6, 8)
+    alone, beside = Way("mean", good, NAN), Way("swapped", good, 0.1)
+    said = [
+        robustness_words(RobustnessEvidence("components", (), (), (), (), ways, (), ()))
+        for ways in ((alone,), (beside, alone))
+    ]
+    assert said[0] == (
+        "there is nothing random to compare removals with (mean, 50 % [40, 60] is lost)"
+    )
+    assert said[1] == (
+        "not every way of removal shows it (mean, 50 % is lost, with no random ones beside it)"
+    )
 
 
 def test_the_evidence_is_plain_data_and_has_a_page(evidence: RobustnessEvidence) -> None:

@@ -180,6 +180,8 @@ def parts_beside(own: float, others: float, low: float) -> PartsEvidence:
         (0.5, 1.45, 0.4, "holds"),
         (0.5, 1.2, 0.4, "fails"),
         (0.6, 0.5, -0.2, "holds"),
+        (0.6, 0.9, math.nan, "unclear"),
+        (0.6, math.nan, math.nan, "unclear"),
     ],
 )
 def test_stated_parts_are_held_against_what_a_search_names(

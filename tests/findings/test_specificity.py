@@ -14,7 +14,7 @@ from residuum.figures import page
 from residuum.findings import Finding
 from residuum.findings.chain.bench import Bench
 from residuum.findings.chain.part_lever import PartLever
-from residuum.findings.chain.plain_text import text_loss
+from residuum.findings.chain.plain_text import judged, text_loss
 from residuum.findings.chain.replacement import ablated, lost
 from residuum.findings.chain.specificity_stage import other_tasks, specificity, verdict_of
 from residuum.findings.chain.texts import Texts
@@ -37,6 +37,7 @@ from residuum.runs import Model
 
 KNOWN = (f"L0.z[H{PREVIOUS}]", f"L1.z[H{INDUCTION}]")
 SPEND = replace(budget_named("quick"), n=12)
+NAN = float("nan")
 IOI = ("L0.z[H1]", "L0.z[H5]", "L3.z[H7]")
 """Heads that move the answer most on ``ioi``."""
 
@@ -143,6 +144,9 @@ def test_harm_that_random_parts_do_as_well_is_told_apart() -> None:
     assert verdict_of([Loss("mean", harm, (0.2, 0.7))], bounds) == "as random"
     assert verdict_of([Loss("mean", Estimate(0.1, 0.0, 0.2, 8), ())], bounds) == "unclear"
     assert verdict_of([Loss("mean", Estimate(-0.5, -0.6, -0.4, 8), ())], bounds) == "unclear"
+    assert verdict_of([Loss("mean", harm, ())], bounds) == "unclear"
+    assert verdict_of([Loss("mean", harm, ()), Loss("mean", harm, (0.7,))], bounds) == "unclear"
+    assert verdict_of([Loss("mean", Estimate(0.0, NAN, NAN, 1), ())], bounds) == "unclear"
     task = OtherTask("t", 8, True, 1.0, "logits", (Loss("mean", harm, (0.7,)),), "as random")
     found = SpecificityEvidence("components", ("L0.z[H0]",), (), (task,) * 3, None, ())
     said = specificity_rules(found)[0].found
@@ -159,6 +163,13 @@ def test_plain_text_is_padded_out_of_the_loss(hand: Bench) -> None:
     mean = sum(each.before.value for each in alone) / 2
     assert together.before.value == pytest.approx(mean, rel=1e-5)
     assert together.tokens == 8
+
+
+def test_plain_text_that_suffers_is_said_to_need_only_what_exceeds_random_ones() -> None:
+    up = Estimate(0.5, 0.4, 0.6, 8)
+    assert judged(up, 0.1, [0.2]) == "needed" and judged(up, 0.1, [0.7]) == "as random"
+    assert judged(up, 0.1, []) == "unclear" and judged(up, 0.7, []) == "spared"
+    assert judged(Estimate(0.0, NAN, NAN, 1), 0.1, [0.2]) == "unclear"
 
 
 def test_removal_by_mean_is_the_patching_rooms_own(model: Model) -> None:

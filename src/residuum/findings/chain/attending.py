@@ -93,20 +93,14 @@ def _tested(
 
 
 def use_of(effects: Sequence[Estimate]) -> Use:
-    """Whether a head is used, by its effects as shares of the distance.
+    """Whether a head is used, by its effects as shares of the distance, interval and all.
 
     >>> none, some = Estimate(0.0, -0.01, 0.01, 8), Estimate(0.2, 0.1, 0.3, 8)
     >>> use_of([none, none]), use_of([none, some]), use_of([Estimate(0.04, -0.1, 0.2, 8)])
     ('not causal', 'causal', 'unclear')
     """
-    ends = [(_end(each.low, each), _end(each.high, each)) for each in effects]
-    if any(low >= IDLE or high <= -IDLE for low, high in ends):
+    if any(each.low >= IDLE or each.high <= -IDLE for each in effects):
         return "causal"
-    if all(low > -IDLE and high < IDLE for low, high in ends):
+    if all(each.low > -IDLE and each.high < IDLE for each in effects):
         return "not causal"
     return "unclear"
-
-
-def _end(end: float, estimate: Estimate) -> float:
-    """An end of an interval; the value where there is no interval."""
-    return estimate.value if end != end else end

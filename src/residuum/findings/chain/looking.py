@@ -69,7 +69,7 @@ def _keep(bench: Bench, found: dict[str, Look], at: str, place: Place, shares: T
     if before is not None and before.attention.value >= float(shares.mean()):
         return
     attention = Estimate.of_mean(shares.tolist(), clusters=bench.clusters)
-    if not attention.low < STRIKING:
+    if attention.low >= STRIKING:
         found[at] = Look(at, place, attention)
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from residuum.findings.chain.bench import Bench
 from residuum.findings.chain.lever import Lever
 from residuum.findings.chain.texts import Texts
@@ -33,11 +31,12 @@ def text_loss(bench: Bench, lever: Lever, texts: Texts, sets: int) -> TextLoss:
         before=start,
         up=up,
         random_up=tuple(rises),
-        verdict=_verdict(up, TEXT_UP * start.value, rises),
+        verdict=judged(up, TEXT_UP * start.value, rises),
     )
 
 
-def _verdict(up: Estimate, bound: float, random: Sequence[float]) -> Spared:
+def judged(up: Estimate, bound: float, random: Sequence[float]) -> Spared:
+    """What follows from a rise; without random ones no harm counts as a need."""
     if up.low > bound:
-        return "as random" if up.value <= max(random, default=-np.inf) else "needed"
+        return "unclear" if not random else "as random" if up.value <= max(random) else "needed"
     return "spared" if up.high <= bound else "unclear"

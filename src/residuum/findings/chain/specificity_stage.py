@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 from residuum.core import SILENT, AddressError, Progress, TaskError, TokenError, track
@@ -13,7 +12,6 @@ from residuum.findings.chain.plain_text import text_loss
 from residuum.findings.chain.replacement import share_of
 from residuum.findings.chain.texts import texts_of
 from residuum.findings.record.budget import Budget
-from residuum.findings.record.evidence import Estimate
 from residuum.findings.record.rules import behaviour_rules, present
 from residuum.findings.record.specificity_evidence import (
     Loss,
@@ -105,7 +103,7 @@ def losses(
             cost = share_of(bench, lever.cost(bench, how))
         except (TaskError, AddressError):  # no other prompt as long as one of these, no such place
             continue
-        harmed = bounds is not None and ends(cost)[0] > bounds.get(how, 0.0)
+        harmed = bounds is not None and cost.low > bounds.get(how, 0.0)
         drawn = lever.random_costs(bench, how, SETS) if harmed else []
         found.append(Loss(how, cost, tuple(share_of(bench, each).value for each in drawn)))
     return tuple(found)
@@ -130,25 +128,20 @@ def _other(bench: Bench, lever: Lever, own: Sequence[Loss]) -> OtherTask:
 def verdict_of(found: Sequence[Loss], bounds: Mapping[str, float]) -> Spared:
     """What follows from what each way of removal costs, and from what it may cost at most.
 
-    A change for the better counts as one, too: a task that is spared moves neither way.
+    A change for the better counts as one, too: a task that is spared moves neither way. Without an
+    interval nothing follows, and without random ones no harm counts as a need.
 
     >>> small = Loss("mean", Estimate(0.1, 0.0, 0.2, 8), ())
     >>> large = Loss("mean", Estimate(0.5, 0.4, 0.6, 8), (0.1, 0.2))
     >>> verdict_of([small], {"mean": 0.25}), verdict_of([large], {"mean": 0.25})
     ('spared', 'needed')
     """
-    judged = [(each, *ends(each.lost), bounds[each.how]) for each in found if each.how in bounds]
-    harms = [each for each, low, _, bound in judged if low > bound]
+    judged = [(each.lost, each, bounds[each.how]) for each in found if each.how in bounds]
+    harms = [each for lost, each, bound in judged if lost.low > bound]
+    if any(each.lost.value > each.worst_random for each in harms):
+        return "needed"
     if harms:
-        beyond = [each for each in harms if each.lost.value > max(each.random, default=-math.inf)]
-        return "needed" if beyond else "as random"
-    if judged and all(low >= -bound and high <= bound for _, low, high, bound in judged):
+        return "as random" if all(each.random for each in harms) else "unclear"
+    if judged and all(lost.low >= -bound and lost.high <= bound for lost, _, bound in judged):
         return "spared"
     return "unclear"
-
-
-def ends(estimate: Estimate) -> tuple[float, float]:
-    """The interval's ends; the value twice where there is no interval."""
-    if estimate.low != estimate.low:
-        return estimate.value, estimate.value
-    return estimate.low, estimate.high

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from residuum.findings.record.evidence import Estimate
 from residuum.findings.record.part_evidence import PartEvidence, PartsEvidence, SetEvidence
 from residuum.findings.record.rules import (
     ALPHA,
@@ -78,7 +79,7 @@ def rival_rule(parts: PartsEvidence) -> tuple[Rule, ...]:
         (_nearness(rival.recovered.value) - _capped(own.recovered.value), rival.more_recovered),
         (_nearness(rival.lost.value) - _capped(own.swap_drop.value), rival.more_lost),
     )
-    beaten = any(gap >= MORE and not each.low <= 0 for gap, each in gaps)
+    outcomes = {_beaten(gap, each) for gap, each in gaps}
     names = ", ".join(short(at) for at in rival.parts)
     return (
         Rule(
@@ -87,11 +88,18 @@ def rival_rule(parts: PartsEvidence) -> tuple[Rule, ...]:
             f"or lose {percent(MORE)} of the distance more than these, interval of the difference "
             "above 0 (beyond the whole distance nothing counts as more)",
             f"{names}: recover {share(rival.recovered)}, lose {share(rival.lost)}",
-            "fails" if beaten else "holds",
+            "fails" if "fails" in outcomes else "unclear" if "unclear" in outcomes else "holds",
             "mechanism",
             decides=True,
         ),
     )
+
+
+def _beaten(gap: float, more: Estimate) -> Outcome:
+    """By a gap that counts, interval of the difference above 0; unclear where either is unknown."""
+    if gap < MORE or more.low <= 0:
+        return "holds"
+    return "fails" if gap >= MORE and more.low > 0 else "unclear"
 
 
 def each_rule(named: Sequence[PartEvidence]) -> Rule:

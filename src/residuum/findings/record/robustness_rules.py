@@ -129,10 +129,10 @@ def _ways(ways: Sequence[Way]) -> Rule:
 
 
 def _way(way: Way) -> Outcome:
-    if not way.lost.value > 0:
+    """One way; without an interval, or without random ones, it shows nothing."""
+    if way.lost.value <= 0:
         return "fails"
-    beyond = not way.lost.value <= way.worst_random
-    return "holds" if not way.lost.low <= 0 and beyond else "unclear"
+    return "holds" if way.lost.low > 0 and way.lost.value > way.worst_random else "unclear"
 
 
 def _models(models: Sequence[OtherModel]) -> Rule:
@@ -167,7 +167,7 @@ def enough(estimates: Sequence[Estimate], least: float = ENOUGH) -> Outcome:
     >>> enough([Estimate(0.9, 0.8, 1.0, 8)]), enough([Estimate(0.4, 0.2, 0.6, 8)])
     ('holds', 'unclear')
     """
-    if any(not each.value > least for each in estimates):
+    if any(each.value <= least for each in estimates):
         return "fails"
     return "holds" if all(each.low > least for each in estimates) else "unclear"
 
@@ -181,6 +181,8 @@ def robustness_words(evidence: RobustnessEvidence) -> str:
         "Other removals": "not every way of removal shows it",
         "Other models": "it is not shown to hold in every other model",
     }
+    if evidence.ways and all(map(_alone, evidence.ways)):
+        said["Other removals"] = "there is nothing random to compare removals with"
     broken = [rule for rule in robustness_rules(evidence) if rule.outcome != "holds"]
     short_found = {
         "Other removals": _weak_ways(evidence.ways),
@@ -198,8 +200,16 @@ def _weak_ways(ways: Sequence[Way]) -> str:
         if _way(each) != "holds":
             beaten = each.lost.value <= each.worst_random
             beside = f" and random ones up to {percent(each.worst_random)}" if beaten else ""
+            beside = ", with no random ones beside it" if _alone(each) else beside
             said.append(f"{each.how}, {percent(each.lost.value)} is lost{beside}")
+    if all(map(_alone, ways)):
+        return "; ".join(f"{each.how}, {share(each.lost)} is lost" for each in ways)
     return "; ".join(said)
+
+
+def _alone(way: Way) -> bool:
+    """Whether there was nothing random to compare with."""
+    return way.worst_random != way.worst_random
 
 
 def _elsewhere(models: Sequence[OtherModel]) -> str:
