@@ -21,7 +21,7 @@ from residuum.findings.record.transfer_evidence import (
 )
 from residuum.findings.record.transfer_rules import transfer_rules, verdict
 from residuum.findings.replaying.carrying import carried
-from residuum.findings.replaying.portrait import portrait
+from residuum.findings.replaying.portrait import kinds_anywhere, portrait
 from residuum.models.embedded import build_gpt2, save_folder
 from residuum.organisms import series_steps, weights_at
 from residuum.runs import Model
@@ -79,15 +79,26 @@ def test_it_holds_on_itself_with_the_same_components(first: Finding, trained: Mo
     assert there.transfer.pairs == "the same pairs, as ids"
 
 
-def test_it_does_not_hold_without_positions(first: Finding) -> None:
+def test_it_does_not_hold_without_positions(first: Finding, tmp_path: Path) -> None:
     """The twin repeats too, by other means: no head looks one token back."""
     there = rz.transfer(first, rz.load("induction_2l_nopos"))
     assert there.transfer is not None and there.transfer.present
     assert there.transfer.verdict == "does not hold"
     assert there.transfer.here.share("previous-token").attending == 0
     outcomes = {rule.name: rule.outcome for rule in transfer_rules(there.transfer)}
-    assert outcomes["Parts of the same kinds"] == "fails"
-    assert "previous-token parts carry" in there.claim
+    assert outcomes == {"Supported there": "unclear", "There are such parts": "fails"}
+    assert there.transfer.anywhere is not None
+    assert "induction" in there.transfer.anywhere
+    assert "previous-token" not in there.transfer.anywhere
+    assert "previous-token parts carry" in there.claim and "no part of this model" in there.claim
+    assert rz.replay(there.save(tmp_path), rz.load("induction_2l_nopos")).agrees
+
+
+def test_every_head_is_read_for_its_kind(first: Finding, trained: Model) -> None:
+    task = rz.Task.from_json(first.task)
+    found = kinds_anywhere(trained, task, BUDGETS["quick"], 0)
+    assert found is not None and {"previous-token", "induction"} <= set(found)
+    assert "MLP" not in found and "first-token" not in found
 
 
 def test_it_does_not_hold_before_induction_is_learned(first: Finding) -> None:
@@ -180,13 +191,36 @@ READ = Portrait(True, (KindShare("induction", 0.6, 0.6), KindShare("copier", 0.1
 FED = replace(READ, feeds=(Feed("induction", "k", "induction", "feeds", 0.4),))
 
 
-def tried(there: Portrait, here: Portrait, status: str = "supported") -> TransferEvidence:
+def tried(
+    there: Portrait,
+    here: Portrait,
+    status: str = "supported",
+    anywhere: tuple[str, ...] | None = None,
+) -> TransferEvidence:
     origin = OriginClaim(
         "a" * 64, "It does.", "supported", "m", "w", "t", "h", "components", (), there
     )
     return TransferEvidence(
-        origin, False, "the same pairs", status, True, here, "cannot be said"  # type: ignore[arg-type]
+        origin, False, "the same pairs", status, True, here, "cannot be said", anywhere  # type: ignore[arg-type]
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("anywhere", "expected"),
+    [
+        (None, "cannot be said"),
+        (("induction", "name mover"), "cannot be said"),
+        (("copier", "name mover"), "does not hold"),
+    ],
+)
+def test_an_undecided_finding_refutes_only_by_a_kind_that_is_nowhere(
+    anywhere: tuple[str, ...] | None, expected: str
+) -> None:
+    """Undecided by some rule that has nothing to do with the kinds: these are looked at alone."""
+    evidence = tried(READ, READ, "undecided", anywhere)
+    assert verdict(transfer_rules(evidence)) == expected
+    lacking = tried(READ, Portrait(True, (), ()), "undecided", ("induction",))
+    assert verdict(transfer_rules(lacking)) == "cannot be said"
 
 
 @pytest.mark.parametrize(

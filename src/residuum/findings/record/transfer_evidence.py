@@ -112,6 +112,8 @@ class TransferEvidence:
         status: of the finding on this model.
         present: whether this model shows the behaviour.
         here: kinds of the parts that are named here.
+        anywhere: kinds that some part of this model is of, or only attends like, named or not;
+            read where the finding is undecided, else None.
         verdict: what follows by :func:`transfer_rules`.
     """
 
@@ -122,3 +124,4 @@ class TransferEvidence:
     present: bool
     here: Portrait
     verdict: Verdict
+    anywhere: tuple[str, ...] | None = None

@@ -16,6 +16,7 @@ from residuum.findings.record.transfer_evidence import (
 from residuum.findings.record.words import listed, model_name
 
 SUPPORTED, KINDS, FEEDS = "Supported there", "Parts of the same kinds", "They feed one another so"
+EXIST = "There are such parts"
 _OUTCOMES: dict[Status, Outcome] = {
     "supported": "holds",
     "not supported": "fails",
@@ -24,10 +25,16 @@ _OUTCOMES: dict[Status, Outcome] = {
 
 
 def transfer_rules(evidence: TransferEvidence) -> tuple[Rule, ...]:
-    """Is it supported there and, where the parts were searched for anew, are they of its kinds."""
+    """Is it supported there and, where the parts were searched for anew, are they of its kinds.
+
+    Where it is undecided which parts carry it there, a kind that no part of that model is of
+    refutes all the same.
+    """
     rules = (_supported(evidence),)
     if evidence.same_components or evidence.origin.kind != "components":
         return rules
+    if rules[0].outcome == "unclear":
+        return (*rules, *_exist(evidence))
     if rules[0].outcome != "holds":
         return rules
     return (*rules, _kinds(evidence), *_feeds(evidence))
@@ -59,6 +66,28 @@ def _supported(evidence: TransferEvidence) -> Rule:
         f"on the other model, {how} is supported by the rules of every finding",
         found,
         _OUTCOMES[evidence.status],
+    )
+
+
+def _exist(evidence: TransferEvidence) -> tuple[Rule, ...]:
+    """Has the model parts of the kinds at all, whether they are named or not."""
+    there, anywhere = evidence.origin.portrait, evidence.anywhere
+    if anywhere is None or not there.carrying:
+        return ()
+    gone = [name for name in there.carrying if name not in anywhere]
+    said = [
+        f"{name} parts carry {percent(there.share(name).confirmed)} of it there, and no part of "
+        "this model is one, or attends so"
+        for name in gone
+    ]
+    return (
+        _rule(
+            EXIST,
+            f"of every kind of part that carries {percent(LEAST_KIND)} or more of the mechanism in "
+            "the origin, confirmed, this model has one that at least attends so, named or not",
+            "; ".join(said) or f"it has {listed(list(there.carrying))} parts",
+            "fails" if gone else "holds",
+        ),
     )
 
 

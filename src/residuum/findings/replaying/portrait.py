@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from itertools import product
 
+from residuum.findings.chain.asking import pairs_for
+from residuum.findings.chain.bench import Bench
+from residuum.findings.chain.composition_readings import head_readings
+from residuum.findings.chain.halves import halves
 from residuum.findings.finding import Finding
+from residuum.findings.record.budget import Budget
 from residuum.findings.record.composition_evidence import CompositionEvidence
 from residuum.findings.record.mechanism import is_mlp
 from residuum.findings.record.path_evidence import PathEvidence
@@ -16,6 +21,7 @@ from residuum.findings.record.transfer_evidence import (
     Portrait,
     Seen,
 )
+from residuum.runs import Model, Task
 
 MLP = "MLP"
 _ORDER: dict[Seen, int] = {"not shown": 0, "may feed": 1, "feeds": 2}
@@ -57,6 +63,30 @@ def portrait(finding: Finding) -> Portrait:
     kinds = [KindShare(name, sure.get(name, 0.0), seen[name]) for name in seen]
     kinds.sort(key=lambda each: (-each.confirmed, -each.attending, each.name))
     return Portrait(finding.composition is not None, tuple(kinds), _feeds(finding.composition))
+
+
+def kinds_anywhere(model: Model, task: Task, spend: Budget, seed: int) -> tuple[str, ...] | None:
+    """Kinds that some head of a model is of or attends like, and MLPs; None where heads cannot be
+    read.
+
+    Args:
+        model: all of its heads are read.
+        task: the pairs of the finding; read on its measuring half, as a composition stage does.
+        spend: how many prompts.
+        seed: of the draws.
+    """
+    used, _ = pairs_for(model, task, spend, seed)
+    bench, left_out = Bench(model, halves(used)[1], seed), []
+    heads = [
+        f"L{layer}.z[H{head}]" for layer in range(model.n_layers) for head in range(model.n_heads)
+    ]
+    readings = head_readings(bench, heads, (), None, spend, left_out)
+    if left_out:
+        return None
+    kinds = {kind.name for each in readings for kind in each.kinds} - set(RESTING)
+    if any(site.name == "mlp_out" for site in model.sites):
+        kinds.add(MLP)
+    return tuple(sorted(kinds))
 
 
 def _kinds(evidence: CompositionEvidence | None, at: str) -> tuple[set[str], set[str]]:

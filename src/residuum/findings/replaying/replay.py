@@ -189,7 +189,7 @@ def _again(
     tried = recorded.transfer
     if tried is None:
         return found
-    return with_transfer(found, tried.origin, tried.same_components, tried.pairs)
+    return with_transfer(found, model, task, tried.origin, tried.same_components, tried.pairs)
 
 
 def _read(path: str | Path, check: bool) -> tuple[Finding, bool]:

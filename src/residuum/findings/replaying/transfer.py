@@ -26,7 +26,7 @@ from residuum.findings.record.transfer_rules import (
 )
 from residuum.findings.record.words import model_name
 from residuum.findings.replaying.carrying import carried
-from residuum.findings.replaying.portrait import origin_of, portrait
+from residuum.findings.replaying.portrait import kinds_anywhere, origin_of, portrait
 from residuum.runs import Model, Task, need_model
 
 
@@ -52,8 +52,9 @@ def transfer(
     MLPs, every kind of part that carries a fifth or more of it in the origin (confirmed
     ``previous-token`` heads, ``induction`` heads, MLPs) carries as much there, and the strongest
     path between two kinds feeds there too; addresses may differ. It **does not hold** if one of
-    these fails, and **cannot be said** to do either where one is unclear: the rules are in
-    ``finding.transfer`` and among ``finding.rules``.
+    these fails, and **cannot be said** to do either where one is unclear. Where the finding there
+    is undecided, a kind that no part of the other model is of, or attends like, still refutes.
+    The rules are in ``finding.transfer`` and among ``finding.rules``.
 
     Args:
         finding: a supported finding, or the path of one.
@@ -105,16 +106,23 @@ def transfer(
     else:
         stated: Any = first if same_components else _anew(first, *asked[:2], spend, drawn)
         there = examine(model, pairs.task, stated, *asked[2:], **options)
-    return with_transfer(there, origin_of(first), same_components, pairs.how)
+    return with_transfer(there, model, pairs.task, origin_of(first), same_components, pairs.how)
 
 
 def with_transfer(
-    there: Finding, origin: OriginClaim, same_components: bool, pairs: str
+    there: Finding,
+    model: Model,
+    task: Task,
+    origin: OriginClaim,
+    same_components: bool,
+    pairs: str,
 ) -> Finding:
     """A finding on the other model, with what it says of the first.
 
     Args:
         there: the finding on the other model.
+        model: that model.
+        task: the pairs that it was asked for.
         origin: what was tried.
         same_components: whether its own parts were examined.
         pairs: how the pairs were made.
@@ -127,7 +135,11 @@ def with_transfer(
         present=present(there.rules),
         here=portrait(there),
         verdict="cannot be said",
+        anywhere=None,
     )
+    if there.status == "undecided" and there.kind == "components" and not same_components:
+        spend, seed = budget_named(there.budget.name), there.provenance.seed or 0
+        told = replace(told, anywhere=kinds_anywhere(model, task, spend, seed))
     rules = transfer_rules(told)
     told = replace(told, verdict=verdict(rules))
     sentence = transfer_words(told, there.provenance.model_id)
