@@ -29,6 +29,18 @@ def stated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_a_claim_worded_by_hand_keeps_its_mark(cli: Cli, found: Path, tmp_path: Path) -> None:
+    finding = Finding.load(found)
+    finding.with_claim("This model is safe.").save(tmp_path / "worded")
+    kept = str(tmp_path / "kept")
+    added = cli("findings", "add", kept, str(tmp_path / "worded"))
+    assert "supported*" in added.out and "worded by hand" in added.out
+    (entry,) = cli("findings", "list", kept, "--text", "safe", "--json").json["findings"]
+    assert entry["claim"] == "This model is safe." and entry["claim_built"] == finding.claim
+    shown = cli("findings", "show", kept, entry["hash"][:8]).out
+    assert "worded by hand" in shown and finding.claim[:30] in shown
+
+
 def test_add_list_show_compare_contradictions(
     cli: Cli, found: Path, stated: Path, tmp_path: Path
 ) -> None:

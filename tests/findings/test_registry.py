@@ -302,7 +302,14 @@ def test_a_part_that_does_nothing_elsewhere(kept: Registry, finding: Finding) ->
     assert finding.parts is not None
     first, nothing = finding.components[0], Estimate(0.0, -0.01, 0.01, 32)
     named = tuple(
-        replace(part, recovered=nothing, lost=nothing, more_recovered=nothing, more_lost=nothing)
+        replace(
+            part,
+            recovered=nothing,
+            lost=nothing,
+            more_recovered=nothing,
+            more_lost=nothing,
+            does=nothing,
+        )  # fmt: skip
         if part.at == first
         else part
         for part in finding.parts.named

@@ -110,6 +110,10 @@ def show_one(arguments: argparse.Namespace) -> int:
         put_json(finding.to_json())
         return 0
     put_text(f"{finding.status.upper()}: {finding.claim}")
+    if finding.claim_built:
+        print()
+        put_text("This claim was worded by hand. The status belongs to the one that was built:")
+        put_text(finding.claim_built)
     print()
     put_table(_rules(finding))
     print()

@@ -90,6 +90,7 @@ def _untested(held: Mapping[str, Any]) -> list[str]:
         "other templates": robust is not None and bool(robust.folds),
         "other models": robust is not None and bool(robust.models),
     }
+    tried["untrained weights or labels at random"] = held.get("controls") is not None
     return [name for name, done in tried.items() if not done]
 
 

@@ -122,7 +122,7 @@ LIMITS: dict[Kind, tuple[str, ...]] = {
     ),
     "circuit": (
         "That a circuit's edges carry the behaviour does not say what they compute, nor that each "
-        "of them is needed: what single edges do was not measured.",
+        "of them is needed: single edges were only left out, one by one.",
         f"Edges that are not in it {_BACKUP}",
     ),
     "direction": (

@@ -165,27 +165,3 @@ def _some(parts: tuple[str, ...]) -> str:
 
 def _rule(name: str, demands: str, found: str, outcome: Outcome) -> Rule:
     return Rule(name, demands, found, outcome, "circuit", decides=False)
-
-
-def circuit_claim(evidence: CircuitEvidence) -> str:
-    """What a claim adds, without a full stop: a circuit that is enough and beyond chance; else
-    empty."""
-    main = evidence.main
-    if main is None or _enough(evidence, main).outcome != "holds":
-        return ""
-    if _beyond(evidence, main).outcome == "fails":
-        return ""
-    said = (
-        f"A circuit of {evidence.n_edges} of {evidence.total} edges alone does "
-        f"{share(main.faithfulness)} of it"
-    )
-    random = evidence.random_faithfulness
-    if random:
-        said += f" (the best of {len(random)} random circuits of its size {percent(max(random))})"
-    failed = [e for e in evidence.judged[1:] if _faithful(e.faithfulness) != "holds"]
-    if failed:
-        words = " or ".join(REFERENCE_WORDS[each.reference] for each in failed)
-        low = percent(min(each.faithfulness.value for each in failed))
-        said += ", where the rest carries the corrupt prompt's values; "
-        said += f"with {words}, as little as {low}"
-    return said

@@ -101,18 +101,6 @@ def place_words(at: str) -> str:
     return f"the stream after layer {layer} at {'the last' if '@' in at else 'every'} token"
 
 
-def direction_claim(evidence: DirectionEvidence) -> str:
-    """What a claim adds, without a full stop: the direction, where it carries it; else empty."""
-    if carries(evidence) != "holds":
-        return ""
-    closed = {kind: evidence.test(kind) for kind in _ASKED}
-    said = ", ".join(f"{EDITS[kind]} {share(t.closed)}" for kind, t in closed.items() if t)
-    return (
-        f"One direction of {place_words(evidence.at)} carries it too: of the gap it closes, "
-        f"{said}, beyond {evidence.n_random} random directions"
-    )
-
-
 def direction_note(evidence: DirectionEvidence) -> str:
     """What the scope adds where no one direction is shown to carry it; else empty."""
     if not evidence.tests or carries(evidence) == "holds":

@@ -29,6 +29,7 @@ class Entry:
         given: hash of the circuit or direction that was examined; empty for components.
         budget: its name.
         claim: as it stands.
+        claim_built: the sentence that was built, where the claim is worded by hand; else empty.
         transfer_of: hash of the finding that was tried there; empty where it was not transferred.
         metric: what the effects are measured in.
         present: whether the behaviour is there.
@@ -49,6 +50,7 @@ class Entry:
     given: str
     budget: str
     claim: str
+    claim_built: str
     transfer_of: str
     metric: str
     present: bool
@@ -83,6 +85,7 @@ def entry_of(finding: Finding, given: str) -> Entry:
         given=given,
         budget=finding.budget.name,
         claim=finding.claim,
+        claim_built=finding.claim_built or "",
         transfer_of="" if tried is None else tried.origin.hash,
         metric=finding.metric,
         present=present(finding.rules),
@@ -127,7 +130,10 @@ class Query:
                 (self.task, lambda: self.task == entry.task),
                 (self.status, lambda: self.status == entry.status),
                 (self.component, lambda: any(map(self._names, entry.components))),
-                (self.text, lambda: self.text.lower() in entry.claim.lower()),
+                (
+                    self.text,
+                    lambda: self.text.lower() in f"{entry.claim} {entry.claim_built}".lower(),
+                ),
             )
             if asked
         )

@@ -200,10 +200,11 @@ def entry_table(entries: tuple[Entry, ...], title: str = "Findings") -> Table:
         entries: which.
         title: above it.
     """
-    tried = any(each.verdict for each in entries)
+    tried, worded = any(each.verdict for each in entries), any(each.claim_built for each in entries)
     names = ["finding", "task", "model", "status", *(["transfer"] if tried else []), "names"]
     rows = [
-        [each.short, each.task, model_name(each.model), each.status,
+        [each.short, each.task, model_name(each.model),
+         each.status + "*" * bool(each.claim_built),
          *([each.verdict or ""] if tried else []), _named(each)]
         for each in entries
     ]  # fmt: skip
@@ -211,7 +212,8 @@ def entry_table(entries: tuple[Entry, ...], title: str = "Findings") -> Table:
         [Column(name) for name in names],
         rows,
         title=title,
-        caption=f"{len(rows)} {'finding' if len(rows) == 1 else 'findings'}.",
+        caption=f"{len(rows)} {'finding' if len(rows) == 1 else 'findings'}."
+        + " *: its claim is worded by hand; the status belongs to the built one." * worded,
     )
 
 
