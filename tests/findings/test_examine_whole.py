@@ -11,6 +11,9 @@ import residuum as rz
 from residuum.circuits import Circuit, MaskedRuns
 from residuum.core import LoadError, OptionError
 from residuum.findings import Finding
+from residuum.findings.chain.bench import Bench
+from residuum.findings.chain.direction_lever import DirectionLever
+from residuum.findings.chain.replacement import share_of
 from residuum.findings.chain.whole_stage import of_circuit
 from residuum.findings.record.evidence import Estimate
 from residuum.findings.record.whole_evidence import WholeEvidence
@@ -54,9 +57,16 @@ def test_a_discovered_circuit_is_supported_and_a_random_one_is_not(
 def test_a_direction_is_proven_where_there_is_one(model: Model) -> None:
     """Refusal is one direction at the last token; who received the object is not yet there."""
     task, at = rz.task("refusal", model, n=64), "L1.resid_post@-1"
-    found = rz.examine(model, task, rz.direction(model, rz.halves(task)[0], at=at))
+    stated = rz.direction(model, rz.halves(task)[0], at=at)
+    found = rz.examine(model, task, stated)
     assert found.status == "supported" and found.kind == "direction"
     assert "one direction at L1.resid_post@-1" in found.claim and found.whole is not None
+    held = Bench(model, rz.halves(task)[1])
+    proof, moves = rz.prove(stated, model, held.task), DirectionLever(stated, held).moves(held)
+    both = zip((found.whole.recovered, found.whole.lost), ("add", "erase"), moves, strict=True)
+    for told, kind, each in both:  # widened for few templates, as everything else is
+        assert told.value == pytest.approx(proof[kind].recovered_frac, rel=1e-4)
+        assert told == share_of(held, each)
     names = rz.task("ioi", model, n=64)
     early = rz.direction(model, rz.halves(names)[0], at=at, prove=False)
     wrong = rz.examine(model, names, early)

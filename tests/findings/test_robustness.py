@@ -12,6 +12,7 @@ from handmade import INDUCTION, PREVIOUS, handmade_induction, induction_task
 
 import residuum as rz
 from residuum.figures import page
+from residuum.findings import Finding
 from residuum.findings.chain.bench import Bench
 from residuum.findings.chain.choosing import choose_parts
 from residuum.findings.chain.joining import joined, unseen
@@ -21,6 +22,7 @@ from residuum.findings.chain.robustness_stage import robustness
 from residuum.findings.chain.searching import Search
 from residuum.findings.record.budget import budget_named
 from residuum.findings.record.evidence import Estimate
+from residuum.findings.record.part_evidence import SWAP, ZERO
 from residuum.findings.record.plain import from_plain, to_plain
 from residuum.findings.record.robustness_evidence import RobustnessEvidence, Way
 from residuum.findings.record.robustness_rules import (
@@ -181,6 +183,18 @@ def test_removals_that_cost_no_more_than_random_ones_do_not_agree() -> None:
         assert rule.outcome == outcome
     assert enough([good, Estimate(0.2, 0.1, 0.3, 8)]) == "fails"
     assert enough([good, Estimate(NAN, NAN, NAN, 8)]) == "unclear"
+
+
+def test_a_removal_has_one_interval_wherever_it_is_told(
+    halves: tuple[Bench, Bench], finding: Finding
+) -> None:
+    """Cost and distance of a pair are drawn together, in the robustness stage as in the parts'."""
+    assert finding.parts is not None
+    swapped, zeroed = finding.parts.removal(SWAP), finding.parts.removal(ZERO)
+    assert swapped is not None and swapped.lost == finding.parts.together.swap_drop
+    assert zeroed is not None and zeroed.lost == finding.parts.together.zero_drop
+    told = robustness(*halves, PartLever.of(KNOWN), SPEND, removals=[swapped], found=False)
+    assert [each.lost for each in told.ways] == [swapped.lost]
 
 
 def test_removals_without_random_ones_are_said_to_be_alone() -> None:

@@ -31,7 +31,15 @@ def removal(
     heads = ("L0.z[H1]", "L1.z[H2]")
     alone = (about(2.0), about(3.0))
     return RemovalEvidence(
-        RESAMPLE, heads, alone, (alone[0], about(joint)), 5.0, backup, random, matched
+        RESAMPLE,
+        heads,
+        alone,
+        (alone[0], about(joint)),
+        5.0,
+        backup,
+        random,
+        matched,
+        about(0.5),
     )
 
 

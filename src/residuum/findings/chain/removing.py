@@ -7,6 +7,7 @@ from typing import Any
 
 from residuum.core import SILENT, Progress, TaskError
 from residuum.findings.chain.bench import Bench
+from residuum.findings.chain.replacement import share_of
 from residuum.findings.record.evidence import Estimate
 from residuum.findings.record.part_evidence import MEAN, RESAMPLE, SWAP, ZERO, RemovalEvidence
 from residuum.patching import (
@@ -81,4 +82,5 @@ def removal(name: str, out: Knockout, bench: Bench) -> RemovalEvidence:
         backup=cost(out.joint[-1] - out.singles.sum(axis=0)),
         random=tuple((-out.random_joint.mean(axis=1)).tolist()),
         layers_matched=out.layers_matched,
+        lost=share_of(bench, -out.joint[-1]),
     )

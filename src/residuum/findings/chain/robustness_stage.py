@@ -16,7 +16,6 @@ from residuum.findings.chain.other_models import other_models
 from residuum.findings.chain.replacement import share_of
 from residuum.findings.chain.searching import Search, jaccard
 from residuum.findings.record.budget import Budget
-from residuum.findings.record.evidence import Estimate
 from residuum.findings.record.part_evidence import RemovalEvidence
 from residuum.findings.record.robustness_evidence import (
     Draw,
@@ -166,12 +165,8 @@ def _draws(
 
 def _way(bench: Bench, removal: RemovalEvidence) -> Way:
     """A removal's cost over the distance."""
-    cost, distance = removal.together[-1], bench.distance or math.nan
-    return Way(
-        how=removal.how,
-        lost=Estimate(cost.value / distance, cost.low / distance, cost.high / distance, cost.n),
-        worst_random=max(removal.random, default=math.nan) / distance,
-    )
+    worst = max(removal.random, default=math.nan) / (bench.distance or math.nan)
+    return Way(how=removal.how, lost=removal.lost, worst_random=worst)
 
 
 def _ways(bench: Bench, lever: Lever) -> tuple[Way, ...]:

@@ -8,7 +8,9 @@ from residuum.circuits import Circuit, MaskedRuns
 from residuum.core import SILENT, Progress
 from residuum.directions import Direction, prove
 from residuum.findings.chain.bench import Bench
+from residuum.findings.chain.direction_lever import DirectionLever
 from residuum.findings.chain.other_circuits import other_circuits
+from residuum.findings.chain.replacement import share_of
 from residuum.findings.record.budget import Budget
 from residuum.findings.record.evidence import Estimate
 from residuum.findings.record.mechanism import Mechanism
@@ -126,18 +128,16 @@ def of_direction(
     )
     gap = proof.clean - proof.corrupt
     added, erased = proof["add"], proof["erase"]
-
-    def closed(test: object) -> Estimate:
-        low, high = (end / gap for end in test.interval)  # type: ignore[attr-defined]
-        return Estimate(test.recovered_frac, low, high, proof.n_pairs)  # type: ignore[attr-defined]
-
+    lever = DirectionLever(direction, bench)
+    fair = Bench(bench.model, lever.allowed(bench.task), bench.seed)
+    closed = [share_of(fair, each) for each in lever.moves(fair)]
     return WholeEvidence(
         kind="direction",
         name=f"a direction at {direction.at}",
         size=direction.k,
         total=direction.width,
-        recovered=closed(added),
-        lost=closed(erased),
+        recovered=closed[0],
+        lost=closed[1],
         random_recovered=(added.random_high / gap,),
         random_lost=(erased.random_high / gap,),
         p=max(each.p_adjusted for each in proof.tests if each.decides),

@@ -24,6 +24,7 @@ class RemovalEvidence:
         backup: what they cost together beyond ``summed``: others stand in for one that is missing.
         random: what each random set of as many other parts of the same kinds costs.
         layers_matched: whether these sets have as many of each kind in each layer.
+        lost: what all cost together, over the distance from corrupt to clean.
     """
 
     how: str
@@ -34,6 +35,7 @@ class RemovalEvidence:
     backup: Estimate
     random: tuple[float, ...]
     layers_matched: bool
+    lost: Estimate
 
     @property
     def control(self) -> float:
