@@ -309,7 +309,7 @@ def test_a_part_that_does_nothing_elsewhere(kept: Registry, finding: Finding) ->
             more_recovered=nothing,
             more_lost=nothing,
             does=nothing,
-        )  # fmt: skip
+        )
         if part.at == first
         else part
         for part in finding.parts.named

@@ -21,6 +21,7 @@ from residuum.findings.chain.texts import Texts
 from residuum.findings.record.budget import budget_named
 from residuum.findings.record.evidence import Estimate
 from residuum.findings.record.plain import from_plain, to_plain
+from residuum.findings.record.rules import Rule, decide
 from residuum.findings.record.specificity_evidence import (
     Loss,
     OtherTask,
@@ -78,8 +79,9 @@ def test_what_ioi_heads_do_not_serve_is_spared(evidence: SpecificityEvidence) ->
     assert {"induction", "agreement"} <= spared
     rules = specificity_rules(evidence)
     assert "spared: " in rules[0].found and "spared" in specificity_words(evidence)
-    assert [rule.asks for rule in rules] == ["specificity"] * 2
-    assert not any(rule.decides for rule in rules)
+    assert [rule.asks for rule in rules] == ["specificity"] * 3
+    assert [rule.decides for rule in rules] == [False, False, True]
+    assert rules[2].outcome == "holds"
 
 
 def test_a_task_that_needs_the_parts_is_named(hand: Bench) -> None:
@@ -88,10 +90,11 @@ def test_a_task_that_needs_the_parts_is_named(hand: Bench) -> None:
     found = specificity(hand, PartLever(KNOWN), SPEND, others=others)
     assert [each.verdict for each in found.others] == ["needed"] * 3
     assert all(each.worst and each.worst.random for each in found.others)
-    tasks, text = specificity_rules(found)
+    tasks, text, all_of_it = specificity_rules(found)
     assert tasks.outcome == "fails"
     assert tasks.found.startswith("also needed: other ")
     assert text.name == "Plain text is spared"
+    assert all_of_it.decides and "3 of 3 other tasks need them" in all_of_it.found
     html = page("t", specificity_parts(found, "induction"))
     assert "also needed" in html and "need them too" in html
 
@@ -223,6 +226,39 @@ def test_what_nearly_everything_goes_through_is_called_so() -> None:
     few = [needed[0], *(other(name, 0.0, "spared") for name in "xyz")]
     assert said(1, text(4.1, 1.2, "needed"), *few).startswith("Not for this behaviour alone")
     assert "plain text costs" not in said(1, text(4.1, 5.0, "as random"), *needed)
+
+
+@pytest.mark.parametrize(
+    ("costs", "needed", "outcome", "status"),
+    [
+        (text(4.1, 1.2, "needed"), 3, "fails", "undecided"),
+        (text(4.1, 1.2, "needed"), 1, "holds", "supported"),
+        (text(1.5, 1.2, "needed"), 3, "holds", "supported"),
+        (text(4.1, 5.0, "as random"), 3, "holds", "supported"),
+        (None, 3, None, "supported"),
+    ],
+)
+def test_what_nearly_everything_goes_through_leaves_the_status_open(
+    costs: TextLoss | None, needed: int, outcome: str | None, status: str
+) -> None:
+    tasks = [other(name, 0.9, "needed") for name in "abc"[:needed]]
+    tasks += [other(name, 0.0, "spared") for name in "xyz"[needed:]]
+    found = specificity_rules(
+        SpecificityEvidence("components", ("L0.mlp_out",), (), tuple(tasks), costs, ())
+    )
+    deciding = [rule for rule in found if rule.decides]
+    assert [rule.outcome for rule in deciding] == ([] if outcome is None else [outcome])
+    there = Rule("The answer is preferred", "", "", "holds", "behaviour", decides=True)
+    enough = Rule("Enough", "", "", "holds", "mechanism", decides=True)
+    assert decide((there, enough, *found)) == status
+
+
+def test_the_first_mlp_of_microworld_is_no_mechanism_of_one_behaviour(model: Model) -> None:
+    found = rz.examine(model, "refusal", ["L0.mlp_out"], stages=("specificity",))
+    assert found.status == "undecided"
+    assert [rule.name for rule in found.rules if rule.decides and rule.outcome != "holds"] == [
+        "Not what everything goes through"
+    ]
 
 
 def test_a_loss_below_a_tenth_is_no_harm_that_counts() -> None:

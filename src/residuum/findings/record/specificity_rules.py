@@ -1,4 +1,4 @@
-"""What follows for specificity: it narrows the claim, and decides no status."""
+"""What follows for specificity: it narrows the claim, and leaves open what everything needs."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ FEWEST_TASKS = 3
 """Other tasks below which nothing is said about specificity."""
 MOST_NAMED = 3
 """Tasks that a claim names."""
+NOT_REMOVED = "this behaviour's own prompts, "
+"""What a note on a way of removal that they do not allow begins with."""
 UNTESTED = "Whether other behaviours need it too was not tested"
 """What a claim ends with where this stage was not run."""
 _DOUBLE = 2.0
@@ -39,8 +41,38 @@ def specificity_rules(evidence: SpecificityEvidence) -> tuple[Rule, ...]:
     """Whether other behaviours are spared, and whether plain text is.
 
     Neither decides: a mechanism that other behaviours share is still this behaviour's mechanism.
+    One that nearly everything goes through is nobody's, and leaves the finding undecided.
     """
-    return (_tasks(evidence), *((_text(evidence, evidence.text),) if evidence.text else ()))
+    if evidence.text is None:
+        return (_tasks(evidence),)
+    found = (_tasks(evidence), _text(evidence, evidence.text))
+    if len(evidence.tested) < FEWEST_TASKS:
+        return found
+    return (*found, _everything(evidence, evidence.text))
+
+
+def _everything(evidence: SpecificityEvidence, text: TextLoss) -> Rule:
+    needed, tested = evidence.judged("needed"), evidence.tested
+    return Rule(
+        "Not what everything goes through",
+        f"plain text costs less than {_DOUBLE:g} times as much without "
+        f"{object_words(evidence.kind, evidence.parts)}, or fewer than two thirds of the other "
+        "tasks need it",
+        f"plain text {text.factor:.1f} times; {len(needed)} of {len(tested)} other tasks need "
+        f"{_them(evidence)}",
+        "fails" if goes_through(evidence) else "holds",
+        "specificity",
+        decides=True,
+    )
+
+
+def goes_through(evidence: SpecificityEvidence) -> bool:
+    """Whether nearly everything that the model does goes through the mechanism."""
+    needed, tested = evidence.judged("needed"), evidence.tested
+    text = evidence.text
+    if text is None or text.verdict != "needed" or len(tested) < FEWEST_TASKS:
+        return False
+    return text.factor >= _DOUBLE and 3 * len(needed) >= 2 * len(tested)
 
 
 def _tasks(evidence: SpecificityEvidence) -> Rule:
@@ -93,7 +125,7 @@ def specificity_words(evidence: SpecificityEvidence) -> str:
     counted = f"{_named(needed)} needs" if len(needed) == 1 else f"{_named(needed)} need"
     too = f"{counted} {_them(evidence)} too" if needed else ""
     begins = "Not for this behaviour alone"
-    if text and evidence.text.factor >= _DOUBLE and 3 * len(needed) >= 2 * len(tested):  # type: ignore[union-attr]
+    if goes_through(evidence):
         begins = f"Nearly everything that the model does goes through {_them(evidence)}"
     return f"{begins}: {'; '.join(each for each in (text, too, _spared(evidence)) if each)}"
 
@@ -140,7 +172,7 @@ def _them(evidence: SpecificityEvidence) -> str:
 
 def _why(evidence: SpecificityEvidence) -> str:
     """Why too few tasks could be tested."""
-    said = list(evidence.left_out)
+    said = [each for each in evidence.left_out if not each.startswith(NOT_REMOVED)]
     if evidence.others:
         absent = [each.task for each in evidence.judged("absent")]
         said.append(
