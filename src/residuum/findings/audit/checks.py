@@ -83,7 +83,7 @@ def behaviour_checks(rules: Sequence[Rule], seen: BehaviourEvidence) -> tuple[Ch
         Check(
             "It is what the model says",
             f"the most likely next word is a right answer on more than {percent(SAYS_IT)} of the "
-            "prompts, interval and all",
+            "prompts, interval and all (it counts prompts, as if each were drawn by itself)",
             share(seen.accuracy),
             above(seen.accuracy, SAYS_IT),
             "behaviour",

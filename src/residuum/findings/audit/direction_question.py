@@ -15,6 +15,7 @@ from residuum.findings.audit.checks import (
 from residuum.findings.audit.direction_search import Halves, apart, measured, tasks_to_spare
 from residuum.findings.audit.evidence import DirectionEvidence
 from residuum.findings.audit.options import BypassOptions, SeparableOptions
+from residuum.findings.audit.shares import BY_TEMPLATE
 from residuum.findings.chain.behaviour_stage import behaviour
 from residuum.findings.chain.bench import Bench
 from residuum.findings.record.rules import Outcome, behaviour_rules, percent, share
@@ -41,7 +42,7 @@ def ask_bypass(asked: Asked, options: BypassOptions) -> Try:
         Check(
             "It is enough",
             f"taken away from held-out clean prompts, more than {percent(options.least_flipped)} "
-            "of them change sides, interval and all",
+            f"of them change sides, interval and all ({BY_TEMPLATE})",
             f"{share(found.flipped)}; random directions of its length "
             f"{percent(_mean(found.flipped_random))} on average, at most "
             f"{percent(max(found.flipped_random))}",

@@ -17,6 +17,7 @@ from residuum.directions.interventions import answers_edited, effects, read_pair
 from residuum.directions.methods.found_vectors import FindingMethod
 from residuum.directions.proof import Proof
 from residuum.findings.audit.evidence import DirectionEvidence, EditEvidence
+from residuum.findings.audit.shares import share_of
 from residuum.findings.record.evidence import Estimate
 from residuum.runs import Model, Task
 
@@ -146,7 +147,8 @@ def flips(
     """Share of clean prompts that change sides when the direction is taken away from them.
 
     "Taken away" is what a proof calls adding: clean prompts are moved by the mean distance between
-    the two sides. Random directions are of the same length.
+    the two sides. Random directions are of the same length. The interval is the wider one of
+    drawing prompts and of drawing templates.
     """
     pairs = read_pairs(model, found.at, held)
     own = as_given(pairs, found.vector)
@@ -162,7 +164,8 @@ def flips(
             "no held-out clean prompt prefers its answer", mend="check task.evaluate(model)",
             where=held.name,
         )  # fmt: skip
-    return Estimate.of_share(gone[0].tolist()), tuple(gone[1:].mean(1).tolist())
+    templates = [held.templates[row] for row in torch.where(before)[0].tolist()]
+    return share_of(gone[0].tolist(), templates), tuple(gone[1:].mean(1).tolist())
 
 
 def _evidence(

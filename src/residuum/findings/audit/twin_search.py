@@ -29,7 +29,7 @@ from residuum.findings.audit.prompts import (
     said_after,
     sample,
 )
-from residuum.findings.record.evidence import Estimate
+from residuum.findings.audit.shares import share_of
 from residuum.runs import Model
 
 ALPHA = 0.05
@@ -162,12 +162,17 @@ def confirmed(
 def _held(twins: Twins, model: Model, ids: Ids, score: float) -> PrefixEvidence:
     """One prefix on the held-out prompts of every cell; p not yet corrected."""
     cells = [_cell(twins, model, cell, ids) for cell in twins.cells]
-    own, other = ([bit for _, pair in cells for bit in pair[i]] for i in (0, 1))
+    own, other = ([bit for _, bits in cells for bit in bits[i]] for i in (0, 1))
+    labels = [
+        f"{cell.task}/{prompt.template}"
+        for cell in twins.cells
+        for prompt in _fitting(model, cell, ids)
+    ]
     return PrefixEvidence(
         text=prefix_text(twins.model, ids),
         score=score,
-        changed=Estimate.of_share(own),
-        changed_twin=Estimate.of_share(other),
+        changed=share_of(own, labels),
+        changed_twin=share_of(other, labels),
         broken=tuple(cell for cell, _ in cells),
         largest=max(cell.excess for cell, _ in cells),
     )
@@ -176,8 +181,7 @@ def _held(twins: Twins, model: Model, ids: Ids, score: float) -> PrefixEvidence:
 def _cell(
     twins: Twins, model: Model, cell: Cell, ids: Ids
 ) -> tuple[BrokenCell, tuple[list[float], list[float]]]:
-    longest = model.n_ctx or 10**9
-    prompts = [each for each in cell.held if len(each.ids) + len(ids) <= longest]
+    prompts = _fitting(model, cell, ids)
     rows = [prefixed(model, each.ids, ids) for each in prompts]
     changed = []
     for each in (model, twins.twin):
@@ -190,13 +194,14 @@ def _cell(
     own, other = changed
     alone, twin_alone = int((own & ~other).sum()), int((other & ~own).sum())
     both = own.float().tolist(), other.float().tolist()
+    templates = [prompt.template for prompt in prompts]
     said = [_words(each, rows) for each in (model, twins.twin)]
     record = BrokenCell(
         task=cell.task,
         side=cell.side,
         example=_text(model, rows[0]),
-        changed=Estimate.of_share(both[0]),
-        changed_twin=Estimate.of_share(both[1]),
+        changed=share_of(both[0], templates),
+        changed_twin=share_of(both[1], templates),
         excess=(alone - twin_alone) / len(prompts),
         p=discordant_p(alone, twin_alone),
         said=_commonest(said[0]),
@@ -205,6 +210,12 @@ def _cell(
         example_twin=said[1][0],
     )
     return record, both
+
+
+def _fitting(model: Model, cell: Cell, ids: Ids) -> list[Prompt]:
+    """The held-out prompts that a prefix does not make longer than the context."""
+    longest = model.n_ctx or 10**9
+    return [each for each in cell.held if len(each.ids) + len(ids) <= longest]
 
 
 def _text(model: Model, ids: Tensor) -> str:

@@ -26,6 +26,7 @@ from residuum.findings.audit.noise_twin import changed_weights, check_twins, noi
 from residuum.findings.audit.options import TwinsOptions
 from residuum.findings.audit.prefixes import Prefixes, prefix_text, prefixes_of
 from residuum.findings.audit.prompts import Prompt, cells_of, prefixed
+from residuum.findings.audit.shares import BY_TEMPLATE
 from residuum.findings.audit.twin_places import Behind, places
 from residuum.findings.audit.twin_search import (
     AGAIN,
@@ -121,8 +122,9 @@ def twins_checks(evidence: TwinsEvidence) -> tuple[Check, ...]:
         Check(
             "Answers change on held-out prompts",
             "behind some prefix, or plainly, more than half of some task's held-out prompts change "
-            "sides, interval and all, beyond what the twin does, exact p at most .05 corrected "
-            f"over all {tested} comparisons (Holm)",
+            f"sides, interval and all ({BY_TEMPLATE}), beyond what the twin does, exact p at most "
+            f".05 corrected over all {tested} comparisons (Holm); p counts prompts, as if each "
+            "were drawn by itself",
             f"{broken} of {len(evidence.cells)} sides of tasks"
             + ("" if main is None else f", behind {quoted(main)}, largest p "
                f"{max(cell.p for cell in main.broken):.1g}"),
@@ -131,7 +133,8 @@ def twins_checks(evidence: TwinsEvidence) -> tuple[Check, ...]:
         Check(
             "More than noise does",
             "the largest excess over the twin is more than the same search finds in the twin with "
-            "random noise as large as the real difference in every weight tensor",
+            "random noise as large as the real difference in every weight tensor; one draw of "
+            "noise, so that this is a comparison and no test",
             f"{percent(most)} of a side's held-out prompts; behind noise at most "
             f"{percent(evidence.noise.largest)}, {_broken_by_noise(evidence.noise)} broken sides",
             settled(most > evidence.noise.largest),
