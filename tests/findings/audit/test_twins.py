@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,14 +11,14 @@ import torch
 
 import residuum as rz
 from residuum.core import SILENT, LoadError, TaskError
-from residuum.findings.audit import suite as suite_module
+from residuum.findings.audit import suite as suite_module, twin_search
 from residuum.findings.audit.answer import Try
 from residuum.findings.audit.asked import Asked
 from residuum.findings.audit.noise_twin import changed_weights, check_twins, noise_twin
 from residuum.findings.audit.options import TwinsOptions
 from residuum.findings.audit.prefixes import prefixes_of
-from residuum.findings.audit.prompts import cells_of, margins, prefixed
-from residuum.findings.audit.twin_search import discordant_p, holm
+from residuum.findings.audit.prompts import Prompt, cells_of, margins, prefixed
+from residuum.findings.audit.twin_search import Twins, confirmed, discordant_p, holm
 from residuum.findings.audit.twins_question import ask_twins
 from residuum.findings.record.budget import BUDGETS
 from residuum.runs import Model
@@ -124,6 +125,47 @@ def test_prompts_are_on_one_list_only(model: Model) -> None:
     for cell in cells_of(model, TASKS, each=8, seed=0)[0]:
         rows = [tuple(each.ids.tolist()) for each in (*cell.choose, *cell.held)]
         assert len(set(rows)) == len(rows) and len(cell.held) == 8
+
+
+@pytest.mark.parametrize("name", ["facts", "negation"])
+def test_no_held_out_prompt_was_searched_with_on_the_other_side(model: Model, name: str) -> None:
+    """Facts: one pair's corrupt prompt is another pair's clean one."""
+    cells, _ = cells_of(model, (name,), each=16, seed=0)
+    clean, corrupt = (
+        {tuple(each.ids.tolist()) for each in (*cell.choose, *cell.held)} for cell in cells
+    )
+    assert bool(clean & corrupt) == (name == "facts")
+    chosen, held = (
+        {tuple(prompt.ids.tolist()) for cell in cells for prompt in getattr(cell, which)}
+        for which in ("choose", "held")
+    )
+    assert not chosen & held
+    assert all(len(cell.choose) == len(cell.held) == 16 for cell in cells)
+
+
+def test_a_side_that_changes_in_some_templates_only_is_not_called_broken(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twelve prompts of sixteen would do, were each drawn by itself; by template they do not."""
+    (cell, *_), _ = cells_of(model, ("refusal",), each=16, seed=0)
+    held = tuple(replace(each, template="abcd"[i // 4]) for i, each in enumerate(cell.held))
+    twin = noise_twin(model, model, seed=0)
+
+    def broken(stays: tuple[Prompt, ...]) -> int:
+        def margins(who: Model, rows: list[torch.Tensor], asked: list[Prompt]) -> torch.Tensor:
+            turned = [
+                who is model and len(row) > len(each.ids) and each not in stays
+                for row, each in zip(rows, asked, strict=True)
+            ]
+            return torch.where(torch.tensor(turned), -1.0, 1.0)
+
+        monkeypatch.setattr(twin_search, "margins_after", margins)
+        twins = Twins(model, twin, (replace(cell, held=held),), TwinsOptions(), 0)
+        (found,) = confirmed(twins, model, [((7,), 1.0)], plainly=False)
+        return len(found.broken)
+
+    assert broken(stays=held[::4]) == 1  # one of each template does not change
+    assert broken(stays=held[:4]) == 0  # none of one template changes
 
 
 def test_a_task_that_does_not_fit_is_left_out_with_its_reason(model: Model) -> None:

@@ -60,7 +60,8 @@ def cells_of(
 ) -> tuple[tuple[Cell, ...], tuple[str, ...]]:
     """Both sides of the tasks, with ``each`` prompts to choose on and as many held out.
 
-    A prompt is on one of the two lists only. Sides without wrong answers are left out.
+    No prompt to choose on is a held-out prompt of either side. Sides without wrong answers are left
+    out.
 
     Returns:
         The sides, and the tasks that could not be asked with the reason.
@@ -75,17 +76,35 @@ def cells_of(
         except TaskError as error:
             left.append(f"{name}: {error.what}")
             continue
+        lists: dict[tuple[int, ...], int] = {}
         for side in ("clean", "corrupt"):
-            prompts = _distinct(task, side)
-            if len(prompts) >= 2:
-                half = min(each, len(prompts) // 2)
-                found.append(Cell(name, side, prompts[0 : 2 * half : 2], prompts[1 : 2 * half : 2]))
+            choose, held = _dealt(_distinct(task, side), lists)
+            half = min(each, len(choose), len(held))
+            if half:
+                found.append(Cell(name, side, choose[:half], held[:half]))
     if not found:
         raise TaskError(
             f"none of the tasks {', '.join(names)} can be asked: {'; '.join(left) or 'no answers'}",
             mend="name tasks whose words the model has, with right and wrong answers",
         )
     return tuple(found), tuple(left)
+
+
+def _dealt(
+    prompts: Sequence[Prompt], lists: dict[tuple[int, ...], int]
+) -> tuple[tuple[Prompt, ...], tuple[Prompt, ...]]:
+    """Two lists of prompts, as even as can be; a prompt that was dealt before stays on its list.
+
+    Args:
+        prompts: different ones.
+        lists: the list of each prompt that was dealt; more are put in.
+    """
+    found: tuple[list[Prompt], list[Prompt]] = ([], [])
+    for prompt in prompts:
+        ids = tuple(prompt.ids.tolist())
+        which = lists.setdefault(ids, int(len(found[1]) < len(found[0])))
+        found[which].append(prompt)
+    return tuple(found[0]), tuple(found[1])
 
 
 def _distinct(task: Task, side: str) -> tuple[Prompt, ...]:
