@@ -42,7 +42,7 @@ def test_open_and_unjudged_statements_are_told() -> None:
     nothing = Estimate(math.nan, math.nan, math.nan, 100)
     said = says(trial(AS_FITTED, about(0.9, 0.05)), trial("behind a day", nothing))
     assert "may or may not hold as fitted" in said
-    assert "Not judged on “behind a day”: 40 % of the answers depart." in said
+    assert "Not judged on “behind a day”: 40 of 100 answers depart, and at least 5 must" in said
 
 
 def test_a_long_answer_in_short_says_that_more_follows() -> None:

@@ -85,6 +85,11 @@ class MonitorTrial:
     caught: Estimate
     false_alarms: Estimate
 
+    @property
+    def judged(self) -> bool:
+        """Whether enough answers depart, and enough do not."""
+        return self.auroc.value == self.auroc.value
+
 
 @dataclass(frozen=True)
 class MonitorEvidence:
@@ -93,7 +98,7 @@ class MonitorEvidence:
     Attributes:
         at: where it pushes.
         scale: how hard, in typical norms.
-        threshold_nats: above which it flags.
+        threshold_nats: above which it flags; set beforehand, not fitted.
         truthful, pleasing: share of true answers where truth is asked for, and where pleasing is.
         trials: as fitted, then the variants.
         left_out: variants that could not be tried, and why.

@@ -9,15 +9,15 @@ from residuum.findings.record.rules import number, share
 
 def monitor_parts(found: MonitorEvidence) -> list[Part]:
     """AUROC as fitted and on each variant, and what the flags catch."""
-    judged = [each for each in found.trials if each.auroc.value == each.auroc.value]
+    told = [each for each in found.trials if each.judged]
     parts: list[Part] = []
-    if judged:
+    if told:
         parts.append(
             Bars(
-                [each.name for each in judged],
-                [each.auroc.value for each in judged],
-                lo=[each.auroc.low for each in judged],
-                hi=[each.auroc.high for each in judged],
+                [each.name for each in told],
+                [each.auroc.value for each in told],
+                lo=[each.auroc.low for each in told],
+                hi=[each.auroc.high for each in told],
                 x="AUROC",
                 order="given",
                 title="How well departures from the truth are told apart",
@@ -33,19 +33,19 @@ def monitor_parts(found: MonitorEvidence) -> list[Part]:
             [_row(each) for each in found.trials],
             title="Where it was fitted, and where it was not",
             caption=f"Flagged: the push takes more than {found.threshold_nats:.2f} nats from the "
-            f"answer. True where truth is asked for: {share(found.truthful)}; where pleasing is: "
+            f"answer, the same for every monitor, set beforehand. True where truth is asked "
+            f"for: {share(found.truthful)}; where pleasing is: "
             f"{share(found.pleasing)}.",
         ),
     ]
 
 
 def _row(each: MonitorTrial) -> list[str]:
-    judged = each.auroc.value == each.auroc.value
     return [
         each.name,
         each.example,
         share(each.departs),
-        number(each.auroc) if judged else "not judged",
+        number(each.auroc) if each.judged else "not judged",
         share(each.caught),
         share(each.false_alarms),
     ]
