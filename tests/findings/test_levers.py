@@ -11,20 +11,27 @@ from handmade import INDUCTION, PREVIOUS, induction_task
 
 import residuum as rz
 from residuum.circuits import Circuit, MaskedRuns, graph_of
+from residuum.core import Address
+from residuum.directions.interventions import read_pairs
 from residuum.findings.chain.bench import Bench
 from residuum.findings.chain.circuit_lever import CircuitLever
 from residuum.findings.chain.controls_stage import controls, in_null_model
-from residuum.findings.chain.direction_lever import DirectionLever
+from residuum.findings.chain.direction_lever import DirectionLever, donors
 from residuum.findings.chain.levers import lever_of
 from residuum.findings.chain.mechanisms import mechanism_of
 from residuum.findings.chain.other_circuits import every_circuit, other_circuits
+from residuum.findings.chain.removing import knocked_out
 from residuum.findings.chain.robustness_stage import robustness
 from residuum.findings.chain.specificity_stage import specificity
 from residuum.findings.chain.texts import Texts
 from residuum.findings.chain.whole_stage import of_circuit
 from residuum.findings.record.budget import BUDGETS, budget_named
 from residuum.findings.record.controls_rules import controls_rules
-from residuum.findings.record.robustness_rules import robustness_rules, robustness_words
+from residuum.findings.record.robustness_rules import (
+    robustness_notes,
+    robustness_rules,
+    robustness_words,
+)
 from residuum.findings.record.specificity_rules import specificity_rules, specificity_words
 from residuum.findings.record.whole_rules import whole_words
 from residuum.runs import Model
@@ -173,6 +180,43 @@ def test_the_refusal_direction_holds_on_other_templates(
     assert all(each.recovered.low > 0.3 for each in found.new)
     gain, loss = lever.moves(bench)
     assert gain.mean() > 0.9 * bench.distance and loss.mean() > 0.9 * bench.distance
+
+
+def test_resampling_where_donors_have_the_same_answer_is_no_removal(
+    hand: Bench, known: CircuitLever, refusal: tuple[Bench, Bench, DirectionLever]
+) -> None:
+    """Every clean prompt of ``refusal`` is refused by one word."""
+    choose, bench, lever = refusal
+    why = "with another answer to resample from"
+    found = robustness(choose, bench, lever, SPEND)
+    assert [each.how for each in found.ways] == ["swapped", "mean", "silenced"]
+    assert any(each.startswith("resampled: ") and why in each for each in found.left_out)
+    assert "not tried: " in robustness_notes(found) and why in robustness_notes(found)
+    others = [rz.task(name, bench.model, n=8) for name in ("ioi", "agreement")]
+    told = specificity(bench, lever, SPEND, others=others)
+    assert [each.how for each in told.own] == ["mean"]
+    assert told.left_out == (
+        "this behaviour's own prompts, resampled: no prompt with another answer to resample from",
+    )
+    assert why not in specificity_words(told)
+    parts, missing = knocked_out(bench, ["L0.z[H0]"], 0)
+    assert set(parts) == {"swapped", "mean", "silenced"} and why in missing[0]
+    three, four = (torch.full_like(hand.task.answers, each) for each in (3, 4))
+    alike = Bench(hand.model, replace(hand.task, answers=three, wrong=four))
+    with pytest.raises(rz.TaskError, match="24 of 24 donors have the same answer"):
+        known.cost(alike, "resampled")
+    assert known.cost(hand, "resampled").mean() > 0
+
+
+def test_a_direction_takes_another_answers_value(hand: Bench) -> None:
+    """At the same position, and never its own."""
+    task = replace(hand.task, answers=torch.tensor([[3 + row % 3] for row in range(24)]))
+    at = Address.parse("L0.resid_post")
+    pairs = read_pairs(hand.model, at, task)
+    row, position = pairs.written.nonzero(as_tuple=True)
+    for seed in range(3):
+        drawn = donors(pairs, seed)
+        assert ((row[drawn] - row) % 3 != 0).all() and (position[drawn] == position).all()
 
 
 def test_a_direction_is_not_measured_on_what_it_was_found_on(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 import residuum as rz
+from residuum.core import OptionError
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "families"))
 from configs import build
@@ -92,6 +94,28 @@ def test_resampling_takes_another_prompts_value_and_is_seeded(
             run = model.run(task.clean, edits=rz.Patch("L0.attn_out", value))
             candidates.append(abs((diffs(run, task) - base)[row] - sweeps[0].per_example[0, row]))
         assert min(candidates) < 1e-5
+
+
+def test_resampling_can_be_asked_for_prompts_with_another_answer(
+    model: rz.Model, task: rz.Task
+) -> None:
+    """Every other prompt has the same answer, and its value would take nothing out."""
+    answers = torch.tensor([[5 + row % 2, -1] for row in range(len(task))])
+    halved = replace(task, answers=answers)
+    plain, other = rz.ResampleAblation(seed=3), rz.ResampleAblation(seed=3, other_answer=True)
+    rows = torch.arange(len(task))
+    assert ((other.donors(model, halved) - rows) % 2 == 1).all()
+    assert ((plain.donors(model, halved) - rows) % 2 == 0).any()
+    apart = replace(task, answers=torch.arange(10, 10 + len(task))[:, None])
+    assert (other.donors(model, apart) == plain.donors(model, apart)).all()
+    assert "other_answer" not in plain.identity(model) and other.identity(model)["other_answer"]
+    assert "with other answers" in other.said(model, halved)
+    alike = replace(task, answers=torch.full((len(task), 1), 5))
+    with pytest.raises(rz.TaskError, match="with another answer to resample from"):
+        rz.knock_out(model, alike, ["L0.z[H0]"], how=other)
+    with pytest.raises(OptionError, match="no task have no answers") as caught:
+        rz.ResampleAblation(reference=task.clean, other_answer=True)
+    assert "leave other_answer out" in caught.value.mend
 
 
 def test_swapping_is_noising(model: rz.Model, task: rz.Task) -> None:

@@ -131,6 +131,9 @@ class ResampleAblation:
         reference: a task (its clean prompts), texts, or ids ``[row pos]`` to draw from; by default
             the other clean prompts of the swept task. A prompt is never drawn for itself.
         seed: of the draw.
+        other_answer: draw only prompts whose right answers are others: the value on a prompt with
+            the same answer may be as good, so that nothing is taken out. The reference must then
+            be a task, or the swept task itself.
 
     Shows: what is lost when the component speaks of another prompt, at values that the model
     knows. Does not show: what both prompts share.
@@ -139,12 +142,32 @@ class ResampleAblation:
 
     reference: Any = None
     seed: int = 0
+    other_answer: bool = False
+
+    def __post_init__(self) -> None:
+        yes_or_no(self.other_answer, "other_answer")
+        if self.other_answer and not (self.reference is None or isinstance(self.reference, Task)):
+            raise OptionError(
+                "reference prompts that are no task have no answers to tell apart",
+                mend="give a task as reference, or leave other_answer out",
+            )
+
+    def donors(self, model: Model, task: Task) -> Tensor:
+        """For each prompt the row of the reference prompt whose value it takes, ``[prompt]``.
+
+        Raises:
+            TaskError: a prompt has no other one of its length, or none with another answer.
+        """
+        whole_number(self.seed, "seed", 0)
+        pool = _reference(model, task, self.reference, sides=("clean",))
+        given = task if self.reference is None else self.reference
+        barred = same_answers(task, given) if self.other_answer else None
+        return _drawn(task, pool, self.seed, barred)
 
     def writing(self, model: Model, task: Task, grid: Grid) -> Writing:
         """One prompt of the reference for each prompt of the task, as long as it."""
-        whole_number(self.seed, "seed", 0)
+        order = self.donors(model, task)
         pool = _reference(model, task, self.reference, sides=("clean",))
-        order = _drawn(task, pool, self.seed)
         width = task.clean.shape[1]
         ids = torch.zeros_like(task.clean)
         shared = min(width, pool.ids.shape[1])
@@ -152,17 +175,18 @@ class ResampleAblation:
         return FromPrompts(Batch(ids, task.attention_mask), "resample")
 
     def identity(self, model: Model) -> dict[str, Any]:
-        """The reference and the seed."""
+        """The reference and the seed; that answers must differ only where they must."""
         return {
             "kind": "resample",
             "seed": self.seed,
             "reference": _reference_hash(model, self.reference),
-        }
+        } | ({"other_answer": True} if self.other_answer else {})
 
     def said(self, model: Model, task: Task) -> str:
         """What is written, in words."""
         over = "the task's prompts" if self.reference is None else "reference prompts"
-        return f"resampled from {over}, seed {self.seed}"
+        other = " with other answers" if self.other_answer else ""
+        return f"resampled from {over}{other}, seed {self.seed}"
 
 
 @dataclass(frozen=True)
@@ -308,16 +332,29 @@ def _reference_hash(model: Model, given: Any) -> str:
     )
 
 
-def _drawn(task: Task, pool: Batch, seed: int) -> Tensor:
+def same_answers(task: Task, other: Task) -> Tensor:
+    """Whether a prompt of one task has the same right answers as one of another, ``[row row]``."""
+    rows = [[frozenset(row) - {-1} for row in each.answers.tolist()] for each in (task, other)]
+    return torch.tensor([[first == second for second in rows[1]] for first in rows[0]])
+
+
+def _drawn(task: Task, pool: Batch, seed: int, barred: Tensor | None = None) -> Tensor:
     """For each prompt the row of a reference prompt of the same length that is not the same."""
     generator = torch.Generator().manual_seed(seed)
     chosen = []
-    for ids, length in zip(task.clean, task.lengths, strict=True):
+    for row, (ids, length) in enumerate(zip(task.clean, task.lengths, strict=True)):
         size = int(length)
         fits = pool.lengths == size
         if size <= pool.ids.shape[1]:
             fits = fits & (pool.ids[:, :size] != ids[:size]).any(dim=1)
         at = (fits & (pool.starts == 0)).nonzero().flatten()
+        if len(at) and barred is not None:
+            at = at[~barred[row, at]]
+            if not len(at):
+                raise TaskError(
+                    f"no prompt of {size} tokens with another answer to resample from",
+                    mend="take pairs with several answers, or leave other_answer out",
+                )
         if not len(at):
             raise TaskError(
                 f"no other prompt of {size} tokens to resample from",

@@ -10,6 +10,7 @@ from torch import Tensor
 from residuum.circuits import Circuit, MaskedRuns, random_circuits, text_task
 from residuum.core import OptionError
 from residuum.findings.chain.bench import Bench
+from residuum.findings.chain.removing import need_other_donors
 from residuum.findings.chain.texts import Texts
 from residuum.findings.record.mechanism import Kind
 from residuum.findings.record.part_evidence import MEAN, RESAMPLE, SWAP, ZERO
@@ -54,6 +55,8 @@ class CircuitLever:
 
     def cost(self, bench: Bench, how: str) -> np.ndarray:
         """Lost where its edges carry another value than the run's own."""
+        if how == RESAMPLE:
+            need_other_donors(bench)
         return bench.clean - self._values(bench, how, ~self._kept[None])[0]
 
     def random_costs(self, bench: Bench, how: str, count: int) -> list[np.ndarray]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from residuum.core import Patch, ResiduumError
+from residuum.core import Patch, ResiduumError, TaskError
 from residuum.directions import Direction
 from residuum.directions.causal_effects import as_given
 from residuum.directions.interventions import Pairs, edited, effects, read_pairs
@@ -19,6 +19,7 @@ from residuum.findings.chain.bench import Bench
 from residuum.findings.chain.texts import Texts, losses
 from residuum.findings.record.mechanism import Kind
 from residuum.findings.record.part_evidence import MEAN, RESAMPLE, SWAP, ZERO
+from residuum.patching.ablations import same_answers
 from residuum.runs import Task
 
 
@@ -122,5 +123,23 @@ def _wanted(pairs: Pairs, how: str, seed: int) -> Tensor:
         return pairs.centre.expand_as(here)
     if how == ZERO:
         return torch.zeros_like(here)
-    order = np.random.default_rng(seed).permutation(len(here))
-    return here[torch.as_tensor(order)]
+    return here[torch.as_tensor(donors(pairs, seed))]
+
+
+def donors(pairs: Pairs, seed: int) -> list[int]:
+    """For each place written to, one of another prompt with another answer; at the same position
+    where there is one."""
+    row, position = (each.cpu() for each in pairs.written.nonzero(as_tuple=True))
+    other = ~same_answers(pairs.task, pairs.task)
+    rng, chosen = np.random.default_rng(seed), []
+    for prompt, place in zip(row, position, strict=True):
+        fits = other[prompt, row]
+        there = (fits & (position == place)).nonzero().flatten()
+        at = there if len(there) else fits.nonzero().flatten()
+        if not len(at):
+            raise TaskError(
+                "no prompt with another answer to resample from",
+                mend="take pairs with several answers",
+            )
+        chosen.append(int(at[rng.integers(len(at))]))
+    return chosen

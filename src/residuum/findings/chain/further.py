@@ -121,6 +121,7 @@ def _robustness(work: Work) -> RobustnessEvidence:
     return robustness(
         work.choose, work.fair, work.lever, work.budget, work.progress,
         removals=work.held["parts"].removals if "parts" in work.held else (),
+        impossible=work.held["parts"].left_out if "parts" in work.held else (),
         also=work.also, found=work.mechanism.origin == "found",
     )  # fmt: skip
 

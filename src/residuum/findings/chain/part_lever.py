@@ -88,6 +88,6 @@ class PartLever:
 
 def _cost(bench: Bench, parts: Sequence[str], how: str) -> np.ndarray:
     ablations: dict[str, Ablation] = {
-        MEAN: MeanAblation(), RESAMPLE: ResampleAblation(seed=bench.seed)
+        MEAN: MeanAblation(), RESAMPLE: ResampleAblation(seed=bench.seed, other_answer=True)
     }  # fmt: skip
     return lost(bench, ablated(bench, parts, ablations[how]))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 from residuum.core import SILENT, Progress, TaskError
 from residuum.findings.chain.bench import Bench
 from residuum.findings.chain.replacement import share_of
@@ -18,16 +20,35 @@ from residuum.patching import (
     ZeroAblation,
     knock_out,
 )
+from residuum.patching.ablations import same_answers
+
+MOST_SAME = 0.25
+"""Share of donors with the prompt's own answer, at most: their values take nothing out."""
 
 
 def ways(seed: int) -> dict[str, Any]:
     """Name -> ablation, in the order in which they are reported."""
     return {
         SWAP: SwapAblation(),
-        RESAMPLE: ResampleAblation(seed=seed),
+        RESAMPLE: ResampleAblation(seed=seed, other_answer=True),
         MEAN: MeanAblation(),
         ZERO: ZeroAblation(),
     }
+
+
+def need_other_donors(bench: Bench) -> None:
+    """That prompts resampled from any other prompt mostly take the value of another answer.
+
+    Raises:
+        TaskError: more than a quarter of the donors have the prompt's own answer.
+    """
+    donors = ResampleAblation(seed=bench.seed).donors(bench.model, bench.task)
+    n = len(bench.task)
+    same = int(same_answers(bench.task, bench.task)[torch.arange(n), donors].sum())
+    if same > MOST_SAME * n:
+        raise TaskError(
+            f"{same} of {n} donors have the same answer", mend="take pairs with several answers"
+        )
 
 
 def knocked_out(

@@ -40,6 +40,7 @@ def robustness(
     removals: Sequence[RemovalEvidence] = (),
     also: Sequence[Model] = (),
     found: bool = True,
+    impossible: Sequence[str] = (),
 ) -> RobustnessEvidence:
     """Ask the same of other pairs, other removals and other models.
 
@@ -52,6 +53,7 @@ def robustness(
         removals: the named parts removed from the measuring half, as the parts stage measured it.
         also: other models that are asked the same.
         found: whether the parts were searched for, so that other pairs may name others.
+        impossible: ways of removal that the pairs do not allow, and why, from the parts stage.
     """
     if lever.kind != "components":
         return _of_whole(choose, bench, lever, spend, progress, len(also))
@@ -70,7 +72,7 @@ def robustness(
         new=new,
         ways=tuple(_way(bench, each) for each in removals),
         models=models,
-        left_out=(*left_out, *missing, *refused),
+        left_out=(*left_out, *missing, *impossible, *refused),
     )
 
 
@@ -87,7 +89,7 @@ def _of_whole(
     whole = Bench(bench.model, joined(choose.task, bench.task), bench.seed)
     new, missing = new_pairs(whole, lever, spend.n, FEWEST)
     next(steps)
-    ways = _ways(bench, lever)
+    ways, impossible = _ways(bench, lever)
     list(steps)
     refused = (f"other models: a {lever.kind} belongs to one model",) if also else ()
     return RobustnessEvidence(
@@ -98,7 +100,12 @@ def _of_whole(
         new=new,
         ways=ways,
         models=(),
-        left_out=(*left_out, *missing, *(refused or ("other models: none was given",))),
+        left_out=(
+            *left_out,
+            *missing,
+            *impossible,
+            *(refused or ("other models: none was given",)),
+        ),
     )
 
 
@@ -169,15 +176,17 @@ def _way(bench: Bench, removal: RemovalEvidence) -> Way:
     return Way(how=removal.how, lost=removal.lost, worst_random=worst)
 
 
-def _ways(bench: Bench, lever: Lever) -> tuple[Way, ...]:
-    """Every way of removal of a circuit or a direction, beside random ones."""
-    found = []
+def _ways(bench: Bench, lever: Lever) -> tuple[tuple[Way, ...], tuple[str, ...]]:
+    """Every way of removal of a circuit or a direction, beside random ones, and what the pairs do
+    not allow."""
+    found, left_out = [], []
     for how in lever.every_way:
         try:
             cost = share_of(bench, lever.cost(bench, how))
-        except (TaskError, AddressError):  # no other prompt as long as one of these
+        except (TaskError, AddressError) as error:  # no prompt to draw from
+            left_out.append(f"{how}: {error.what}")
             continue
         drawn = lever.random_costs(bench, how, SETS)
         worst = max((share_of(bench, each).value for each in drawn), default=math.nan)
         found.append(Way(how, cost, worst))
-    return tuple(found)
+    return tuple(found), tuple(left_out)

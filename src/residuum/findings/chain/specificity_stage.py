@@ -19,7 +19,7 @@ from residuum.findings.record.specificity_evidence import (
     Spared,
     SpecificityEvidence,
 )
-from residuum.findings.record.specificity_rules import most_lost
+from residuum.findings.record.specificity_rules import NOT_REMOVED, most_lost
 from residuum.runs import Task, make_task, task_names
 
 SETS = 5
@@ -48,7 +48,8 @@ def specificity(
     """
     n = spend.n // 2 if lever.kind == "circuit" else spend.n
     tasks, left_out = (list(others), ()) if others is not None else other_tasks(bench, n)
-    own = losses(bench, lever)
+    own, impossible = losses(bench, lever)
+    left_out = (*left_out, *(f"{NOT_REMOVED}{each}" for each in impossible))
     found = [
         _other(Bench(bench.model, task, bench.seed), lever, own)
         for task in track(tasks, progress, "other tasks", len(tasks))
@@ -89,31 +90,32 @@ def other_tasks(bench: Bench, n: int) -> tuple[list[Task], tuple[str, ...]]:
 
 def losses(
     bench: Bench, lever: Lever, bounds: Mapping[str, float] | None = None
-) -> tuple[Loss, ...]:
-    """What removing the mechanism costs, by each way that the pairs allow.
+) -> tuple[tuple[Loss, ...], tuple[str, ...]]:
+    """What removing the mechanism costs, by each way that the pairs allow, and what they do not.
 
     Args:
         bench: model and pairs.
         lever: what is removed.
         bounds: way -> what may be lost; where it is more, random ones are removed as well.
     """
-    found = []
+    found, left_out = [], []
     for how in lever.ways:
         try:
             cost = share_of(bench, lever.cost(bench, how))
-        except (TaskError, AddressError):  # no other prompt as long as one of these, no such place
+        except (TaskError, AddressError) as error:  # no prompt to draw from, no such place
+            left_out.append(f"{how}: {error.what}")
             continue
         harmed = bounds is not None and cost.low > bounds.get(how, 0.0)
         drawn = lever.random_costs(bench, how, SETS) if harmed else []
         found.append(Loss(how, cost, tuple(share_of(bench, each).value for each in drawn)))
-    return tuple(found)
+    return tuple(found), tuple(left_out)
 
 
 def _other(bench: Bench, lever: Lever, own: Sequence[Loss]) -> OtherTask:
     """One other task."""
     there = present(behaviour_rules(behaviour(bench, SHUFFLES), bench.metric.unit))
     bounds = {each.how: most_lost(each.lost.value) for each in own}
-    found = losses(bench, lever, bounds) if there else ()
+    found = losses(bench, lever, bounds)[0] if there else ()
     return OtherTask(
         task=bench.task.name,
         n=len(bench.task),
