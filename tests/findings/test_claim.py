@@ -65,7 +65,7 @@ def test_pairs_that_differ_nearly_everywhere_are_said_so(
         (
             0.5,
             [4, 5, 6],
-            "answer (logit difference 0.50 [0.50, 0.50], 0.50 [0.50, 0.50] on corrupt prompts, ",
+            "answer (logit difference 0.50, on corrupt prompts 0.50; accuracy 50 %)",
         ),
         (0.25, None, "accuracy 25 %"),
     ],

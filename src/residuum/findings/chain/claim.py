@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 from residuum.findings.chain.bench import Bench
 from residuum.findings.chain.parts_words import by_themselves, parts_words
@@ -71,13 +72,13 @@ class Told:
     def answer(self) -> str:
         """Whose answer, and how good it is."""
         seen, model = self.behaviour, model_name(self.bench.model.name)
-        measure = (
-            f"{metric_words(self.bench.task.metric)} {number(seen.metric_clean)}, "
-            f"{number(seen.metric_corrupt)} on corrupt prompts"
+        clean, corrupt = (
+            number(replace(each, low=math.nan)) for each in (seen.metric_clean, seen.metric_corrupt)
         )
+        measure = f"{metric_words(self.bench.task.metric)} {clean}, on corrupt prompts {corrupt}"
         right = seen.accuracy.value
         if right >= MOSTLY or not self.bench.has_wrong:
-            return f"{model}'s answer ({measure}, accuracy {percent(right)})"
+            return f"{model}'s answer ({measure}; accuracy {percent(right)})"
         seldom = f"on only {percent(right)} of them" if right else "on none of them"
         return (
             f"{model}'s preference for the right answer over the wrong one ({measure}; the right "
