@@ -37,8 +37,8 @@ def decision_parts(finding: Found) -> list[Part]:
 
 
 _INTERVALS = (
-    "Intervals on parts are drawn by template where there are several, those on the behaviour by "
-    "pair. A p-value of a sweep is joint over all its cells (sign flips of whole templates, "
+    "Intervals are drawn by template where there are several, and are wider where these are few; "
+    "those of shares of prompts by pair. A p-value of a sweep is joint over all its cells (sign flips of whole templates, "
     "largest t)."
 )
 
