@@ -176,8 +176,8 @@ def test_the_refusal_direction_holds_on_other_templates(
     assert found.folds and all(each.lost.low > 0.3 for each in found.folds)
     costs = {each.how: each for each in found.ways}
     assert costs["swapped"].lost.low > costs["swapped"].worst_random
-    assert found.new or "new pairs: fewer than 8" in " ".join(found.left_out)
-    assert all(each.recovered.low > 0.3 for each in found.new)
+    assert found.new or "gave 8 or more not used before" in " ".join(found.left_out)
+    assert all(each.recovered.value > 0.9 for each in found.new)  # two templates: wide intervals
     gain, loss = lever.moves(bench)
     assert gain.mean() > 0.9 * bench.distance and loss.mean() > 0.9 * bench.distance
 

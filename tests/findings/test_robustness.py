@@ -16,6 +16,7 @@ from residuum.findings import Finding
 from residuum.findings.chain.bench import Bench
 from residuum.findings.chain.choosing import choose_parts
 from residuum.findings.chain.joining import joined, unseen
+from residuum.findings.chain.new_pairs import new_pairs
 from residuum.findings.chain.part_lever import PartLever
 from residuum.findings.chain.removing import knocked_out, removal
 from residuum.findings.chain.robustness_stage import robustness
@@ -154,6 +155,18 @@ def test_new_pairs_are_new(model: Model) -> None:
     assert again is None
     fresh = unseen(rz.task("ioi", model, n=24, seed=1), task)
     assert fresh is not None and not set(map(str, fresh.clean)) & set(map(str, task.clean))
+
+
+def test_new_pairs_are_new_whatever_seed_the_task_was_made_with(model: Model) -> None:
+    """The seed after the investigation's own made the task itself: the next ones are taken."""
+    task = rz.task("ioi", model, n=24, seed=1)
+    lever, whole = PartLever.of(["L0.z[H1]"]), Bench(model, task, 0)
+    found, missing = new_pairs(whole, lever, 24, 8)
+    assert [each.seed for each in found] == [2, 3] and missing == ()
+    few, why = new_pairs(whole, lever, 8, 9)
+    assert few == () and why == (
+        "new pairs: none of the seeds 1 to 8 gave 9 or more not used before",
+    )
 
 
 def test_halves_joined_are_the_whole(model: Model) -> None:

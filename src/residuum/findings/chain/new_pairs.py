@@ -11,12 +11,17 @@ from residuum.findings.record.robustness_evidence import NewPairs
 from residuum.runs import Model, Task, make_task, task_names
 
 _NEW_SEEDS = 2
+MOST_SEEDS = 8
+"""Seeds that are tried at most for pairs that were not used before."""
 
 
 def new_pairs(
     whole: Bench, lever: Lever, n: int, fewest: int
 ) -> tuple[tuple[NewPairs, ...], tuple[str, ...]]:
     """What the mechanism does on pairs of other seeds, those that were used before left out.
+
+    Seeds after the investigation's own are taken until two of them give enough pairs; one that the
+    task itself was made with gives none.
 
     Args:
         whole: all pairs that were used.
@@ -29,21 +34,27 @@ def new_pairs(
     """
     if not made_here(whole.model, whole.task):
         return (), ("new pairs: the task's source is not known to the package",)
-    found, seen = [], whole.task
-    for seed in range(whole.seed + 1, whole.seed + 1 + _NEW_SEEDS):
-        task = unseen(_drawn(whole.model, whole.task, n, seed), seen)
+    found, seen, first = [], whole.task, whole.seed + 1
+    for seed in range(first, first + MOST_SEEDS):
+        if len(found) == _NEW_SEEDS:
+            return tuple(found), ()
         try:
+            task = unseen(_drawn(whole.model, whole.task, n, seed), seen)
             allowed = None if task is None else lever.allowed(task)
             if task is None or allowed is None or len(allowed) < fewest:
-                few = f"new pairs: fewer than {fewest} of seed {seed} that were not used before"
-                return tuple(found), (few,)
+                continue
             pairs = Bench(whole.model, allowed, whole.seed)
             recovered, loss = (share_of(pairs, each) for each in lever.moves(pairs))
         except (TaskError, AddressError) as error:
             return tuple(found), (f"new pairs: {error.what}",)
         found.append(NewPairs(seed, len(pairs.task), recovered, loss))
         seen = joined(seen, task)
-    return tuple(found), ()
+    if len(found) == _NEW_SEEDS:
+        return tuple(found), ()
+    those = f"{len(found)} of " if found else "none of "
+    last = first + MOST_SEEDS - 1
+    few = f"new pairs: {those}the seeds {first} to {last} gave {fewest} or more not used before"
+    return tuple(found), (few,)
 
 
 def made_here(model: Model, task: Task) -> bool:
