@@ -177,6 +177,11 @@ def evidence(*paths: PathEvidence, floor: float = 0.01, p: float = 0.01) -> Comp
     return CompositionEvidence((), paths, (score,), True, ("L0.z[H7]",), "sure", floor, ("a",))
 
 
+SMALL, NONE = Estimate(0.01, 0.0, 0.019, 32), Estimate(-0.05, -0.1, -0.01, 32)
+NOTHING = replace(path("not shown"), restores=SMALL, loses=SMALL)
+WIDE = replace(NOTHING, restores=Estimate(0.5, -0.05, 1.0, 32))
+
+
 @pytest.mark.parametrize(
     ("found", "outcome", "said"),
     [
@@ -184,7 +189,13 @@ def evidence(*paths: PathEvidence, floor: float = 0.01, p: float = 0.01) -> Comp
         (evidence(path("feeds", control=0.6)), "unclear", "no more than other heads do"),
         (evidence(path("may feed", p=0.2)), "unclear", "but joint p 0.2"),
         (evidence(path("may feed"), floor=0.12), "unclear", "too few templates"),
-        (evidence(path("not shown")), "fails", "restores and costs anything"),
+        (evidence(NOTHING), "fails", "restores and costs anything"),
+        (
+            evidence(NOTHING, WIDE),
+            "unclear",
+            "not known: L0.H1 → (q) L1.H2 restores 50 % [-5,",
+        ),
+        (evidence(replace(WIDE, loses=NONE)), "fails", "restores and costs anything"),
         (evidence(), "unclear", "not tested"),
         (evidence(path("feeds", controls=0, control=math.nan)), "holds", "(q)"),
     ],
@@ -220,6 +231,10 @@ def test_reaching_the_answer_past_other_heads(
     lost = replace(handmade, paths=tuple(p for p in handmade.paths if p.sender == "L0.z[H1]"))
     rule = composition_rules(lost)[2]
     assert rule.outcome == "fails" and "through other heads" in rule.found
+    wide = replace(lost.reaching[0], restores=WIDE.restores, loses=ONE)
+    rule = composition_rules(replace(lost, paths=(wide,)))[2]
+    assert rule.outcome == "unclear"
+    assert rule.found.startswith("not known: L0.H1 → logits restores 50 %")
     unsure = replace(gbmi, paths=(replace(first, feeds="may feed", p=0.2),))
     rule = composition_rules(unsure)[2]
     assert rule.outcome == "unclear" and rule.found.startswith("may: L1.H0")

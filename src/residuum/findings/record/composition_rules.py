@@ -20,16 +20,12 @@ def composition_rules(evidence: CompositionEvidence) -> tuple[Rule, ...]:
 
 def _feeding(evidence: CompositionEvidence) -> Rule:
     between = evidence.between
-    outcome: Outcome = "fails"
-    if evidence.fed:
-        outcome = "holds"
-    elif not between or any(path.feeds != "not shown" for path in between):
-        outcome = "unclear"
+    outcome: Outcome = "holds" if evidence.fed else "fails" if _none(between) else "unclear"
     return _rule(
         "They feed one another",
         f"one path or more from part to part restores and costs something, intervals above 0, "
         f"{percent(LEAST_PATH)} of the distance at least, joint p at most {ALPHA:g}, and more than "
-        "every other head tried on the same input",
+        f"every other head tried on the same input (no: all intervals below {percent(LEAST_PATH)})",
         fed_words(evidence),
         outcome,
     )
@@ -70,13 +66,13 @@ def _reaching(evidence: CompositionEvidence) -> Rule:
     """Does what a named part writes come to the logits without other heads."""
     paths = evidence.reaching
     shown = [p for p in paths if p.feeds == "feeds" and p.beyond_controls is not False]
-    may = [path for path in paths if path.feeds != "not shown"]
-    outcome: Outcome = "holds" if shown else "unclear" if may or not paths else "fails"
+    outcome: Outcome = "holds" if shown else "fails" if _none(paths) else "unclear"
     return _rule(
         "They reach the answer",
         "what one named part or more writes changes the answer without passing through another "
         f"head, at least {percent(LEAST_PATH)} of the distance both ways, intervals above 0, joint "
-        f"p at most {ALPHA:g}, and more than every other head tried",
+        f"p at most {ALPHA:g}, and more than every other head tried (no: all intervals below "
+        f"{percent(LEAST_PATH)})",
         reach_words(evidence),
         outcome,
     )
@@ -88,6 +84,8 @@ def reach_words(evidence: CompositionEvidence) -> str:
     if not paths:
         return "not tested"
     may = [path for path in paths if path.feeds != "not shown"]
+    if not may and not _none(paths):
+        return _not_known(paths)
     if not may:
         return "none of them does; they act, if they do, through other heads"
     shown = [path for path in may if path.feeds == "feeds"] or may
@@ -144,6 +142,8 @@ def fed_words(evidence: CompositionEvidence) -> str:
     if not evidence.between:
         return "not testable: none of these parts lies before another"
     may = [path for path in evidence.between if path.feeds != "not shown"]
+    if not may and not _none(evidence.between):
+        return _not_known(evidence.between)
     if not may:
         return "no path between these parts restores and costs anything"
     beaten = [path for path in may if path.beyond_controls is False]
@@ -159,6 +159,17 @@ def fed_words(evidence: CompositionEvidence) -> str:
         else f"joint p {best.p:.2g}"
     )
     return f"may: {arrow(best)} restores {share(best.restores)}, but {few}"
+
+
+def _none(paths: Sequence[PathEvidence]) -> bool:
+    """Whether all of some paths are shown to be absent."""
+    return bool(paths) and all(path.absent for path in paths)
+
+
+def _not_known(paths: Sequence[PathEvidence]) -> str:
+    """That none is shown, and the one that may be largest."""
+    path = max((each for each in paths if not each.absent), key=lambda each: each.restores.value)
+    return f"not known: {arrow(path)} restores {share(path.restores)} and costs {share(path.loses)}"
 
 
 def _told(paths: Sequence[PathEvidence]) -> str:

@@ -51,6 +51,13 @@ class PathEvidence:
         return self.sender != "embed" and self.receiver != "logits"
 
     @property
+    def absent(self) -> bool:
+        """Whether it is shown not to feed: neither end of it can come to the least share, or one
+        is not above 0, interval and all. One that is merely not shown to feed is not absent."""
+        highs = self.restores.high, self.loses.high
+        return max(highs) < LEAST_PATH or min(highs) <= 0
+
+    @property
     def straight(self) -> bool:
         """Whether half of it or more goes along the stream, without the MLPs in between."""
         return self.direct.value >= self.restores.value / 2
