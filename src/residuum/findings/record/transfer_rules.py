@@ -75,17 +75,17 @@ def _exist(evidence: TransferEvidence) -> tuple[Rule, ...]:
     if anywhere is None or not there.carrying:
         return ()
     gone = [name for name in there.carrying if name not in anywhere]
-    said = [
-        f"{name} parts carry {percent(there.share(name).confirmed)} of it there, and no part of "
-        "this model is one, or attends so"
-        for name in gone
-    ]
+    shares = [f"{name} parts ({percent(there.share(name).confirmed)})" for name in gone]
+    kind = "this kind" if len(gone) == 1 else "one of these kinds"
+    said = f"it has {listed(list(there.carrying))} parts"
+    if gone:
+        said = f"there {listed(shares)} carry it; no part of this model is of {kind}, or attends so"
     return (
         _rule(
             EXIST,
             f"of every kind of part that carries {percent(LEAST_KIND)} or more of the mechanism in "
             "the origin, confirmed, this model has one that at least attends so, named or not",
-            "; ".join(said) or f"it has {listed(list(there.carrying))} parts",
+            said,
             "fails" if gone else "holds",
         ),
     )
