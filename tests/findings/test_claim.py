@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 import residuum as rz
 from residuum.findings.chain.bench import Bench
 from residuum.findings.chain.claim import Told
+from residuum.findings.chain.falsifier import falsifier
 from residuum.findings.chain.scope import limits
 from residuum.findings.record.evidence import BehaviourEvidence, Estimate
 from residuum.findings.record.mechanism import Mechanism
+from residuum.findings.record.rules import Outcome, Rule, Status, decide
 from residuum.runs import Model
 
 
@@ -88,3 +92,50 @@ def test_an_absent_behaviour_speaks_of_no_patching(random_model: Model) -> None:
         assert word not in told
     assert "Nothing was patched" in told and "the behaviour was measured on" in told
     assert "Whether other behaviours" not in found.claim
+
+
+def ruled(**broken: Outcome) -> Status:
+    """The status where all rules hold but these."""
+    asks = {"Behaviour": "behaviour"}
+    names = ("Behaviour", "Enough", "Needed", "More than chance", "No idle part")
+    return decide(
+        tuple(
+            Rule(name, "", "", broken.get(name.replace(" ", "_"), "holds"),
+                 asks.get(name, "mechanism"), decides=True)  # type: ignore[arg-type]
+            for name in names
+        )
+    )  # fmt: skip
+
+
+def test_only_what_the_rules_refute_by_is_said_to_refute(model: Model) -> None:
+    """Not needed, or an idle part, leaves a finding undecided: it is no longer supported."""
+    made = told(model, 1.0, [4, 5, 6], [[1, 2, 3, 9], [4, 5, 9, 9], [9, 9, 0, 0]])
+    two = Mechanism("components", "given", ("L0.z[H1]", "L0.z[H5]"))
+    said = falsifier(replace(made, mechanism=two))
+    refuted, weaker = said.split("; no longer supported if ")
+    assert ruled(Enough="fails") == ruled(More_than_chance="fails") == "not supported"
+    assert "recovers less than 30 %" in refuted and "exceeds random parts" in refuted
+    assert ruled(Needed="fails") == ruled(No_idle_part="fails") == "undecided"
+    assert ruled(More_than_chance="unclear") == "undecided"
+    for each in ("corrupt values cost less than 30 %", "less than 10 %", "does less than 2 %"):
+        assert each in weaker and each not in refuted
+    assert "does less than" not in falsifier(made)
+
+
+@pytest.mark.parametrize("kind", ["components", "circuit", "direction"])
+def test_a_falsifier_speaks_against_what_the_status_says(model: Model, kind: str) -> None:
+    made = told(model, 1.0, [4, 5, 6], [[1, 2, 3, 9], [4, 5, 9, 9], [9, 9, 0, 0]])
+    named = replace(made, mechanism=Mechanism(kind, "given", ("L0.z[H1]",), {"kept": []}))  # type: ignore[arg-type]
+    supported = falsifier(named)
+    undecided = falsifier(replace(named, status="undecided"))
+    against = falsifier(replace(named, status="not supported"))
+    assert supported.startswith(undecided.rstrip(".")) and "no longer supported" in supported
+    assert "no longer" not in undecided + against
+    assert "% or more" in against and "less than" not in against
+
+
+def test_a_task_of_pairs_is_not_called_pairs_twice(model: Model) -> None:
+    made = told(model, 1.0, [4, 5, 6], [[1, 2, 3, 9], [4, 5, 9, 9], [9, 9, 0, 0]])
+    task = replace(made.bench.task, name="pairs")
+    assert "on new pairs for" in falsifier(replace(made, bench=Bench(model, task)))
+    assert "on new task pairs for" in falsifier(made)
