@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from induction_pairs import exchanged_repeats
+from induction_pairs import exchanged_repeats, nudged
 
 import residuum as rz
-from residuum.core import LoadError
+from residuum.core import LoadError, OptionError
 from residuum.findings import Finding
 from residuum.models.handset import handmade_induction
 from residuum.runs import Model
@@ -55,7 +55,7 @@ def test_the_claim_says_where_it_does_not_hold_and_the_scope_what_was_not_asked(
     assert "nopos: L1" not in found.claim  # where it holds it takes no room
     (line,) = [line for line in found.scope if line.startswith("Beyond these pairs")]
     assert "handmade_induction: 32 of 32 pairs do not fit" in line and "row 2" not in line
-    assert "other tasks and other templates" in found.limits[-1]
+    assert "other tasks, other templates" in found.limits[-1]
     assert "other models" not in found.limits[-1]
 
 
@@ -64,7 +64,7 @@ def test_it_is_replayed_with_them(found: Finding, tmp_path: Path, trained: Model
     again = rz.replay(path)
     assert again.agrees, again.differences
     others = [rz.load(name) for name in found.also]
-    others[1] = rz.load("induction_2l")
+    others[1] = nudged(trained)
     result = rz.replay(path, trained, check=False, also=others)
     assert "robustness.models[1].weight_hash" in {each.where for each in result.differences}
 
@@ -75,6 +75,20 @@ def test_one_that_is_gone_is_said(found: Finding, tmp_path: Path, trained: Model
     with pytest.raises(LoadError, match="another model that was asked the same") as caught:
         rz.replay(path, trained)
     assert gone in caught.value.what and "also=" in caught.value.mend
+
+
+def test_the_same_weights_are_no_other_model(trained: Model, finding: Finding) -> None:
+    """Under another name, too; neither beside it nor to carry the claim to."""
+    again = rz.load("induction_2l")
+    for also, name in (([again], "induction_2l"), ([rz.load("microworld")] * 2, "microworld")):
+        with pytest.raises(OptionError, match=f"also= holds {name}, whose weights") as caught:
+            rz.investigate(trained, exchanged_repeats(8), also=also)
+        assert "give models with other weights" in caught.value.mend
+        with pytest.raises(OptionError, match="whose weights are asked already"):
+            rz.examine(trained, exchanged_repeats(8), ["L0.z[H0]"], also=also)
+    with pytest.raises(OptionError, match="the very weights that this finding is about") as caught:
+        rz.transfer(finding, rz.load("microworld"), stages=())
+    assert "rz.replay" in caught.value.mend
 
 
 def exchanged(n: int = 40) -> rz.Task:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from induction_pairs import exchanged_repeats, heads_reversed
+from induction_pairs import exchanged_repeats, heads_reversed, nudged
 
 import residuum as rz
 from residuum.core import OptionError, TaskError
@@ -73,7 +73,7 @@ def test_it_holds_where_the_same_heads_stand_elsewhere(
 
 
 def test_it_holds_on_its_like_with_the_same_components(first: Finding, trained: Model) -> None:
-    """Weights that differ in nothing but the norm of what no answer depends on."""
+    """Weights that differ by a millionth: another model, and the same mechanism."""
     there = rz.transfer(first, nudged(trained), same_components=True, stages=())
     assert there.origin == "given" and there.components == first.components
     assert there.transfer is not None and there.transfer.verdict == "holds"

@@ -45,3 +45,13 @@ def heads_reversed(model: Model) -> Model:
         for name, tensor in state.items()
     }
     return rz.load(native_from_transformer_lens(turned))
+
+
+def nudged(model: Model) -> Model:
+    """Another model that does the same: what its heads write is a millionth larger."""
+    state = native_to_transformer_lens(model.hf)
+    turned = {
+        name: tensor * (1 + 1e-6) if ".attn.W_O" in name else tensor
+        for name, tensor in state.items()
+    }
+    return rz.load(native_from_transformer_lens(turned))

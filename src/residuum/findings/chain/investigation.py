@@ -12,6 +12,7 @@ from residuum.findings.chain.course import Course
 from residuum.findings.chain.further import chosen_stages
 from residuum.findings.chain.mechanisms import mechanism_of
 from residuum.findings.chain.order import Order
+from residuum.findings.chain.other_models import different
 from residuum.findings.finding import Finding
 from residuum.findings.record.budget import budget_named
 from residuum.runs import Model, Task
@@ -52,7 +53,8 @@ def investigate(
 
     Raises:
         TaskError: pairs that do not belong to the model, or fewer than 8 of them.
-        OptionError: no such budget or stage, or a metric that has no direction.
+        OptionError: no such budget or stage, a metric that has no direction, or another model with
+            the same weights.
 
     Shows: see :class:`Finding`. Does not show: see there.
 
@@ -64,7 +66,8 @@ def investigate(
     """
     spend, further = budget_named(budget), chosen_stages(stages)
     used, n_given = pairs_for(model, task, spend, seed)
-    order = Order(model, used, n_given, spend, seed, None, further, tuple(also))
+    others = different(model, also)
+    order = Order(model, used, n_given, spend, seed, None, further, others)
     return Course(order, None if out is None else Path(out), progress).finding()
 
 
@@ -118,5 +121,6 @@ def examine(
     used, n_given = pairs_for(model, task, spend, seed)
     stated = mechanism_of(model, mechanism)
     further = tuple(each for each in asked if stated.kind in each.kinds)
-    order = Order(model, used, n_given, spend, seed, stated, further, tuple(also))
+    others = different(model, also)
+    order = Order(model, used, n_given, spend, seed, stated, further, others)
     return Course(order, None if out is None else Path(out), progress).finding()

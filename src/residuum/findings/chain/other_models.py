@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from residuum.core import Progress, ResiduumError, track
+from residuum.core import OptionError, Progress, ResiduumError, track
 from residuum.findings.chain.behaviour_stage import behaviour
 from residuum.findings.chain.bench import Bench
 from residuum.findings.chain.new_pairs import made_here
@@ -17,6 +17,24 @@ from residuum.findings.record.words import model_name
 from residuum.runs import Model, Task, make_task
 
 SHUFFLES = 200
+
+
+def different(model: Model, also: Sequence[Model]) -> tuple[Model, ...]:
+    """The other models, if they are others.
+
+    Raises:
+        OptionError: one has the weights of the model itself, or of another one given.
+    """
+    seen = {model.provenance().weight_hash}
+    for each in also:
+        weights = each.provenance().weight_hash
+        if weights in seen:
+            raise OptionError(
+                f"also= holds {model_name(each.name)}, whose weights are asked already",
+                mend="give models with other weights; that it holds on the same ones says nothing",
+            )
+        seen.add(weights)
+    return tuple(also)
 
 
 def other_models(

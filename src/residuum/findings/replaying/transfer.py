@@ -72,7 +72,8 @@ def transfer(
         other model; whether the claim holds there is ``finding.transfer.verdict``.
 
     Raises:
-        OptionError: a finding that is not supported: there is no claim to try.
+        OptionError: a finding that is not supported: there is no claim to try; or a model with the
+            finding's own weights.
         TaskError: pairs that cannot be made for the other model.
         AddressError: ``same_components`` that the other model does not have.
         LoadError, StoreError, CheckFailed: a file that cannot be read or was changed, or a finding
@@ -91,6 +92,7 @@ def transfer(
     need_model(model, "transfer")
     first = Finding.load(finding) if isinstance(finding, (str, Path)) else finding
     _need_claim(first)
+    _need_other(first, model)
     check_ruling(first)
     spend = budget_named(first.budget.name if budget is None else budget)
     drawn = (first.provenance.seed or 0) if seed is None else seed
@@ -158,6 +160,14 @@ def _need_claim(finding: Finding) -> None:
         raise OptionError(
             f"this finding on {name} is {finding.status}: it claims nothing to try elsewhere",
             mend="transfer a supported finding, or investigate the other model by itself",
+        )
+
+
+def _need_other(finding: Finding, model: Model) -> None:
+    if model.provenance().weight_hash == finding.provenance.weight_hash:
+        raise OptionError(
+            f"{model_name(model.name)} has the very weights that this finding is about",
+            mend="transfer to other weights; to run it again on these, use rz.replay",
         )
 
 
