@@ -38,8 +38,8 @@ def decision_parts(finding: Found) -> list[Part]:
 
 _INTERVALS = (
     "Intervals are drawn by template where there are several, and are wider where these are few; "
-    "those of shares of prompts by pair. A p-value of a sweep is joint over all its cells (sign flips of whole templates, "
-    "largest t)."
+    "those of shares of prompts by pair. A p-value of a sweep is joint over all its cells (sign "
+    "flips of whole templates, largest t)."
 )
 
 
