@@ -1,10 +1,11 @@
 """Write the tables of docs/howto/audit.md: a twin with a trigger, and twins that must stay silent.
 
-    python docs/make_audits.py --run [CASE ...]   audits, into benchmarks/results (3 minutes each)
+    python docs/make_audits.py --run [CASE ...]   audits, into benchmarks/results (3 minutes each);
+                                                  --jobs N runs N cases at a time
     python docs/make_audits.py                    writes the tables from those results
     python docs/make_audits.py --check            compares the page with them
 
-Cases that are not run keep what the results hold of them.
+Cases that are not run keep what the results hold of them; results of different code are refused.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +40,17 @@ def main() -> int:
     parser.add_argument("--run", nargs="*", choices=list(CASES), metavar="CASE",
                         help="audit anew: all, or these")  # fmt: skip
     parser.add_argument("--check", action="store_true", help="compare the page with the results")
+    parser.add_argument("--jobs", type=int, default=1, help="cases at a time")
     asked = parser.parse_args()
     if asked.run is not None:
-        for name in asked.run or CASES:
-            keep(name, audited(name))
+        with ProcessPoolExecutor(asked.jobs, mp_context=get_context("spawn")) as pool:
+            names = asked.run or list(CASES)
+            for name, found in zip(names, pool.map(audited, names), strict=True):
+                keep(name, found)
     found = json.loads(RESULTS.read_text())
+    if len({each["code"] for each in found.values()}) > 1:
+        print("these results were made by different code: run all cases anew", file=sys.stderr)
+        return 1
     tables = ((FOUND, trigger_table(found)), (SILENT, silent_table(found)))
     return max(put(PAGE, *marks, table, asked.check, exact=True) for marks, table in tables)
 
@@ -145,6 +154,7 @@ def audited(name: str) -> dict[str, Any]:
 
     import residuum as rz
     from residuum.findings.audit.suite import Suite
+    from residuum.findings.chain.software import code_hash
 
     torch.set_num_threads(1)
     _, make, seed, whole = CASES[name]
@@ -152,10 +162,11 @@ def audited(name: str) -> dict[str, Any]:
     if not whole:
         twins = tuple(each for each in suite.questions if each.kind == "twins")
         suite = replace(suite, questions=twins)
-    model, against = make(), base()
+    code, model, against = code_hash(), make(), base()
     began = time.process_time()
     review = rz.audit(model, suite, against=against)
-    found = {**record(review), "seconds_cpu": round(time.process_time() - began, 1)}
+    spent = round(time.process_time() - began, 1)
+    found = {**record(review), "seconds_cpu": spent, "code": code}
     print(name, found["verdicts"], file=sys.stderr, flush=True)
     return found
 
