@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from residuum.core import Edit
+from residuum.findings.chain.known import Known
 from residuum.models import Batch, final_logits
 from residuum.runs import Metric, Model, Run, Task, metric_named
 
@@ -53,16 +54,26 @@ class Bench:
         ids = self.task.clean if side == "clean" else self.task.corrupt
         return Batch(ids, self.task.attention_mask)
 
-    def run(self, side: Side, edits: Sequence[Edit] = (), capture: Sequence[str] = ()) -> Run:
-        """One forward pass over one side's prompts."""
-        with torch.no_grad():
-            return self.model.run(self.batch(side), edits=edits, capture=list(capture))
+    @cached_property
+    def known(self) -> Known:
+        """What was computed on these pairs without edits."""
+        return Known()
+
+    def run(self, side: Side, capture: Sequence[str]) -> Run:
+        """What one side's prompts hold at these sites, without edits; computed once."""
+        return self.known.run(self.model, self.batch(side), side, capture)
 
     def logits(self, side: Side, edits: Sequence[Edit] = ()) -> Tensor:
         """Logits at the answer position, ``[example d_vocab]``, float64 on the CPU.
 
         The other positions are not unembedded, which in a small model of many words saves a third.
+        Without edits they are computed once.
         """
+        if not edits:
+            return self.known.value(("logits", side), lambda: self._logits(side, ()))
+        return self._logits(side, edits)
+
+    def _logits(self, side: Side, edits: Sequence[Edit]) -> Tensor:
         batch, end = self.batch(side), f"L{self.model.n_layers - 1}.resid_post"
         with torch.no_grad():
             run = self.model.run(batch, edits=edits, capture=[end], logits=False)

@@ -72,7 +72,8 @@ class Work:
     @property
     def fair(self) -> Bench:
         """The pairs of the measuring half that the mechanism was not found on."""
-        return replace(self.bench, task=self.lever.allowed(self.bench.task))
+        allowed = self.lever.allowed(self.bench.task)
+        return self.bench if allowed is self.bench.task else replace(self.bench, task=allowed)
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
-from residuum.core import Address, Edit, Patch, Zero
+from residuum.core import Address, Edit, Patch, Zero, content_hash
 from residuum.findings.chain.bench import Bench, Side
 from residuum.findings.record.evidence import Estimate
 from residuum.patching.ablations import Ablation
@@ -54,11 +53,18 @@ def ablated(bench: Bench, parts: Sequence[str], how: Ablation) -> list[Edit]:
 
 
 def _of_site(bench: Bench, name: str, parts: Sequence[Address], how: Ablation) -> list[Edit]:
-    layers = tuple(sorted({int(str(at.layer)) for at in parts}))
-    writing = how.writing(bench.model, bench.task, Grid(name, ("layer",), (layers,)))
+    identity = (name, content_hash(how.identity(bench.model)))
+    layers = {int(str(at.layer)) for at in parts}
+    had = bench.known.values.get(identity)
+    if isinstance(had, FromPrompts) or (isinstance(had, Constant) and layers <= set(had.by_layer)):
+        writing = had
+    else:
+        every = layers | set(had.by_layer if isinstance(had, Constant) else ())
+        grid = Grid(name, ("layer",), (tuple(sorted(every)),))
+        writing = bench.known.values[identity] = how.writing(bench.model, bench.task, grid)
     if isinstance(writing, FromPrompts):
-        with torch.no_grad():
-            run = bench.model.run(writing.batch, capture=sites_of([str(at) for at in parts]))
+        sites = sites_of([str(at) for at in parts])
+        run = bench.known.run(bench.model, writing.batch, identity[1], sites)
         return from_run([str(at) for at in parts], run)
     assert isinstance(writing, Constant)
     return [_constant(bench, at, writing) for at in parts]
