@@ -64,7 +64,7 @@ def test_the_claim_leads_and_falsifier_and_limits_stand_before_the_evidence(
 ) -> None:
     page = shown(finding)
     top, _, rest = page.partition('<nav class="rz-contents"')
-    first = ["rz-badge", "On 32 held-out ioi prompts", "What would refute it"]
+    first = ["rz-badge", "On 32 held-out ioi prompts", "For example", "What would refute it"]
     places = [top.index(text) for text in [*first, "What it does not say"]]
     assert places == sorted(places)
     body = rest.partition("</nav>")[2]
@@ -77,6 +77,17 @@ def test_the_claim_leads_and_falsifier_and_limits_stand_before_the_evidence(
     assert places == sorted(places)
     for limit in finding.limits:
         assert limit in top
+
+
+def test_an_example_says_what_the_behaviour_is_whatever_its_words(finding: Finding) -> None:
+    pair = finding.samples[0]
+    page = shown(finding).partition("What would refute it")[0]
+    for text in (pair.clean, pair.corrupt, pair.says_corrupt):
+        assert escape(text.strip()) in page
+    odd = replace(pair, clean=EVIL, answers=("*a*", " `b"))
+    page = shown(replace(finding, samples=(odd, *finding.samples[1:])))
+    assert "*star* code" in page and "“*a* or b”" in page
+    assert "For example" not in shown(replace(finding, samples=()))
 
 
 def test_a_claim_worded_by_hand_is_said_and_the_built_one_stands_beside(finding: Finding) -> None:

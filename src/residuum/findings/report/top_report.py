@@ -26,6 +26,8 @@ from residuum.findings.report.named import given, these
 
 _ABOUT = 4
 """Lines that a scope begins with: model, task, measure, kind of mechanism."""
+_LONGEST = 240
+"""Characters of an example's prompt."""
 TONES: dict[Status, Tone] = {
     "supported": "good",
     "not supported": "bad",
@@ -39,9 +41,10 @@ BADGES: dict[Status, str] = {
 
 
 def top_parts(finding: Found) -> list[Part]:
-    """Claim, numbers, falsifier beside limits, scope, and the contents."""
+    """Claim, an example, numbers, falsifier beside limits, scope, and the contents."""
     return [
         *_claim(finding),
+        *_example(finding),
         Stats(_stats(finding)),
         Columns([
             [Paragraph("**What would refute it**"), Paragraph(finding.falsifier),
@@ -81,6 +84,33 @@ def _claim(finding: Found) -> list[Part]:
     by_hand = Callout(finding.claim, "This claim was worded by hand")
     title = "As built from the evidence; the status is about this one"
     return [Columns([[by_hand], [Callout(_lines(built), title, tone, badge)]])]
+
+
+def _example(finding: Found) -> list[Part]:
+    """The first measured pair in words, for readers who do not know the task's name."""
+    if not finding.samples:
+        return []
+    pair = finding.samples[0]
+    clean, corrupt, says, instead = (
+        _quoted(text) for text in (pair.clean, pair.corrupt, pair.says_clean, pair.says_corrupt)
+    )
+    answer = _quoted(" or ".join(word.strip() for word in pair.answers))
+    return [
+        Paragraph(
+            f"**For example**, the right answer after {clean} is {answer}; the model says {says}. "
+            f"After the corrupt prompt {corrupt} it says {instead}."
+        )
+    ]
+
+
+def _quoted(text: str) -> str:
+    """Words of the data in quotation marks, without marks of their own; long ones lose their start.
+
+    >>> _quoted(" `a` **b** c "), _quoted("x" * 400)[:4]
+    ('“a b c”', '“… x')
+    """
+    plain = re.sub(r"`|\*\*", "", " ".join(text.split()))
+    return f"“{plain}”" if len(plain) <= _LONGEST else f"“… {plain[-_LONGEST:]}”"
 
 
 def _lines(claim: str) -> str:
