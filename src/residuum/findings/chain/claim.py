@@ -133,7 +133,7 @@ def claim(told: Told, parts: PartsEvidence | None, whole: WholeEvidence | None =
         said = [verdict(told, whole_words(whole)), _fewer(told, whole), told.contrast]
     elif parts is not None:
         apart = by_themselves(parts)
-        more = f"In the joint test over its whole sweep {apart}" if apart else ""
+        more = f"One by one, {apart}" if apart else ""
         said = [verdict(told, parts_words(parts)), told.contrast, more]
     else:
         return absent(told)

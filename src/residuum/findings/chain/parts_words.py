@@ -64,9 +64,8 @@ def by_themselves(parts: PartsEvidence) -> str:
         named = [short(part.at) for part in parts.named if part.verdict == verdict]
         if named:
             lowest = min(part.p for part in parts.named if part.verdict == verdict)
-            alone = "by itself" if len(named) == 1 else "by themselves"
             are = "is" if len(named) == 1 else "are"
-            said.append(f"{listed(named, FEW)} {are} {verdict} {alone} (joint p from {lowest:.2g})")
+            said.append(f"{listed(named, FEW)} {are} {verdict} (joint p from {lowest:.2g})")
     if said and parts.floor > ALPHA:
-        said.append(f"these pairs have too few templates for any p below {parts.floor:.2g}")
+        said.append(f"with so few templates no p is below {parts.floor:.2g}")
     return "; ".join(said)
