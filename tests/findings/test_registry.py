@@ -123,8 +123,9 @@ def test_nothing_is_written_if_one_cannot_be_read(
     data = json.loads((folder / "finding.json").read_text())
     data["finding"]["claim"] = "Surely."
     changed.write_text(json.dumps(data))
-    with pytest.raises(CheckFailed, match="changed after it was written"):
+    with pytest.raises(CheckFailed, match="changed after it was written") as refused:
         kept.add(finding, changed)
+    assert refused.value.where == str(changed)
     assert not kept.folder.exists()
     with pytest.raises(OptionError, match="nothing to add"):
         kept.add()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from residuum.core import OptionError, Provenance
+from residuum.core import OptionError, Provenance, ResiduumError
 from residuum.findings.record.budget import Budget
 from residuum.findings.record.circuit_evidence import CircuitEvidence
 from residuum.findings.record.composition_evidence import CompositionEvidence
@@ -176,9 +176,14 @@ class Finding:
 
         Raises:
             LoadError: no such file, or not JSON.
-            StoreError, CheckFailed: as :meth:`from_json`.
+            StoreError, CheckFailed: as :meth:`from_json`; ``where`` is the file.
         """
-        return Finding.from_json(FILED.read(path), verify=verify)
+        data = FILED.read(path)
+        try:
+            return Finding.from_json(data, verify=verify)
+        except ResiduumError as error:
+            error.where = error.where or str(path)
+            raise
 
     def save(self, folder: str | Path) -> Path:
         """Write the finding and its report into a folder, each file in full or not at all.
