@@ -9,7 +9,7 @@ import torch
 
 import residuum as rz
 from residuum.findings.chain.bench import Bench
-from residuum.findings.chain.claim import Told
+from residuum.findings.chain.claim import Told, verdict
 from residuum.findings.chain.falsifier import falsifier
 from residuum.findings.chain.scope import limits
 from residuum.findings.record.evidence import BehaviourEvidence, Estimate
@@ -69,17 +69,21 @@ def test_pairs_that_differ_nearly_everywhere_are_said_so(
         (
             0.5,
             [4, 5, 6],
-            "answer (logit difference 0.50, on corrupt prompts 0.50; accuracy 50 %)",
+            "microworld's answer",
         ),
-        (0.25, None, "accuracy 25 %"),
+        (0.25, None, "microworld's answer"),
     ],
 )
 def test_an_answer_that_is_seldom_given_is_called_a_preference(
     model: Model, right: float, wrong: list[int] | None, said: str
 ) -> None:
     corrupt = [[1, 2, 3, 9], [4, 5, 6, 9], [7, 8, 9, 9]]
-    made = told(model, right, wrong, corrupt).answer
+    whole = told(model, right, wrong, corrupt)
+    made = whole.answer
     assert said in made
+    assert whole.untouched.endswith(
+        f" is {right:.2f} on clean and {right:.2f} on corrupt prompts, accuracy {100 * right:.0f} %"
+    )
     assert ("preference for the right answer over the wrong one" in made) == ("likely" in said)
 
 
@@ -139,3 +143,25 @@ def test_a_task_of_pairs_is_not_called_pairs_twice(model: Model) -> None:
     task = replace(made.bench.task, name="pairs")
     assert "on new pairs for" in falsifier(replace(made, bench=Bench(model, task)))
     assert "on new task pairs for" in falsifier(made)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "enough", "said"),
+    [
+        ("holds", "holds", "may depend on head L0.H1, but the evidence is mixed"),
+        ("unclear", "holds", "may depend on head L0.H1, but the evidence is mixed"),
+        ("unclear", "fails", "it is open whether microworld shows the behaviour, and head L0.H1 "
+         "would not carry it"),
+    ],
+)  # fmt: skip
+def test_an_open_behaviour_and_a_part_that_does_nothing_are_both_said(
+    model: Model, behaviour: str, enough: str, said: str
+) -> None:
+    rules = (
+        Rule("The answer is preferred", "", "", behaviour, "behaviour", decides=True),  # type: ignore[arg-type]
+        Rule("Enough", "", "", enough, "mechanism", decides=True),  # type: ignore[arg-type]
+        Rule("Needed", "", "", "unclear", "mechanism", decides=True),
+    )
+    made = told(model, 1.0, [4, 5, 6], [[1, 2, 3, 9], [4, 5, 6, 9], [7, 8, 9, 9]])
+    assert decide(rules) == "undecided"
+    assert said in verdict(replace(made, rules=rules, status="undecided"), "numbers")

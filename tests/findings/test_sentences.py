@@ -111,8 +111,7 @@ def test_heads_that_are_not_shown_are_told_apart() -> None:
     heads = tuple(PartEvidence(at, *[about(1)] * 6, p, verdict, ()) for at, p, verdict in given)
     parts = PartsEvidence(heads, None, (), (), 0.01)  # type: ignore[arg-type]
     assert by_themselves(parts) == (
-        "L0.H1 and L1.H2 are undecided (joint p from 0.2); "
-        "L2.H3 is not shown (joint p from 0.9)"
+        "L0.H1 and L1.H2 are undecided (joint p from 0.2); L2.H3 is not shown (joint p from 0.9)"
     )
     few = by_themselves(replace(parts, floor=0.25))
     assert few.endswith("; with so few templates no p is below 0.25")

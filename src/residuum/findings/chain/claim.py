@@ -17,6 +17,7 @@ from residuum.findings.record.rules import (
     number,
     percent,
     present,
+    refuted,
     share,
 )
 from residuum.findings.record.whole_evidence import WholeEvidence
@@ -70,19 +71,26 @@ class Told:
 
     @property
     def answer(self) -> str:
-        """Whose answer, and how good it is."""
-        seen, model = self.behaviour, model_name(self.bench.model.name)
+        """Whose answer, and whether it is one."""
+        model, right = model_name(self.bench.model.name), self.behaviour.accuracy.value
+        if right >= MOSTLY or not self.bench.has_wrong:
+            return f"{model}'s answer"
+        seldom = f"on only {percent(right)} of them" if right else "on none of them"
+        return (
+            f"{model}'s preference for the right answer over the wrong one (the right one is its "
+            f"most likely next token {seldom})"
+        )
+
+    @property
+    def untouched(self) -> str:
+        """How good the answer is without an intervention."""
+        seen = self.behaviour
         clean, corrupt = (
             number(replace(each, low=math.nan)) for each in (seen.metric_clean, seen.metric_corrupt)
         )
-        measure = f"{metric_words(self.bench.task.metric)} {clean}, on corrupt prompts {corrupt}"
-        right = seen.accuracy.value
-        if right >= MOSTLY or not self.bench.has_wrong:
-            return f"{model}'s answer ({measure}; accuracy {percent(right)})"
-        seldom = f"on only {percent(right)} of them" if right else "on none of them"
         return (
-            f"{model}'s preference for the right answer over the wrong one ({measure}; the right "
-            f"one is its most likely next token {seldom})"
+            f"Without intervention the {metric_words(self.bench.task.metric)} is {clean} on clean "
+            f"and {corrupt} on corrupt prompts, accuracy {percent(seen.accuracy.value)}"
         )
 
     @property
@@ -130,11 +138,16 @@ def claim(told: Told, parts: PartsEvidence | None, whole: WholeEvidence | None =
     if not present(told.rules):
         return absent(told)
     if whole is not None:
-        said = [verdict(told, whole_words(whole)), _fewer(told, whole), told.contrast]
+        said = [
+            verdict(told, whole_words(whole)),
+            told.untouched,
+            _fewer(told, whole),
+            told.contrast,
+        ]
     elif parts is not None:
         apart = by_themselves(parts)
         more = f"One by one, {apart}" if apart else ""
-        said = [verdict(told, parts_words(parts)), told.contrast, more]
+        said = [verdict(told, parts_words(parts)), told.untouched, told.contrast, more]
     else:
         return absent(told)
     first, *rest = said
@@ -159,6 +172,10 @@ def verdict(told: Told, measured: str) -> str:
     found = told.mechanism.origin == "found"
     if told.status == "supported":
         return f"{told.where}, {told.answer} depends on {told.name}: {measured}."
+    if told.status == "undecided" and refuted(told.rules):
+        model = model_name(told.bench.model.name)
+        open_ = f"it is open whether {model} shows the behaviour"
+        return f"{told.where}, {open_}, and {told.name} would not carry it: {measured}."
     if told.status == "undecided":
         mixed = "but the evidence is mixed"
         return f"{told.where}, {told.answer} may depend on {told.name}, {mixed}: {measured}."

@@ -118,7 +118,16 @@ def decide(rules: tuple[Rule, ...]) -> Status:
         return "undecided"
     if all(rule.outcome == "holds" for rule in others):
         return "supported"
-    return "not supported" if "fails" in map(mechanism.get, REFUTING) else "undecided"
+    return "not supported" if refuted(rules) else "undecided"
+
+
+def refuted(rules: tuple[Rule, ...]) -> bool:
+    """Whether a deciding rule fails that refutes a mechanism."""
+    return any(
+        rule.outcome == "fails" and rule.name in REFUTING
+        for rule in rules
+        if rule.decides and rule.asks == "mechanism"
+    )
 
 
 def present(rules: tuple[Rule, ...]) -> bool:
