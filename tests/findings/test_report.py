@@ -119,7 +119,7 @@ def test_an_undecided_finding_says_which_rule_is_open(finding: Finding) -> None:
 def test_saved_beside_each_other(folder: Path, finding: Finding) -> None:
     names = {"finding.json", "report.html", "report.md", "tables.tex"}
     assert {each.name for each in folder.iterdir()} == names
-    assert finding.claim.split(" (")[0] in (folder / "report.md").read_text()
+    assert finding.claim.split(": ")[0] in (folder / "report.md").read_text()
     assert (folder / "tables.tex").read_text() == finding.to_latex()
 
 
