@@ -32,15 +32,21 @@ def tell(finding: Finding, written: Path | None) -> None:
     put_table(_rules(finding))
     print()
     put_text(finding.falsifier)
-    if written is not None:
-        print()
-        put_facts(
-            [
-                ("report", str(written.with_name("report.html"))),
-                ("finding", str(written)),
-                ("again", f"residuum replay {written}"),
-            ]
-        )
+    tell_written(written)
+
+
+def tell_written(written: Path | None) -> None:
+    """Where the finding is, and how it is run again; nothing where it was not saved."""
+    if written is None:
+        return
+    print()
+    put_facts(
+        [
+            ("report", str(written.with_name("report.html"))),
+            ("finding", str(written)),
+            ("again", f"residuum replay {written}"),
+        ]
+    )
 
 
 def _rules(finding: Finding) -> Any:

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from residuum.apps.cli.console import progress_for, put_facts, put_json, put_table, put_text
+from residuum.apps.cli.console import progress_for, put_json, put_table, put_text
+from residuum.apps.cli.finding_view import tell_written
 from residuum.apps.cli.loading import open_model
 from residuum.apps.cli.parser import Commands, add_command, add_loading
 from residuum.core import OptionError
@@ -146,12 +147,4 @@ def _tell(there: Finding, written: Path | None) -> None:
     print()
     own, _, _ = there.claim.partition(" Transfer: ")
     put_text(f"{there.status.upper()} there: {own}")
-    if written is not None:
-        print()
-        put_facts(
-            [
-                ("report", str(written.with_name("report.html"))),
-                ("finding", str(written)),
-                ("again", f"residuum replay {written}"),
-            ]
-        )
+    tell_written(written)
