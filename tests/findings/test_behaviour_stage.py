@@ -31,9 +31,9 @@ def turned_round(task: Task) -> Task:
 def test_a_template_that_goes_the_other_way_leaves_it_open(model: Model) -> None:
     task = rz.task("ioi", model, n=64)
     plain = behaviour(Bench(model, task), 200)
-    assert [rule.outcome for rule in behaviour_rules(plain, "logits")] == ["holds", "holds"]
+    assert [rule.outcome for rule in behaviour_rules(plain, "logits")] == ["holds"] * 3
     seen = behaviour(Bench(model, turned_round(task)), 200)
-    _, follows = behaviour_rules(seen, "logits")
+    _, follows, _ = behaviour_rules(seen, "logits")
     assert seen.contrast.value > 0 > seen.contrast.low and follows.outcome == "unclear"
 
 

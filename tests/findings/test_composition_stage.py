@@ -149,7 +149,9 @@ def test_a_path_equals_two_whole_passes(model: Model) -> None:
     found = composition(bench, ("L1.mlp_out", "L2.z[H7]"), replace(QUICK, random_sets=0, n=8))
     path = next(p for p in found.between if (p.sender, p.reads) == ("L1.mlp_out", "v"))
     clean = bench.run("clean", capture=["L1.mlp_out"])["L1.mlp_out"]
-    first = bench.run("corrupt", [rz.Patch("L1.mlp_out", clean)], capture=["L2.v_in"])
+    first = model.run(
+        bench.batch("corrupt"), edits=[rz.Patch("L1.mlp_out", clean)], capture=["L2.v_in"]
+    )
     values = bench.values("corrupt", [rz.Patch("L2.v_in[H7]", first["L2.v_in"][:, :, 7])])
     restored = (values - bench.corrupt).mean() / bench.distance
     assert path.restores.value == pytest.approx(restored, abs=1e-4)

@@ -133,6 +133,7 @@ def verdict_of(found: Sequence[Loss], bounds: Mapping[str, float]) -> Spared:
     A change for the better counts as one, too: a task that is spared moves neither way. Without an
     interval nothing follows, and without random ones no harm counts as a need.
 
+    >>> from residuum.findings.record.evidence import Estimate
     >>> small = Loss("mean", Estimate(0.1, 0.0, 0.2, 8), ())
     >>> large = Loss("mean", Estimate(0.5, 0.4, 0.6, 8), (0.1, 0.2))
     >>> verdict_of([small], {"mean": 0.25}), verdict_of([large], {"mean": 0.25})
