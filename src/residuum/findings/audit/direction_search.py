@@ -18,6 +18,7 @@ from residuum.directions.methods.found_vectors import FindingMethod
 from residuum.directions.proof import Proof
 from residuum.findings.audit.evidence import DirectionEvidence, EditEvidence
 from residuum.findings.audit.shares import share_of
+from residuum.findings.chain.joining import prompts
 from residuum.findings.record.evidence import Estimate
 from residuum.runs import Model, Task
 
@@ -198,19 +199,13 @@ def _evidence(
 
 def apart(tasks: Sequence[Task], judged: Sequence[Task]) -> list[Task]:
     """The tasks without pairs that share a prompt with those judged on; empty ones are left out."""
-    taken = {prompt for task in judged for pair in _prompts(task) for prompt in pair}
+    taken = {prompt for task in judged for pair in prompts(task) for prompt in pair}
     found = []
     for task in tasks:
-        free = [row for row, pair in enumerate(_prompts(task)) if not taken & set(pair)]
+        free = [row for row, pair in enumerate(prompts(task)) if not taken & set(pair)]
         if free:
             found.append(task.subset(free))
     return found
-
-
-def _prompts(task: Task) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-    lengths = task.lengths.tolist()
-    rows = zip(task.clean.tolist(), task.corrupt.tolist(), lengths, strict=True)
-    return [(tuple(one[:n]), tuple(other[:n])) for one, other, n in rows]
 
 
 def tasks_to_spare(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from residuum.findings.chain.joining import prompts
+from residuum.findings.chain.joining import prompts, unshared
 from residuum.runs import Task
 
 SMALLEST = 0.25
@@ -41,8 +41,7 @@ def halves(task: Task) -> tuple[Task, Task]:
 
 def shared_prompts(choose: Task, measure: Task) -> int:
     """How many measured pairs share a prompt with one that parts were chosen on."""
-    seen = {each for pair in prompts(choose) for each in pair}
-    return sum(bool(seen & set(pair)) for pair in prompts(measure))
+    return len(measure) - len(unshared(measure, choose))
 
 
 def _linked(task: Task) -> list[list[int]]:

@@ -15,6 +15,7 @@ from residuum.findings.record.rules import (
     Outcome,
     Rule,
     above,
+    lead,
     percent,
     share,
 )
@@ -165,7 +166,7 @@ def _beyond(evidence: SetEvidence) -> Outcome:
     if len(chance[0]) < FEWEST_SETS:
         return "unclear"
     own = (evidence.recovered.value, evidence.swap_drop.value)
-    gaps = [_capped(mine) - _capped(max(all_)) for mine, all_ in zip(own, chance, strict=True)]
+    gaps = [lead(mine, max(all_)) for mine, all_ in zip(own, chance, strict=True)]
     if all(gap >= MORE for gap in gaps):
         return "holds"
     return "unclear" if any(gap > 0 for gap in gaps) or min(own) >= 1 - MORE else "fails"

@@ -142,6 +142,11 @@ def above(estimate: Estimate, bound: float, also: bool = True) -> Outcome:
     return "holds" if estimate.low > bound else "unclear"
 
 
+def lead(value: float, best: float) -> float:
+    """By how much a share exceeds the best by chance; beyond the whole nothing counts as more."""
+    return min(value, 1.0) - min(best, 1.0)
+
+
 def percent(value: float) -> str:
     """A share as text.
 

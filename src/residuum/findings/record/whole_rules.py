@@ -10,6 +10,7 @@ from residuum.findings.record.rules import (
     MORE,
     Outcome,
     Rule,
+    lead,
     percent,
     share,
 )
@@ -90,7 +91,7 @@ def _circuit(evidence: WholeEvidence) -> tuple[_Row, ...]:
 
 
 def _more(value: float, best: float) -> Outcome:
-    gap = min(value, 1.0) - min(best, 1.0)
+    gap = lead(value, best)
     return "holds" if gap >= MORE else "unclear" if gap > 0 else "fails"
 
 
